@@ -1,0 +1,104 @@
+"""Readings of the machine, from the kernel's files; what cannot be read is None."""
+
+import ipaddress
+import os
+import resource
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from appliance.doctor.facts import MachineFacts, Volume
+from appliance.units import Bytes
+
+
+class Machine:
+    """The machine whose kernel's files lie under `root` (another one in tests)."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._root = root
+
+    def total_ram(self) -> Bytes:
+        """Bytes of memory; 1 GiB where the kernel does not tell."""
+        return Bytes(self._memory().get("MemTotal", 1024**3))
+
+    def facts(self, content: Path, state: Path) -> MachineFacts:
+        """All facts that the doctor wants; blocks for some file reads."""
+        memory = self._memory()
+        return MachineFacts(
+            year=time.localtime().tm_year,
+            clock_synchronised=self._clock(),
+            ram_total=memory.get("MemTotal"),
+            ram_available=memory.get("MemAvailable"),
+            temperature_mc=self._temperature(),
+            open_files_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            ipv6=self._ipv6(),
+            content=self.volume(content),
+            state=self.volume(state),
+        )
+
+    def volume(self, path: Path) -> Volume:
+        """A folder and its file system."""
+        exists = path.is_dir()
+        usage = None
+        with suppress(OSError):
+            usage = os.statvfs(path)
+        device, kind = self._mount(path) if exists else (None, None)
+        return Volume(
+            path=str(path),
+            exists=exists,
+            writable=exists and os.access(path, os.W_OK | os.X_OK),
+            total=usage.f_blocks * usage.f_frsize if usage else None,
+            free=usage.f_bavail * usage.f_frsize if usage else None,
+            inodes_free_percent=100 * usage.f_favail // usage.f_files if usage and usage.f_files else None,
+            kind=kind,
+            device=device,
+        )
+
+    def _memory(self) -> dict[str, int]:
+        """/proc/meminfo in bytes (proc(5))."""
+        found = {}
+        for line in self._lines("proc/meminfo"):
+            name, _, rest = line.partition(":")
+            with suppress(ValueError, IndexError):
+                found[name] = int(rest.split()[0]) * 1024
+        return found
+
+    def _temperature(self) -> int | None:
+        """The hottest thermal zone, millidegrees (Linux: Documentation/driver-api/thermal/sysfs-api)."""
+        zones = []
+        for path in self._root.glob("sys/class/thermal/thermal_zone*/temp"):
+            with suppress(OSError, ValueError):
+                zones.append(int(path.read_text()))
+        return max(zones, default=None)
+
+    def _clock(self) -> bool | None:
+        """systemd-timesyncd touches this file once it has set the clock; without it nobody tells."""
+        folder = self._root / "run/systemd/timesync"
+        return (folder / "synchronized").exists() if folder.is_dir() else None
+
+    def _ipv6(self) -> bool | None:
+        """Whether /proc/net/if_inet6 lists a global address (scope 00 that is not private)."""
+        if not (self._root / "proc/net").exists():
+            return None
+        for line in self._lines("proc/net/if_inet6"):
+            with suppress(ValueError, IndexError):
+                if ipaddress.IPv6Address(bytes.fromhex(line.split()[0])).is_global:
+                    return True
+        return False
+
+    def _mount(self, path: Path) -> tuple[str | None, str | None]:
+        """(device, kind) of the file system that `path` lies on, by /proc/self/mountinfo (proc(5))."""
+        real, best = path.resolve(), ("", None, None)
+        for line in self._lines("proc/self/mountinfo"):
+            fields = line.split()
+            with suppress(ValueError, IndexError):
+                point, dash = fields[4].replace("\\040", " "), fields.index("-")
+                inside = real == Path(point) or Path(point) in real.parents
+                if inside and len(point) >= len(best[0]):
+                    best = (point, fields[dash + 2], fields[dash + 1])  # type: ignore[assignment]
+        return best[1], best[2]
+
+    def _lines(self, name: str) -> list[str]:
+        with suppress(OSError):
+            return (self._root / name).read_text().splitlines()
+        return []

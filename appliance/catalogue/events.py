@@ -1,0 +1,177 @@
+"""What the engine says of torrents, and what follows from it."""
+
+import asyncio
+from pathlib import Path
+
+from appliance.catalogue.admission import Known, admit
+from appliance.catalogue.description import Parsed
+from appliance.catalogue.holdings import Holdings
+from appliance.catalogue.ports import (
+    Checked,
+    Described,
+    Gone,
+    Phase,
+    ResumeRejected,
+    ResumeSaved,
+    Snapshot,
+    Stopped,
+    TorrentEvent,
+    TroubleKind,
+    Updated,
+)
+from appliance.catalogue.record import describe
+from appliance.catalogue.states import Trouble, missing_part, trouble_of
+from appliance.catalogue.torrent import Torrent
+from appliance.clock import Clock
+from appliance.errors import OwnerMustAct
+
+
+class Listener:
+    """Takes the engine's events, one at a time."""
+
+    def __init__(self, held: Holdings, clock: Clock) -> None:
+        self._held = held
+        self._clock = clock
+        self.saving: set[str] = set()
+        """Torrents whose resume data was asked for at the end and has not come yet."""
+        self.answered = asyncio.Event()
+        """One of them has come."""
+
+    def hear(self, event: TorrentEvent) -> None:
+        """Take one event of the engine."""
+        torrent = self._held.torrents.get(event.id)
+        if torrent is None:
+            return
+        match event:
+            case Updated(_, snapshot):
+                self._updated(torrent, snapshot)
+            case Checked():
+                self._was_checked(torrent)
+            case Described(_, None, refusal):
+                self._refused(torrent, refusal)
+            case Described(_, parsed, _) if parsed is not None:
+                self.described(torrent, parsed)
+            case ResumeSaved(_, resume):
+                if resume is not None:
+                    self._held.keeper.resume(event.id, resume)
+                self.saving.discard(event.id)
+                self.answered.set()
+            case ResumeRejected(_, why):
+                torrent.rejected = why
+            case Stopped(_, kind, file, message):
+                self.stopped(torrent, kind, file, message)
+            case Gone(_, data_error):
+                self._gone(torrent, data_error)
+
+    def _updated(self, torrent: Torrent, snapshot: Snapshot) -> None:
+        if not torrent.in_engine:
+            return
+        before, torrent.snapshot = torrent.snapshot, snapshot
+        if before is None or (before.uploaded, before.downloaded) != (snapshot.uploaded, snapshot.downloaded):
+            self._held.keeper.total(torrent.record.id)
+        if snapshot.phase is Phase.COMPLETE and not torrent.record.completed:
+            self._complete(torrent)
+        self._held.changed(torrent)
+
+    def _complete(self, torrent: Torrent) -> None:
+        """All wanted data is here for the first time, or again."""
+        record, snapshot = torrent.record, torrent.snapshot
+        assert snapshot is not None
+        record.completed, record.damaged = self._clock.now(), False
+        # From now on only read: if the data is lost later, nothing is fetched unasked.
+        if not (record.paused or record.satisfied):
+            self._held.engine.resume(record.id, writable=False)
+        self._held.engine.save(record.id)
+        self._held.dirty(torrent)
+        if not record.own:
+            how = "is complete" if snapshot.downloaded else "was already here: its data is complete"
+            self._held.journal.info(f'"{record.name}" {how} and is seeded.', record.id)
+
+    def _was_checked(self, torrent: Torrent) -> None:
+        record, snapshot = torrent.record, torrent.snapshot
+        rejected, torrent.rejected = torrent.rejected, ""
+        if snapshot is None:
+            return
+        if snapshot.phase is Phase.COMPLETE:
+            if record.damaged or torrent.trouble:
+                record.damaged, torrent.trouble = False, None
+                self._held.journal.info(f'The data of "{record.name}" is whole again.', record.id)
+                self._held.dirty(torrent)
+            if not (record.paused or record.satisfied):
+                self._held.engine.resume(record.id, writable=False)
+        elif record.completed or record.read_only:
+            record.damaged = True
+            self._held.set_trouble(torrent, missing_part(snapshot.done, snapshot.size, record.read_only))
+            self._held.engine.pause(record.id)
+            self._held.dirty(torrent)
+        elif rejected:
+            self._held.journal.warning(
+                f'The data of "{record.name}" was checked again: {rejected}.', record.id
+            )
+        self._held.changed(torrent)
+
+    def described(self, torrent: Torrent, parsed: Parsed, *, restart: bool = False) -> None:
+        """A magnet link has its description: decide where it goes, as for a .torrent file."""
+        record = torrent.record
+        if record.pieces:
+            return
+        others = (other for other in self._held.records() if other.id != record.id)
+        try:
+            place = admit(parsed.description, self._held.content, others)
+        except OwnerMustAct as error:
+            self._refused(torrent, str(error))
+            return
+        if isinstance(place, Known):
+            self._held.journal.info(
+                f'"{record.name}" turned out to be here already; it was dropped.', place.id
+            )
+            record.removing = "keep"
+            self._held.leave(torrent)
+            return
+        restart = restart or place.folder != record.folder or bool(place.twin)
+        record.folder, record.twin = place.folder, place.twin
+        describe(record, parsed.description)
+        self._held.keeper.later(lambda: self._held.keeper.store.add(record, parsed.resume))
+        self._held.journal.info(
+            f'"{record.name}": the description has arrived. {place.note}'.strip(), record.id
+        )
+        if restart:
+            self._held.come_back(torrent, parsed.resume)
+        elif not record.paused:
+            self._held.engine.resume(record.id, record.writable)
+        self._held.dirty(torrent)
+
+    def _refused(self, torrent: Torrent, why: str) -> None:
+        self._held.set_trouble(torrent, Trouble(TroubleKind.REFUSED, f"{why} Remove it."))
+        self._held.engine.pause(torrent.record.id)
+
+    def stopped(self, torrent: Torrent, kind: TroubleKind, file: str, message: str) -> None:
+        """An error stopped a torrent; `file` is the path that it happened at, as far as that is known."""
+        record = torrent.record
+        inside = file.removeprefix(record.folder + "/")
+        free = self._held.disk.free(Path(record.folder))
+        self._held.set_trouble(torrent, trouble_of(kind, inside, message, free), watch=inside)
+        self._held.engine.pause(record.id)
+
+    def _gone(self, torrent: Torrent, data_error: str) -> None:
+        id, record = torrent.record.id, torrent.record
+        torrent.in_engine = False
+        if record.removing:
+            self._held.keeper.later(lambda: self._forget(torrent, data_error))
+            self._held.keeper.wake.set()
+        elif (resume := self._held.returning.pop(id, None)) is not None:
+            self._held.start(torrent, resume)
+
+    async def _forget(self, torrent: Torrent, data_error: str) -> None:
+        record = torrent.record
+        await self._held.keeper.store.forget(record.id)
+        self._held.torrents.pop(record.id, None)
+        self._held.keeper.drop(record.id)
+        self._held.revision += 1
+        if record.folder.startswith(self._held.content + "/"):
+            self._held.disk.prune(Path(record.folder))
+        note = f'The data of "{record.name}" could not be deleted: {data_error}.' if data_error else ""
+        done = "and its data were removed" if record.removing == "delete" and not note else "was removed"
+        self._held.journal.info(note or f'"{record.name}" {done}.')
+        if left := self._held.leaving.pop(record.id, None):
+            left.set_result(note)

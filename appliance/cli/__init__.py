@@ -1,0 +1,1 @@
+"""The `seedbox` command."""

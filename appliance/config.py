@@ -1,0 +1,301 @@
+"""`seedbox.toml`: every key with type, unit, default and one sentence; errors name line and key."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from appliance.errors import OwnerMustAct
+
+_KIB_S = "KiB/s, 0 = unlimited"
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of the file."""
+
+
+class Box(_Table, frozen=True, kw_only=True):
+    """The box itself."""
+
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,31}$",
+            description="Name shown on the page and to other peers.",
+        ),
+    ] = "seedbox"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="How much is written to the log."),
+    ] = "info"
+
+
+class Content(_Table, frozen=True, kw_only=True):
+    """Where the data lies."""
+
+    root: Annotated[
+        str,
+        Meta(min_length=1, description="Folder for downloads; a relative path starts at the state folder."),
+    ] = "content"
+    share: Annotated[
+        tuple[str, ...],
+        Meta(description="Folders of your own from which files may be shared in place; they are only read."),
+    ] = ("~", "/media", "/mnt", "/srv")
+    watch: Annotated[
+        str,
+        Meta(description="Folder that is watched for .torrent and .magnet files; empty switches it off."),
+    ] = "watch"
+
+
+class Network(_Table, frozen=True, kw_only=True):
+    """How the box meets other peers."""
+
+    listen_port: Annotated[
+        int, Meta(ge=1, le=65535, description="Port for peers, TCP and UDP; open it in your router.")
+    ] = 6881
+    listen_addresses: Annotated[
+        tuple[str, ...],
+        Meta(description="IP addresses to listen on; empty means all of this machine."),
+    ] = ()
+    ipv6: Annotated[bool, Meta(description="Use IPv6 too, where the machine has it.")] = True
+    tcp: Annotated[bool, Meta(description="Talk to peers over TCP.")] = True
+    utp: Annotated[
+        bool, Meta(description="Talk to peers over uTP, which gives way to other traffic (BEP 29).")
+    ] = True
+    dht: Annotated[bool, Meta(description="Find peers without a tracker (BEP 5).")] = True
+    lsd: Annotated[bool, Meta(description="Find peers on the local network (BEP 14).")] = True
+    pex: Annotated[bool, Meta(description="Learn peers from peers (BEP 11).")] = True
+    upnp: Annotated[bool, Meta(description="Ask the router to open the port by UPnP.")] = True
+    natpmp: Annotated[bool, Meta(description="Ask the router to open the port by NAT-PMP or PCP.")] = True
+    encryption: Annotated[
+        Literal["allow", "require", "off"],
+        Meta(description="Protocol encryption towards peers; it hides from shapers, not from spies."),
+    ] = "allow"
+    announce_to_all_trackers: Annotated[
+        bool, Meta(description="Announce to every tracker of a torrent, not only to the first that answers.")
+    ] = True
+
+
+class LimitKeys(_Table, frozen=True, kw_only=True):
+    """What the box may use; the page and `seedbox limits` can override each while it runs."""
+
+    upload_rate: Annotated[
+        int, Meta(ge=0, le=2_000_000, description="Upload to all peers together.", extra={"unit": _KIB_S})
+    ] = 0
+    download_rate: Annotated[
+        int, Meta(ge=0, le=2_000_000, description="Download from all peers together.", extra={"unit": _KIB_S})
+    ] = 0
+    connections: Annotated[
+        int,
+        Meta(
+            ge=0, le=4_000, description="Peer connections at most.", extra={"unit": "0 = by the size of RAM"}
+        ),
+    ] = 0
+    upload_slots: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=500,
+            description="Peers that are sent data at once.",
+            extra={"unit": "0 = by the size of RAM"},
+        ),
+    ] = 0
+    active_downloads: Annotated[
+        int, Meta(ge=1, le=100, description="Torrents that download at once; others wait their turn.")
+    ] = 3
+
+
+class Seeding(_Table, frozen=True, kw_only=True):
+    """How long a torrent is seeded, unless it is told otherwise for itself."""
+
+    goal: Annotated[
+        Literal["forever", "ratio", "time"], Meta(description="What ends the seeding of a torrent.")
+    ] = "forever"
+    ratio: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description='Upload to reach for the goal "ratio".',
+            extra={"unit": "% of its size"},
+        ),
+    ] = 200
+    hours: Annotated[
+        int, Meta(ge=1, le=1_000_000, description='Time to seed for the goal "time".', extra={"unit": "h"})
+    ] = 720
+
+
+class Web(_Table, frozen=True, kw_only=True):
+    """The status page."""
+
+    address: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="IP address that the page listens on; 127.0.0.1 keeps it to this machine.",
+        ),
+    ] = "0.0.0.0"  # noqa: S104  a page on the phone needs the home network; the claim code guards it
+    port: Annotated[int, Meta(ge=1, le=65535, description="Port of the page.")] = 8080
+    hosts: Annotated[
+        tuple[str, ...],
+        Meta(description="Further host names for opening the page; addresses and own name always work."),
+    ] = ()
+
+
+class Config(_Table, frozen=True, kw_only=True):
+    """The whole file."""
+
+    box: Box = Box()
+    content: Content = Content()
+    network: Network = Network()
+    limits: LimitKeys = LimitKeys()
+    seeding: Seeding = Seeding()
+    web: Web = Web()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of the file, for people."""
+
+    table: str
+    name: str
+    kind: str
+    """Type and range in words, such as `whole number from 1 to 65535`."""
+    unit: str
+    default: Any
+    says: str
+
+
+def load(path: Path) -> Config:
+    """Read and check the file at `path`; a missing file means all defaults.
+
+    Raises OwnerMustAct, with file, line, key and what would be right.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return Config()
+    except UnicodeDecodeError as error:
+        raise OwnerMustAct(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8.") from error
+    except OSError as error:
+        raise OwnerMustAct(f"{path}: cannot be read ({error.strerror}); check its permissions.") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "seedbox.toml") -> Config:
+    """Check the text of a configuration; see `load`. `name` stands in the error messages."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise OwnerMustAct(f"{name}: not TOML: {error}.") from error
+    except RecursionError as error:
+        raise OwnerMustAct(f"{name}: nested too deeply to be a configuration.") from error
+    try:
+        return msgspec.convert(raw, Config)
+    except msgspec.ValidationError as error:
+        raise OwnerMustAct(_explain(text, name, raw, error)) from error
+
+
+def all_keys() -> Iterator[Key]:
+    """Every key there is, in the order of the default file."""
+    for table_name, table in get_type_hints(Config).items():
+        defaults = table()
+        for key, annotation in get_type_hints(table, include_extras=True).items():
+            kind, meta = get_args(annotation)[0], annotation.__metadata__[0]
+            unit = (meta.extra or {}).get("unit", "")
+            yield Key(table_name, key, _kind(kind, meta), unit, getattr(defaults, key), meta.description)
+
+
+def default_text() -> str:
+    """A complete configuration file: every key at its default, commented out, with its sentence."""
+    lines = ["# Configuration of the Seedbox appliance. Remove the # before a key to change it.", ""]
+    table = ""
+    for key in all_keys():
+        if key.table != table:
+            if table:
+                lines.append("")
+            table = key.table
+            lines += [f"[{table}]", f"# {_table_says(table)}"]
+        unit = f" [{key.unit}]" if key.unit else ""
+        lines += [
+            "",
+            f"# {key.says}{unit}",
+            f"# A {key.kind}." if key.kind[0] not in "aeiou" else f"# An {key.kind}.",
+        ]
+        lines.append(f"#{key.name} = {toml_value(key.default)}")
+    return "\n".join(lines) + "\n"
+
+
+def toml_value(value: Any) -> str:
+    """One value as it is written in TOML."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    return msgspec.json.encode(value).decode()
+
+
+def _table_says(table: str) -> str:
+    return (get_type_hints(Config)[table].__doc__ or "").strip()
+
+
+def _kind(kind: Any, meta: Meta) -> str:
+    if get_origin(kind) is Literal:
+        return "choice of " + ", ".join(f'"{choice}"' for choice in get_args(kind))
+    if kind is bool:
+        return "switch: true or false"
+    if kind is int:
+        return f"whole number from {meta.ge} to {meta.le}"
+    return "list of texts in brackets" if get_origin(kind) is tuple else "text in quotes"
+
+
+def _explain(text: str, name: str, raw: dict[str, Any], error: msgspec.ValidationError) -> str:
+    message, _, path = str(error).partition(" - at `$")
+    where = [part for part in re.split(r"[.`\[\]]+", path) if part and part != "..."]
+    known = {(key.table, key.name): key for key in all_keys()}
+    if found := re.search(r"unknown field `(.*)`", message):
+        stranger = found.group(1)
+        names = [key for table, key in known if where == [table]] if where else list(get_type_hints(Config))
+        near = difflib.get_close_matches(stranger, names, 1)
+        hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(names)}."
+        what = "key" if where else "table"
+        parts = [*where, stranger]
+        return f'{name}:{_line(text, parts)}: unknown {what} "{".".join(parts)}"; {hint}'
+    line = _line(text, where)
+    key = known.get((where[0], where[1])) if len(where) >= 2 else None
+    if key is None:
+        dotted = ".".join(where)
+        return f'{name}:{line}: "{dotted}" must be a table, written as [{where[0] if where else "box"}].'
+    given = raw[key.table][key.name]
+    unit = f" ({key.unit})" if key.unit else ""
+    return (
+        f"{name}:{line}: {key.table}.{key.name} is {_short(given)}; it must be a {key.kind}{unit}. "
+        f"Its default is {toml_value(key.default)}."
+    )
+
+
+def _short(value: Any) -> str:
+    shown = str(msgspec.json.encode(msgspec.to_builtins(value, str_keys=True)), "utf-8")
+    return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
+def _line(text: str, where: list[str]) -> int:
+    """The line of the dotted key `where` (1 when it cannot be found): tomllib keeps no positions."""
+    table: list[str] = []
+    best = 1
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
+            table = [part.strip(" \"'") for part in header.group(1).split(".")]
+            if table == where[: len(table)]:
+                best = number
+        elif assignment := re.match(r"\s*([^=#]+?)\s*=", line):
+            dotted = [*table, *(part.strip(" \"'") for part in assignment.group(1).split("."))]
+            if dotted[: len(where)] == where or (len(dotted) > len(table) and dotted == where[: len(dotted)]):
+                return number
+    return best

@@ -1,0 +1,71 @@
+"""What the doctor is told; None stands for what nobody could learn."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """A folder and the file system under it."""
+
+    path: str
+    exists: bool
+    writable: bool
+    total: int | None
+    """Bytes."""
+    free: int | None
+    inodes_free_percent: int | None
+    kind: str | None
+    """File system, such as `ext4`."""
+    device: str | None
+    """Such as `/dev/mmcblk0p2`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineFacts:
+    """This machine, as read from the kernel."""
+
+    year: int
+    """By its clock."""
+    clock_synchronised: bool | None
+    ram_total: int | None
+    """Bytes."""
+    ram_available: int | None
+    temperature_mc: int | None
+    """Hottest thermal zone, millidegrees Celsius."""
+    open_files_limit: int | None
+    ipv6: bool | None
+    """Some interface has an address that the world can reach."""
+    content: Volume
+    state: Volume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkFacts:
+    """What the running daemon knows of the network."""
+
+    wanted_port: int
+    ports: tuple[int, ...]
+    """That it listens on."""
+    listen_errors: tuple[str, ...]
+    mapped: tuple[str, ...]
+    """`upnp`, `nat-pmp`: who opened the port in the router."""
+    map_errors: tuple[str, ...]
+    mapping_wanted: bool
+    incoming: bool
+    """A peer has called us since the start."""
+    dht_nodes: int | None
+    """None where DHT is switched off."""
+    uptime_s: int
+    mounted: bool
+    """The content folder is the one that the box knows."""
+    watch: str
+    """The watch folder, empty where there is none."""
+    watch_exists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything; no network where no daemon runs."""
+
+    machine: MachineFacts
+    network: NetworkFacts | None = field(default=None)

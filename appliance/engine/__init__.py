@@ -1,0 +1,1 @@
+"""libtorrent: the only room that imports it."""

@@ -1,0 +1,1 @@
+"""How much the box may do: rates, connections, slots."""

@@ -1,0 +1,1 @@
+"""SQLite: what the box must still know after a power cut."""

@@ -1,0 +1,101 @@
+"""The traffic graph as SVG: drawn here, so that it needs no script and no library in the browser."""
+
+import time
+from collections.abc import Sequence
+
+from markupsafe import Markup, escape
+
+from appliance.control.api import Traffic
+from appliance.units import show_rate
+
+WIDTH, HEIGHT = 720, 220
+_LEFT, _RIGHT, _TOP, _BOTTOM = 68, 8, 12, 24
+_STEPS = (1, 2, 5)
+
+
+def graph(traffic: Traffic, span: str) -> Markup:
+    """Both rates over time, with a scale that people can read."""
+    top = scale_top(max([*traffic.up, *traffic.down, 1]))
+    parts = [*_grid(top), *_times(traffic, span)]
+    parts += [_area(traffic.up, top), _line(traffic.down, top, "down"), _line(traffic.up, top, "up")]
+    latest = (
+        f"Now {show_rate(traffic.up[-1])} up and {show_rate(traffic.down[-1])} down" if traffic.up else ""
+    )
+    highest = f"at most {show_rate(max(traffic.up, default=0))} up"
+    label = escape(f"Traffic over the last {span}. {latest}; {highest}.")
+    body = "".join(parts)
+    return Markup(  # noqa: S704  numbers and our own words, the label escaped
+        f'<svg class="graph" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{body}</svg>'
+    )
+
+
+def scale_top(value: int) -> int:
+    """A round number of bytes per second, a little over `value`."""
+    unit = 1024
+    while unit * 1000 < value:
+        unit *= 1024
+    size = 1
+    while True:
+        for step in _STEPS:
+            if unit * step * size >= value:
+                return unit * step * size
+        size *= 10
+
+
+def _x(index: int, count: int) -> float:
+    return _LEFT + (WIDTH - _LEFT - _RIGHT) * index / max(1, count - 1)
+
+
+def _y(value: float, top: int) -> float:
+    return _TOP + (HEIGHT - _TOP - _BOTTOM) * (1 - min(1.0, value / top))
+
+
+def _points(values: Sequence[int], top: int) -> str:
+    return " ".join(f"{_x(i, len(values)):.1f},{_y(value, top):.1f}" for i, value in enumerate(values))
+
+
+def _line(values: Sequence[int], top: int, kind: str) -> str:
+    return f'<polyline class="{kind}" points="{_points(values, top)}"/>'
+
+
+def _area(values: Sequence[int], top: int) -> str:
+    base = HEIGHT - _BOTTOM
+    ends = f"{_x(len(values) - 1, len(values)):.1f},{base} {_LEFT},{base}"
+    return f'<polygon class="area" points="{_points(values, top)} {ends}"/>'
+
+
+def _grid(top: int) -> list[str]:
+    parts = []
+    for quarter in range(0, 5, 2):
+        y = _y(top * quarter / 4, top)
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        text = show_rate(top * quarter // 4) if quarter else "0"
+        parts.append(f'<text class="scale" x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
+    return parts
+
+
+def _times(traffic: Traffic, span: str) -> list[str]:
+    form = {"hour": "%H:%M", "day": "%H:%M", "month": "%d.%m."}[span]
+    count, parts = len(traffic.up), []
+    for mark in range(5):
+        index = round((count - 1) * mark / 4)
+        at = time.localtime(traffic.start / 1000 + index * traffic.step_s)
+        anchor = "start" if mark == 0 else "end" if mark == 4 else "middle"
+        x, y = _x(index, count), HEIGHT - 6
+        parts.append(
+            f'<text class="scale" x="{x:.1f}" y="{y}" text-anchor="{anchor}">{time.strftime(form, at)}</text>'
+        )
+    return parts
+
+
+def pieces(buckets: Sequence[int]) -> Markup:
+    """Which pieces are here: one stripe, darker where more of a bucket is."""
+    bars = "".join(
+        f'<rect x="{index}" y="0" width="1" height="10" class="piece p{share // 25}"/>'
+        for index, share in enumerate(buckets)
+        if share
+    )
+    return Markup(  # noqa: S704  numbers only
+        f'<svg class="pieces" viewBox="0 0 {max(1, len(buckets))} 10" preserveAspectRatio="none" role="img" '
+        f'aria-label="Pieces that are here">{bars}</svg>'
+    )

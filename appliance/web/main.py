@@ -1,0 +1,89 @@
+"""`seedbox web`: the status page as a process of its own, under waitress."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import NoReturn
+
+import psutil
+import waitress
+
+from appliance.config import Config
+from appliance.control.client import ControlClient
+from appliance.errors import OwnerMustAct
+from appliance.state import StateFolder
+from appliance.web.app import MOST_UPLOAD, create_app
+from appliance.web.secrets import Secrets
+
+THREADS = 4
+MOST_CONNECTIONS = 60
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
+
+
+def serve(state: StateFolder, config: Config) -> int:
+    """Serve the page until SIGTERM; returns the exit code. Raises OwnerMustAct where the port is taken."""
+    # What prints here is for people: on the console, or in the journal.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    secrets = Secrets(state.web)
+    app = create_app(ControlClient(state.control_socket), secrets, config)
+    web = config.web
+    try:
+        server = waitress.create_server(
+            app,
+            host=web.address,
+            port=web.port,
+            threads=THREADS,
+            connection_limit=MOST_CONNECTIONS,
+            channel_timeout=30,
+            max_request_body_size=MOST_UPLOAD,
+            # Larger bodies wait in a file, not in memory.
+            inbuf_overflow=512 * 1024,
+            ident="",
+        )
+    except OSError as error:
+        raise OwnerMustAct(
+            f"The page cannot listen on {web.address} port {web.port} ({error.strerror}). "
+            "End the other program, or set web.port in seedbox.toml to another one."
+        ) from error
+    _say(f"Page: {' or '.join(addresses(web.address, web.port))}")
+    if secrets.claim_code:
+        _say(f"Claim code: {secrets.claim_code}")
+    _ready()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    try:
+        server.run()
+    except SystemExit:
+        server.close()
+    return 0
+
+
+def addresses(address: str, port: int) -> list[str]:
+    """What a person can type into a browser to see the page."""
+    if address not in EVERYWHERE:
+        return [f"http://{f'[{address}]' if ':' in address else address}:{port}/"]
+    found = [
+        one.address
+        for cards in psutil.net_if_addrs().values()
+        for one in cards
+        if one.family == socket.AF_INET and not one.address.startswith("127.")
+    ]
+    return [f"http://{ip}:{port}/" for ip in (found or ["127.0.0.1"])[:2]]
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _ready() -> None:
+    if "NOTIFY_SOCKET" in os.environ:
+        from systemd import daemon  # type: ignore[attr-defined]
+
+        daemon.notify("READY=1\nSTATUS=The page is served.")
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    raise SystemExit(0)

@@ -1,0 +1,100 @@
+// Keeps the page live: asks for what changed, and puts it in place. Everything works without it.
+"use strict";
+(() => {
+  const body = document.body, lost = document.getElementById("lost");
+  const PERIOD = 2000, GRAPH_EVERY = 5;
+  let wait = PERIOD, rounds = 0, revision = Number(body.dataset.revision || 0), seen = new Map();
+
+  async function ask(url) {
+    const answer = await fetch(url, { headers: { Accept: "application/json" }, cache: "no-store" });
+    if (answer.status === 401) { location.reload(); }
+    if (!answer.ok) { throw new Error(String(answer.status)); }
+    return answer;
+  }
+
+  function put(element, html) {
+    // Only what differs is touched, so that nothing flickers and no selection is lost.
+    if (seen.get(element) !== html) { seen.set(element, html); element.innerHTML = html; }
+  }
+
+  function rows(list, answer) {
+    const tbody = list.tBodies[0];
+    const here = new Map([...tbody.rows].map((row) => [row.dataset.id, row]));
+    for (const [id, html] of Object.entries(answer.rows)) {
+      const row = here.get(id);
+      if (!row) { continue; }
+      const chosen = row.querySelector("input:checked") !== null;
+      if (!row.contains(document.activeElement)) { put(row, html); }
+      if (chosen) { row.querySelector("input").checked = true; }
+    }
+    const order = [...tbody.rows].map((row) => row.dataset.id).join();
+    if (order === answer.ids.join()) { return true; }
+    if (answer.ids.every((id) => here.has(id) || id in answer.rows)) {
+      const fresh = answer.ids.map((id) => {
+        const row = here.get(id) || document.createElement("tr");
+        if (!here.has(id)) { row.dataset.id = id; put(row, answer.rows[id]); }
+        return row;
+      });
+      tbody.replaceChildren(...fresh);
+      return true;
+    }
+    return false;
+  }
+
+  async function overview() {
+    const url = new URL(body.dataset.live, location.href);
+    if (revision) { url.searchParams.set("since", revision); }
+    const answer = await (await ask(url)).json();
+    for (const [name, html] of Object.entries(answer.numbers)) {
+      document.querySelectorAll(`[data-number="${name}"]`).forEach((element) => put(element, html));
+    }
+    const list = document.getElementById("list");
+    if (list && answer.ids) { revision = rows(list, answer) ? answer.revision : 0; }
+    const drawing = document.getElementById("graph");
+    if (drawing && rounds % GRAPH_EVERY === 0) { put(drawing, await (await ask(body.dataset.graph)).text()); }
+  }
+
+  async function torrent() {
+    const answer = await (await ask(body.dataset.torrent)).json();
+    for (const [name, html] of Object.entries(answer.parts)) {
+      put(document.querySelector(`[data-part="${name}"]`), html);
+    }
+  }
+
+  async function job() {
+    const answer = await (await ask(body.dataset.job)).json();
+    document.querySelector("progress").value = answer.progress;
+    if (answer.done) { location.reload(); }
+  }
+
+  const work = body.dataset.live ? overview : body.dataset.torrent ? torrent : body.dataset.job ? job : null;
+
+  async function round() {
+    if (!document.hidden) {
+      try {
+        await work();
+        rounds += 1;
+        wait = PERIOD;
+        lost.hidden = true;
+      } catch (error) {
+        wait = Math.min(30000, wait * 2);
+        lost.hidden = wait <= PERIOD * 2;
+      }
+    }
+    setTimeout(round, wait);
+  }
+
+  if (work) { setTimeout(round, PERIOD); }
+  if (body.dataset.wait) { setTimeout(() => location.reload(), Number(body.dataset.wait) * 1000); }
+
+  const button = document.querySelector("[data-copy]");
+  if (button) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      const field = document.querySelector("input.copy");
+      field.select();
+      try { await navigator.clipboard.writeText(field.value); } catch (error) { document.execCommand("copy"); }
+      button.textContent = "Copied";
+    });
+  }
+})();
