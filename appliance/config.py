@@ -292,6 +292,8 @@ def _line(text: str, where: list[str]) -> int:
     for number, line in enumerate(text.splitlines(), 1):
         if header := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
             table = [part.strip(" \"'") for part in header.group(1).split(".")]
+            if table[: len(where)] == where:
+                return number
             if table == where[: len(table)]:
                 best = number
         elif assignment := re.match(r"\s*([^=#]+?)\s*=", line):

@@ -222,7 +222,8 @@ class Catalogue:
         await self._held.keeper.store.put([torrent.record for torrent in torrents], durable=True)
         gone = [self._held.leave(torrent) for torrent in torrents]
         try:
-            errors = await asyncio.wait_for(asyncio.gather(*gone), 60)
+            async with asyncio.timeout(60):
+                errors = await asyncio.gather(*gone)
         except TimeoutError as error:
             raise RetryLater("The torrents are still being removed; look again in a minute.") from error
         notes += [error for error in errors if error]
@@ -297,7 +298,8 @@ class Catalogue:
         while True:
             beat()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), TICK_S)
+                async with asyncio.timeout(TICK_S):
+                    await wake.wait()
             wake.clear()
             self._duties.perform()
             await self._held.keeper.flush(self._held.torrents, totals=self._duties.totals_due())
@@ -313,7 +315,8 @@ class Catalogue:
                 self._listener.saving.add(torrent.record.id)
                 self._held.engine.save(torrent.record.id)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._saved(), _STOP_S)
+            async with asyncio.timeout(_STOP_S):
+                await self._saved()
         await self._held.keeper.flush(self._held.torrents, totals=True)
 
     async def _saved(self) -> None:

@@ -100,6 +100,9 @@ def _bar(app: App, title: str) -> Any:
 )
 @click.option("--comment", default="", help="A sentence for those who get it.")
 @click.option("--private", is_flag=True, help="Peers only by its trackers, not by DHT (BEP 27).")
+@click.option(
+    "--v1", "v1_only", is_flag=True, help="For old programs that cannot read hybrids (Transmission 3)."
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Write the .torrent file here as well.")
 @_options
 @command
@@ -110,6 +113,7 @@ def create(
     trackers: tuple[str, ...],
     comment: str,
     private: bool,
+    v1_only: bool,
     output: Path | None,
     **told: Any,
 ) -> None:
@@ -120,6 +124,7 @@ def create(
         trackers=list(trackers),
         comment=comment,
         private=private,
+        v1_only=v1_only,
         options=_told(**told),
     )
     job = _follow(app, app.box.call(wanted).job, "Hashing")

@@ -451,6 +451,8 @@ class ShareFolder(Command[Started], frozen=True, kw_only=True):
     trackers: list[str] = []
     comment: str = ""
     private: bool = False
+    v1_only: bool = False
+    """For programs that cannot read hybrids, such as Transmission 3."""
     options: Options = Options()
 
 

@@ -236,7 +236,8 @@ class Box:
 
 async def _stage(name: str, seconds: float, work: Awaitable[object]) -> None:
     try:
-        await asyncio.wait_for(work, seconds)
+        async with asyncio.timeout(seconds):
+            await work
     except TimeoutError:
         log.error("stopping: %s did not end within %g seconds and was left behind", name, seconds)
     except Exception:

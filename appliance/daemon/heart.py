@@ -11,7 +11,7 @@ from appliance.errors import Bug
 
 log = logging.getLogger(__name__)
 
-SILENT_S = 60
+SILENT_S = 180
 """A loop that has not beaten for so long is taken for dead."""
 
 

@@ -135,6 +135,7 @@ async def _hash(wanted: ShareFolder, path: Path, progress: Callable[[int], None]
         trackers=wanted.trackers,
         comment=wanted.comment,
         private=wanted.private,
+        v1_only=wanted.v1_only,
     )
     try:
         process.stdin.write(msgspec.json.encode(request))

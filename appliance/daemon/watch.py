@@ -57,7 +57,8 @@ class WatchFolder:
                     await self._take(path)
             beat()
             try:
-                event = await asyncio.wait_for(inotify.get(), _RETRY_S)
+                async with asyncio.timeout(_RETRY_S):
+                    event = await inotify.get()
             except TimeoutError:
                 continue
             if event.mask & (Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.IGNORED):

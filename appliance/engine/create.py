@@ -30,6 +30,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     trackers: list[str] = []
     comment: str = ""
     private: bool = False
+    v1_only: bool = False
+    """For programs that cannot read hybrids, such as Transmission 3."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,7 +66,8 @@ def create(wanted: Wanted, progress: Callable[[int], None]) -> tuple[bytes, int]
         )
         for path, found in files
     ]
-    torrent = lt.create_torrent(entries, _piece_length(total))
+    flags = lt.create_torrent.v1_only if wanted.v1_only else 0
+    torrent = lt.create_torrent(entries, _piece_length(total), flags)
     for tier, url in enumerate(wanted.trackers):
         torrent.add_tracker(url, tier)
     torrent.set_priv(wanted.private)

@@ -7,7 +7,6 @@ ones are used, each in a thread.
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -140,8 +139,9 @@ def _error_text(error: Any) -> str:
     return lt.error_code(error["value"], make()).message() if make else f"error {error['value']}"
 
 
-def _seconds(at: datetime | None) -> int:
-    return -1 if at is None else max(0, round(at.timestamp() - time.time()))
+def _seconds(at: int | None) -> int:
+    """From now to a time in POSIX seconds, which is what the bindings give (not what their stubs say)."""
+    return -1 if not at else max(0, at - round(time.time()))
 
 
 def _text(text: str | bytes) -> str:

@@ -144,7 +144,9 @@ class LibtorrentEngine:
         self._rounds.append(answered)
         self.poll()
         try:
-            await asyncio.wait_for(answered, _ANSWER_S)
+            # Not wait_for: that of Python 3.11 loses a cancellation that comes together with the answer.
+            async with asyncio.timeout(_ANSWER_S):
+                await answered
         except TimeoutError as error:
             raise RetryLater("libtorrent has not answered for ten seconds.") from error
 

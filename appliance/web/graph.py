@@ -9,7 +9,7 @@ from appliance.control.api import Traffic
 from appliance.units import show_rate
 
 WIDTH, HEIGHT = 720, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 68, 8, 12, 24
+_LEFT, _RIGHT, _TOP, _BOTTOM = 100, 8, 14, 26
 _STEPS = (1, 2, 5)
 
 

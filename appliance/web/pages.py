@@ -234,6 +234,7 @@ class Views:
                 ],
                 comment=form.get("comment", "")[:500],
                 private=form.get("private") == "1",
+                v1_only=form.get("v1") == "1",
                 options=told,
             )
             return redirect(url_for("pages.job", id=self._box.call(wanted).job))
