@@ -28,11 +28,14 @@ class Place:
 def admit(new: Description, folder: str, here: Iterable[Record], *, own: bool = False) -> Known | Place:
     """Decide about a torrent whose files would lie in `folder`.
 
-    Raises OwnerMustAct where its files are being fetched for another torrent at this moment.
+    Raises OwnerMustAct where its files are being fetched for another torrent at this moment, or where it is
+    just being removed.
     """
     records = list(here)
     for record in records:
         if _same(new, record):
+            if record.removing:
+                raise OwnerMustAct(f'"{record.name}" is just being removed; add it again in a moment.')
             return Known(record.id)
     if not new.name:
         return Place(folder)
@@ -40,6 +43,11 @@ def admit(new: Description, folder: str, here: Iterable[Record], *, own: bool = 
         if record.folder == folder and (record.root or record.name) == new.name:
             return Place(folder) if own else _beside(new, folder, record)
     return Place(folder)
+
+
+def own_folder(content: str, id: str) -> str:
+    """A folder that no other torrent uses."""
+    return f"{content}/{id[:8]}"
 
 
 def _same(new: Description, record: Record) -> bool:
@@ -61,6 +69,6 @@ def _beside(new: Description, folder: str, record: Record) -> Place:
             "both will be seeded from one copy."
         )
     return Place(
-        f"{folder}/{new.id[:8]}",
+        own_folder(folder, new.id),
         note=f'"{new.name}" is there already from another torrent; this one got the folder {new.id[:8]}.',
     )

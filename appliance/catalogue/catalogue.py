@@ -155,7 +155,7 @@ class Catalogue:
             del self._held.torrents[record.id]
             raise
         self._held.start(torrent, resume)
-        if not torrent.in_engine and torrent.trouble and torrent.trouble.kind is TroubleKind.REFUSED:
+        if not torrent.in_engine and torrent.refused and torrent.trouble:
             del self._held.torrents[record.id]
             await self._held.keeper.store.forget(record.id)
             raise OwnerMustAct(torrent.trouble.says)
@@ -164,7 +164,7 @@ class Catalogue:
         """The same content again: keep one, take over what is new about it."""
         record = torrent.record
         if not record.pieces and parsed.description.pieces:
-            self._listener.described(torrent, parsed, restart=True)
+            self._listener.described(torrent, parsed, held=False)
             note = "It was here as a magnet link; now its description is here too."
         else:
             trackers = self._held.engine.merge(record.id, parsed.resume)
@@ -201,7 +201,7 @@ class Catalogue:
         if record.satisfied:
             record.satisfied, record.goal = False, Goal(GoalKind.FOREVER)
         record.paused = False
-        if not torrent.in_engine:
+        if not torrent.in_engine or torrent.refused:
             return
         torrent.trouble = None
         if trouble and trouble.kind is TroubleKind.MISSING:
@@ -245,7 +245,7 @@ class Catalogue:
         """Hash the data of torrents again."""
         torrents = self._held.pick(names)
         for torrent in torrents:
-            if not torrent.in_engine:
+            if not torrent.in_engine or torrent.refused:
                 raise OwnerMustAct(f'"{torrent.record.name}" cannot be checked: {torrent.reason}')
             torrent.trouble = None
             self._held.engine.recheck(torrent.record.id)
@@ -284,7 +284,8 @@ class Catalogue:
             record.goal = goal
             if record.satisfied and not self._duties.reached(torrent):
                 record.satisfied = False
-                self._held.engine.resume(record.id, record.writable)
+                if not record.paused:
+                    self._held.engine.resume(record.id, record.writable)
         self._held.engine.tune(record.id, record.priority, record.upload_limit, record.download_limit)
         self._held.dirty(torrent)
         await self.flush()

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from appliance.catalogue.admission import Known, admit
+from appliance.catalogue.admission import Known, admit, own_folder
 from appliance.catalogue.description import Parsed
 from appliance.catalogue.holdings import Holdings
 from appliance.catalogue.ports import (
@@ -47,10 +47,10 @@ class Listener:
                 self._updated(torrent, snapshot)
             case Checked():
                 self._was_checked(torrent)
-            case Described(_, None, refusal):
+            case Described(_, None, refusal, _):
                 self._refused(torrent, refusal)
-            case Described(_, parsed, _) if parsed is not None:
-                self.described(torrent, parsed)
+            case Described(_, parsed, _, held) if parsed is not None:
+                self.described(torrent, parsed, held=held)
             case ResumeSaved(_, resume):
                 if resume is not None:
                     self._held.keeper.resume(event.id, resume)
@@ -93,12 +93,14 @@ class Listener:
         if snapshot is None:
             return
         if snapshot.phase is Phase.COMPLETE:
-            if record.damaged or torrent.trouble:
-                record.damaged, torrent.trouble = False, None
+            if record.damaged or torrent.lost:
+                record.damaged, torrent.lost, torrent.trouble = False, False, None
                 self._held.journal.info(f'The data of "{record.name}" is whole again.', record.id)
                 self._held.dirty(torrent)
             if not (record.paused or record.satisfied):
                 self._held.engine.resume(record.id, writable=False)
+        elif record.twin:
+            self._held.keeper.later(lambda: self._part(torrent))
         elif record.completed or record.read_only:
             record.damaged = True
             self._held.set_trouble(torrent, missing_part(snapshot.done, snapshot.size, record.read_only))
@@ -110,12 +112,29 @@ class Listener:
             )
         self._held.changed(torrent)
 
-    def described(self, torrent: Torrent, parsed: Parsed, *, restart: bool = False) -> None:
-        """A magnet link has its description: decide where it goes, as for a .torrent file."""
+    async def _part(self, torrent: Torrent) -> None:
+        """Its files are called and sized like its twin's but are others: it gets a folder of its own."""
+        record = torrent.record
+        if not record.twin:
+            return
+        record.twin, record.folder = "", own_folder(self._held.content, record.id)
+        resume = await self._held.keeper.store.resume_of(record.id)
+        self._held.come_back(torrent, resume)
+        self._held.journal.warning(
+            f'"{record.name}" is not what is there under that name; it got the folder {record.folder}.',
+            record.id,
+        )
+        self._held.dirty(torrent)
+
+    def described(self, torrent: Torrent, parsed: Parsed, *, held: bool) -> None:
+        """A magnet link has its description, and is placed as a .torrent file would be.
+
+        Where the engine's torrent has it too (`held`), that goes on, and else it begins anew.
+        """
         record = torrent.record
         if record.pieces:
             return
-        others = (other for other in self._held.records() if other.id != record.id)
+        others = [other for other in self._held.records() if other is not record and not other.removing]
         try:
             place = admit(parsed.description, self._held.content, others)
         except OwnerMustAct as error:
@@ -128,17 +147,17 @@ class Listener:
             record.removing = "keep"
             self._held.leave(torrent)
             return
-        restart = restart or place.folder != record.folder or bool(place.twin)
+        stays = (place.folder, place.twin) == (record.folder, record.twin)
         record.folder, record.twin = place.folder, place.twin
         describe(record, parsed.description)
         self._held.keeper.later(lambda: self._held.keeper.store.add(record, parsed.resume))
         self._held.journal.info(
             f'"{record.name}": the description has arrived. {place.note}'.strip(), record.id
         )
-        if restart:
+        if stays and held:
+            self._held.engine.accept(record.id)
+        else:
             self._held.come_back(torrent, parsed.resume)
-        elif not record.paused:
-            self._held.engine.resume(record.id, record.writable)
         self._held.dirty(torrent)
 
     def _refused(self, torrent: Torrent, why: str) -> None:

@@ -76,7 +76,7 @@ class Holdings:
             uploaded=record.uploaded,
             downloaded=record.downloaded,
             seeding_s=record.seeding_s,
-            assume_nothing=hash_all,
+            assume_nothing=hash_all or record.damaged,
         )
         try:
             self.engine.add(record.id, resume, placement)
@@ -109,6 +109,7 @@ class Holdings:
         torrent.watch = watch or torrent.watch or record.root or record.name
         torrent.watch_mark = self.disk.mark(Path(record.folder), torrent.watch)
         if not quiet:
+            torrent.lost = torrent.lost or trouble.kind is TroubleKind.MISSING
             self.journal.error(f'"{record.name}": {trouble.says}', record.id)
         self.changed(torrent)
 

@@ -22,6 +22,7 @@ class Keeper:
         self._resumes: dict[str, bytes] = {}
         self._totals: set[str] = set()
         self._later: list[Callable[[], Awaitable[None]]] = []
+        self._writing = asyncio.Lock()
 
     def record(self, id: str) -> None:
         """The record of this torrent changed."""
@@ -47,17 +48,21 @@ class Keeper:
         self._totals.discard(id)
 
     async def flush(self, torrents: Mapping[str, Torrent], *, totals: bool) -> None:
-        """Write what changed; totals only when asked to. A full disk leaves the rest for the next time."""
-        try:
-            while self._later:
-                await self._later[0]()
-                self._later.pop(0)
-            await self._flush_records(torrents)
-            await self._flush_resumes(torrents)
-            if totals:
-                await self._flush_totals(torrents)
-        except RetryLater as error:
-            log.warning("not saved yet: %s", error)
+        """Write what changed; totals only when asked to. A full disk leaves the rest for the next time.
+
+        One after another: who returns from here knows that what was changed before the call is written.
+        """
+        async with self._writing:
+            try:
+                while self._later:
+                    await self._later[0]()
+                    self._later.pop(0)
+                await self._flush_records(torrents)
+                await self._flush_resumes(torrents)
+                if totals:
+                    await self._flush_totals(torrents)
+            except RetryLater as error:
+                log.warning("not saved yet: %s", error)
 
     async def _flush_records(self, torrents: Mapping[str, Torrent]) -> None:
         ids, self._records = self._records, set()

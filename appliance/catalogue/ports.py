@@ -63,6 +63,8 @@ class Described:
     id: str
     parsed: Parsed | None
     refusal: str = ""
+    held: bool = True
+    """The engine's torrent has it too; False where two links turned out to be one torrent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,10 @@ class TorrentEngine(Protocol):
 
     def resume(self, id: str, writable: bool) -> None:
         """Clear an error and go on; fetch data only if `writable`."""
+        ...
+
+    def accept(self, id: str) -> None:
+        """The description of a magnet link was found good: fetch its data, from the peers that gave it."""
         ...
 
     def recheck(self, id: str) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from appliance.catalogue.model import State
-from appliance.catalogue.ports import Phase, Snapshot
+from appliance.catalogue.ports import Phase, Snapshot, TroubleKind
 from appliance.catalogue.record import Record
 from appliance.catalogue.states import Trouble
 
@@ -22,6 +22,8 @@ class Torrent:
     revision: int = 0
     """The catalogue's revision at which it last changed."""
     in_engine: bool = False
+    lost: bool = False
+    """Its owner was told of lost data, and not yet that it is whole again."""
     watch: str = ""
     """Path under its folder that trouble was seen at."""
     watch_mark: tuple[int, int] | None = None
@@ -31,6 +33,11 @@ class Torrent:
     def fetching(self) -> bool:
         """Whether there is progress that may need saving."""
         return self.in_engine and not self.record.completed and bool(self.record.pieces)
+
+    @property
+    def refused(self) -> bool:
+        """Whether its description was refused: nothing but removing it helps."""
+        return self.trouble is not None and self.trouble.kind is TroubleKind.REFUSED
 
     @property
     def size(self) -> int:

@@ -27,6 +27,9 @@ MOST_CONNECTIONS = 64
 Handler = Callable[[Any], Awaitable[Any]]
 
 
+_TOO_DEEP = '{"jsonrpc": "2.0", "id": null, "error": {"code": -32700, "message": "nested too deeply"}}'
+
+
 class ControlServer:
     """Answers the commands of control/api.py with the given handlers, one for each command."""
 
@@ -105,7 +108,10 @@ class ControlServer:
                 )
                 await writer.drain()
                 return
-            answered = await self._dispatcher.dispatch(line.decode("utf-8", "replace"), None)
+            try:
+                answered = await self._dispatcher.dispatch(line.decode("utf-8", "replace"), None)
+            except RecursionError:
+                answered = (_TOO_DEEP, (-32700,))
             if answered is not None:
                 writer.write(answered[0].encode() + b"\n")
                 await writer.drain()
@@ -132,7 +138,7 @@ class _Validator(validators.BaseValidator):
         """The one argument of the handler; raises ValidationError where the parameters are not a command."""
         try:
             return {"command": msgspec.convert(params or {}, self._command)}
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, SeedboxError, RecursionError) as error:
             raise validators.ValidationError(str(error)) from error
 
 

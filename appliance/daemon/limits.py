@@ -1,14 +1,18 @@
 """The limits in force: the configuration's, and over them what the owner set by hand."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import fields
 
 import msgspec
 
 from appliance.config import LimitKeys
+from appliance.errors import OwnerMustAct
 from appliance.governor.limits import Limits, LimitsChange, for_memory
 from appliance.store.journal import Settings
 from appliance.units import KIB, Bytes, BytesPerSecond
+
+log = logging.getLogger(__name__)
 
 _KEY = "limits"
 
@@ -19,8 +23,7 @@ class LimitsKeeper:
     def __init__(self, configured: Limits, settings: Settings) -> None:
         self.configured = configured
         self._settings = settings
-        kept = settings.get(_KEY)
-        self.changed = msgspec.json.decode(kept, type=LimitsChange) if kept else LimitsChange()
+        self.changed = _possible(settings.decoded(_KEY, LimitsChange), configured)
         self.apply: Callable[[Limits], None] = lambda limits: None
 
     @property
@@ -40,9 +43,19 @@ class LimitsKeeper:
         await self._set(LimitsChange())
 
     async def _set(self, changed: LimitsChange) -> None:
-        await self._settings.put(_KEY, msgspec.json.encode(changed))
+        await self._settings.put(_KEY, msgspec.msgpack.encode(changed))
         self.changed = changed
         self.apply(self.current)
+
+
+def _possible(kept: LimitsChange | None, configured: Limits) -> LimitsChange:
+    """What was kept, unless it is damaged or no longer possible."""
+    try:
+        (kept or LimitsChange()).over(configured)
+    except OwnerMustAct as error:
+        log.warning("the limits set by hand are forgotten: %s", error)
+        return LimitsChange()
+    return kept or LimitsChange()
 
 
 def configured_limits(keys: LimitKeys, ram: Bytes) -> Limits:

@@ -23,8 +23,7 @@ class Meter:
         self._clock = clock
         self._traffic = traffic
         self._settings = settings
-        kept = settings.get(_KEY)
-        self._total = msgspec.msgpack.decode(kept, type=_Total) if kept else _Total()
+        self._total = settings.decoded(_KEY, _Total) or _Total()
         self._kept = (self._total.up, self._total.down)
         self._last = (clock.mono(), 0, 0)
         self.up_rate = 0

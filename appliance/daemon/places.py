@@ -25,7 +25,7 @@ class Places:
             raise OwnerMustAct(f'"{path}" is not a whole path; it must start with a slash.')
         try:
             real = Path(path).expanduser().resolve(strict=True)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise NotFound(f"There is nothing at {path} that the box can see.") from error
         root = next((root for root in self.roots if real == root or root in real.parents), None)
         if root is None:
@@ -69,10 +69,7 @@ class Places:
 
     def check_folder(self, path: str) -> Path:
         """A folder to look into: as `check`, but the way down to the content may be walked."""
-        real = Path(path).expanduser()
-        if real in self.roots:
-            return real
-        return self.check(path)
+        return next((root for root in self.roots if str(root) == path), None) or self.check(path)
 
 
 def places(content: Content, state: StateFolder) -> Places:

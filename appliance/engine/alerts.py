@@ -11,7 +11,8 @@ _PHASES = {
     lt.torrent_status.checking_resume_data: Phase.QUEUED_CHECK,
     lt.torrent_status.downloading_metadata: Phase.METADATA,
     lt.torrent_status.downloading: Phase.DOWNLOADING,
-    lt.torrent_status.finished: Phase.COMPLETE,
+    # The box wants all of every torrent, so this is a link whose description is just being looked at.
+    lt.torrent_status.finished: Phase.DOWNLOADING,
     lt.torrent_status.seeding: Phase.COMPLETE,
 }
 
@@ -37,13 +38,14 @@ def snapshot(status: lt.torrent_status) -> Snapshot:
     return Snapshot(
         phase=phase,
         paused=paused,
-        progress=status.progress_ppm,
+        progress=status.progress_ppm if status.total_wanted else 0,
         size=status.total_wanted,
         done=status.total_wanted_done,
         up_rate=status.upload_payload_rate,
         down_rate=status.download_payload_rate,
-        uploaded=status.all_time_upload,
-        downloaded=status.all_time_download,
+        # The totals of all time lag behind by up to a second.
+        uploaded=max(status.all_time_upload, status.total_payload_upload),
+        downloaded=max(status.all_time_download, status.total_payload_download),
         peers=status.num_peers,
         seeds=status.num_seeds,
         seeding_s=int(status.seeding_duration.total_seconds()),

@@ -41,6 +41,10 @@ _SAVE = (
 )
 _LOW_SLOTS = 2
 """Upload slots of a torrent of low priority."""
+_WANTING = (lt.torrent_status.downloading, lt.torrent_status.seeding)
+"""States of a torrent that wants its data or has it; the files' new priorities take effect a little late."""
+_WANTED = 4
+"""libtorrent's ordinary priority of a file."""
 _ANSWER_S = 10.0
 
 
@@ -77,6 +81,8 @@ class LibtorrentEngine:
         self._ids: dict[lt.torrent_handle, str] = {}
         self._leaving: dict[str, tuple[str, bool]] = {}
         """Info-hash of a torrent that is being removed -> (id, whether its data goes too)."""
+        self._links: set[str] = set()
+        """Magnet links that do not want their data yet."""
         self._stopped: set[str] = set()
         """Torrents whose trouble was reported: one event, not one for each block."""
         self._checked: set[str] = set()
@@ -110,7 +116,7 @@ class LibtorrentEngine:
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open the session and listen to it; events go to `heard`, a failure of ours to `failed`."""
-        params = lt.read_session_params(self._state) if self._state else lt.session_params()
+        params = _restored(self._state)
         params.settings = self._settings
         params.disk_io_constructor = PREAD
         self.session = lt.session(params)
@@ -182,6 +188,9 @@ class LibtorrentEngine:
         self._handles[id] = handle
         self._ids[handle] = id
         self._stopped.discard(id)
+        if params.ti is None:
+            self._links.add(id)
+            self._part_from_seeds()
         if placement.priority is Priority.HIGH:
             handle.queue_position_top()
 
@@ -192,6 +201,8 @@ class LibtorrentEngine:
             self.heard(Gone(id))
             return
         del self._ids[handle]
+        self._links.discard(id)
+        self._part_from_seeds()
         self._leaving[_key(handle.info_hashes())] = (id, with_data)
         self.session.remove_torrent(handle, lt.session.delete_files if with_data else 0)
 
@@ -211,6 +222,22 @@ class LibtorrentEngine:
                 _FLAGS.auto_managed | _FLAGS.upload_mode,
             )
             handle.resume()
+
+    def accept(self, id: str) -> None:
+        """Let a magnet link fetch its data, now that its description is known; its peers stay connected."""
+        handle = self._handles.get(id)
+        if handle and (info := handle.torrent_file()):
+            handle.prioritize_files([_WANTED] * info.num_files())
+            handle.unset_flags(_FLAGS.default_dont_download)
+            handle.set_flags(_FLAGS.auto_managed)
+
+    def _part_from_seeds(self) -> None:
+        """Close connections that neither side has a use for, as ever, but not while a link is being resolved.
+
+        It wants no data before its description was looked at; libtorrent would part from those who gave it.
+        """
+        useless: Any = {"close_redundant_connections": not self._links}
+        self.session.apply_settings(useless)
 
     def recheck(self, id: str) -> None:
         """Hash all data of a torrent."""
@@ -237,14 +264,17 @@ class LibtorrentEngine:
                 handle.queue_position_bottom()
 
     def merge(self, id: str, resume: bytes) -> int:
-        """Take over trackers that another description of the same torrent names; how many were new."""
+        """Take over trackers and peers (BEP 9, x.pe) of another description; how many trackers are new."""
         handle = self._handles.get(id)
         if handle is None:
             return 0
+        params = parse_resume(resume)
         known = {str(tracker["url"]) for tracker in handle.trackers()}
-        fresh = [url for url in parse_resume(resume).trackers if url not in known]
+        fresh = [url for url in params.trackers if url not in known]
         for url in fresh:
             handle.add_tracker({"url": url})
+        for peer in params.peers:
+            handle.connect_peer(peer)
         return len(fresh)
 
     def save(self, id: str) -> None:
@@ -282,6 +312,9 @@ class LibtorrentEngine:
             if (id := self._ids.get(status.handle)) is not None:
                 now = snapshot(status)
                 self.heard(Updated(id, now))
+                if id in self._links and status.state in _WANTING:
+                    self._links.discard(id)
+                    self._part_from_seeds()
                 if id in self._checked and now.phase not in (Phase.CHECKING, Phase.QUEUED_CHECK):
                     self._checked.discard(id)
                     self.heard(Checked(id))
@@ -337,6 +370,8 @@ class LibtorrentEngine:
         params = lt.add_torrent_params()
         params.ti = alert.handle.torrent_file()
         params.trackers = [str(tracker["url"]) for tracker in alert.handle.trackers()]
+        # Who gave the description is worth keeping, should it have to come back placed otherwise.
+        params.peers = [peer.ip for peer in alert.handle.get_peer_info()]
         try:
             self.heard(Described(id, checked(params)))
         except OwnerMustAct as error:
@@ -390,7 +425,7 @@ class LibtorrentEngine:
         for handle in (alert.handle, alert.conflicting_torrent):
             if (id := self._ids.get(handle)) is not None:
                 try:
-                    self.heard(Described(id, checked(params)))
+                    self.heard(Described(id, checked(params), held=False))
                 except OwnerMustAct as error:
                     self.heard(Described(id, None, str(error)))
 
@@ -398,14 +433,26 @@ class LibtorrentEngine:
         flags = _FLAGS.update_subscribe | _FLAGS.apply_ip_filter | _FLAGS.duplicate_is_error
         if not self._pex:
             flags |= _FLAGS.disable_pex
-        if not placement.writable or not has_info:
-            # A magnet link too: its description is looked at before a byte of its data is fetched.
+        if not has_info:
+            # A magnet link: its description is looked at before a byte of its data is fetched. (Upload mode
+            # would do that too, but then libtorrent parts from every seed as from its like.)
+            flags |= _FLAGS.default_dont_download
+        elif not placement.writable:
             flags |= _FLAGS.upload_mode
         if placement.paused:
             flags |= _FLAGS.paused
         elif (placement.writable or placement.assume_nothing) and has_info:
             flags |= _FLAGS.auto_managed | _FLAGS.paused  # libtorrent's queue starts it
         return flags
+
+
+def _restored(state: bytes) -> lt.session_params:
+    """Session parameters with the DHT's nodes of the last run; fresh ones where that was damaged."""
+    try:
+        return lt.read_session_params(state) if state else lt.session_params()
+    except (RuntimeError, ValueError, UnicodeError) as error:
+        log.warning("the DHT's memory was damaged (%s); it begins anew", error)
+        return lt.session_params()
 
 
 def _key(hashes: lt.info_hash_t) -> str:

@@ -30,6 +30,13 @@ class ContentFolder:
     def __init__(self, path: Path, state: Path) -> None:
         self.path = path
         self._state = state
+        real, own = path.resolve(), state.resolve()
+        reserved = {own / name for name in ("torrents", "web", "watch")}
+        if real in {own, *own.parents, *reserved} or reserved & set(real.parents):
+            raise OwnerMustAct(
+                f"The content folder cannot be {path}: the box keeps its own state there. "
+                "Set content.root in seedbox.toml to a folder of its own."
+            )
         self._mark: _Mark | None = None
 
     async def adopt(self, settings: Settings) -> bool:
@@ -37,8 +44,7 @@ class ContentFolder:
 
         Raises OwnerMustAct where the folder can neither be made nor written.
         """
-        kept = settings.get(_KEY)
-        mark = msgspec.msgpack.decode(kept, type=_Mark) if kept else None
+        mark = settings.decoded(_KEY, _Mark)
         if mark is None or mark.path != str(self.path):
             mark = self._make()
             await settings.put(_KEY, msgspec.msgpack.encode(mark))

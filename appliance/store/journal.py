@@ -4,13 +4,17 @@ import logging
 import sqlite3
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
+
+import msgspec
 
 from appliance.clock import Clock
-from appliance.errors import RetryLater
+from appliance.errors import RetryLater, SeedboxError
 from appliance.store.database import Database
 
 log = logging.getLogger("seedbox.events")
+
+T = TypeVar("T")
 
 MOST_EVENTS = 5_000
 KEEP_MINUTES = 32 * 24 * 60
@@ -160,6 +164,15 @@ class Settings:
             lambda db: db.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()
         )
         return bytes(row[0]) if row else None
+
+    def decoded(self, key: str, kind: type[T]) -> T | None:
+        """A value that was encoded as MessagePack; None where there is none, or where it is damaged."""
+        kept = self.get(key)
+        try:
+            return None if kept is None else msgspec.msgpack.decode(kept, type=kind)
+        except (msgspec.DecodeError, SeedboxError) as error:
+            log.warning("the setting %s was damaged (%s) and is forgotten", key, error)
+            return None
 
     async def put(self, key: str, value: bytes, *, durable: bool = True) -> None:
         """Keep a value."""

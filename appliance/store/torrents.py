@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.catalogue.record import Record
-from appliance.errors import RetryLater
+from appliance.errors import RetryLater, SeedboxError
 from appliance.files import sync_folder, write_durably
 from appliance.store.database import Database
 from appliance.store.files import set_aside, sync_file_system
@@ -177,7 +177,12 @@ def _decoded(db: sqlite3.Connection) -> Iterator[tuple[str, Record]]:
         "SELECT record, uploaded, downloaded, seeding_s FROM torrent LEFT JOIN total USING (number)"
     )
     for text, uploaded, downloaded, seeding_s in rows:
-        record = decoder.decode(text)
+        try:
+            record = decoder.decode(text)
+        except (msgspec.DecodeError, SeedboxError) as error:
+            # The rebuild file brings it back.
+            log.error("a record was damaged (%s)", error)
+            continue
         if uploaded is not None:
             record.uploaded, record.downloaded, record.seeding_s = uploaded, downloaded, seeding_s
         yield record.id, record

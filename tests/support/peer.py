@@ -1,12 +1,13 @@
 """A libtorrent peer in a process and on a loopback address of its own.
 
-As a program: reads a JSON object on stdin (`Peer.start` writes it), then writes a line of JSON a few times a second.
+As a program: reads a JSON object on stdin, then writes a line of JSON ten times a second.
 """
 
 import base64
 import json
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,10 @@ class Peer:
     def __init__(
         self, folder: Path, source: bytes | str, *, call: tuple[str, int] | None = None, **settings: Any
     ) -> None:
-        """`source` is a .torrent file or a magnet link; `call` the peer that it connects to."""
+        """`source` is a .torrent file or a magnet link; `call` the peer that it connects to.
+
+        `download_limit` is in bytes per second; the other keys are libtorrent's settings.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.address = settings.pop("address", None) or address()
@@ -32,9 +36,12 @@ class Peer:
             "folder": str(folder),
             "address": self.address,
             "call": call,
+            "download_limit": settings.pop("download_limit", 0),
             "settings": settings,
         }
         self.said: dict[str, Any] = {}
+        self._news = threading.Condition()
+        self._count = 0
 
     def __enter__(self) -> Self:
         self._process = start(
@@ -42,15 +49,25 @@ class Peer:
         )
         self._process.stdin.write(json.dumps(self._request).encode())
         self._process.stdin.close()
+        # Always read: a peer that nobody listens to would block at a full pipe.
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         self.listen()
         return self
 
+    def _read(self) -> None:
+        for line in self._process.stdout:
+            with self._news:
+                self.said = json.loads(line)
+                self._count += 1
+                self._news.notify_all()
+
     def listen(self) -> dict[str, Any]:
         """The next thing it says."""
-        line = self._process.stdout.readline()
-        assert line, "the peer ended"
-        self.said = json.loads(line)
-        return self.said
+        with self._news:
+            before = self._count
+            assert self._news.wait_for(lambda: self._count > before, 30), "the peer is silent"
+            return self.said
 
     @property
     def port(self) -> int:
@@ -67,6 +84,7 @@ class Peer:
     ) -> None:
         self._process.kill()
         self._process.wait()
+        self._reader.join(10)
         self._process.stdout.close()
 
 
@@ -78,7 +96,7 @@ def main() -> None:
     own = request["address"]
     shown = f"[{own}]" if ":" in own else own
     settings: Any = {
-        "listen_interfaces": f"{shown}:0",
+        "listen_interfaces": f"{shown}:6881",
         "outgoing_interfaces": own,
         "enable_dht": False,
         "enable_lsd": False,
@@ -97,14 +115,24 @@ def main() -> None:
     else:
         params = lt.load_torrent_buffer(base64.b64decode(source))
     params.save_path = request["folder"]
+    params.download_limit = request["download_limit"] or -1
+    params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
     handle = session.add_torrent(params)
+    # Before, it turns away those who call it.
+    while handle.status().state in (lt.torrent_status.checking_resume_data, lt.torrent_status.checking_files):
+        time.sleep(0.005)
+    over: set[str] = set()
+    clients: set[str] = set()
     while True:
-        status = handle.status()
-        if request["call"] and not status.num_peers:
+        if request["call"] and not handle.status().num_peers:
             handle.connect_peer(tuple(request["call"]))
-        peers = handle.get_peer_info()
-        over = ["utp" if peer.flags & 1 << 17 else "tcp" for peer in peers]
-        clients = [peer.client.decode() if isinstance(peer.client, bytes) else peer.client for peer in peers]
+        for _ in range(20):
+            # All that were ever met, however briefly: a seed and a seed part at once.
+            for peer in handle.get_peer_info():
+                over.add("utp" if peer.flags & 1 << 17 else "tcp")
+                clients.add(peer.client.decode() if isinstance(peer.client, bytes) else peer.client)
+            time.sleep(0.005)
+        status = handle.status()
         said = {
             "port": session.listen_port(),
             "complete": status.is_seeding,
@@ -112,13 +140,12 @@ def main() -> None:
             "peers": status.num_peers,
             "fetched": status.total_payload_download,
             "rate": status.download_payload_rate,
-            "over": over,
-            "clients": clients,
+            "over": sorted(over),
+            "clients": sorted(clients),
         }
         if status.is_seeding:
             handle.flush_cache()
         print(json.dumps(said), flush=True)
-        time.sleep(0.1)
 
 
 if __name__ == "__main__":

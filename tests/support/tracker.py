@@ -1,5 +1,6 @@
 """Trackers: Debian's opentracker, and one of our own that lies or hangs."""
 
+import contextlib
 import shutil
 import signal
 import socket
@@ -111,10 +112,8 @@ class HostileTracker:
                 body = file.read_bytes() if file and file.is_file() else HOSTILE.get(lie, b"")
                 self.send_response(200)
                 self.end_headers()
-                try:
+                with contextlib.suppress(OSError):
                     self.wfile.write(body)
-                except OSError:
-                    pass
 
             def log_message(self, format: str, *args: object) -> None:
                 pass

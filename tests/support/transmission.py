@@ -50,7 +50,7 @@ class Transmission:
             "rpc-port": self._rpc,
             "rpc-whitelist-enabled": False,
             "rpc-host-whitelist-enabled": False,
-            "utp-enabled": False,
+            "utp-enabled": True,
         }
         config = self._folder / "config"
         config.mkdir()

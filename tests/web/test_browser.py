@@ -1,4 +1,4 @@
-"""The owner's way through the page, in Chromium, on a real box: the tests of this module follow each other."""
+"""The owner's way through the page, in Chromium, on a real box; the tests here follow each other."""
 
 from collections.abc import Iterator
 from pathlib import Path

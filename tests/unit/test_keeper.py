@@ -1,0 +1,108 @@
+"""What is to be written is written once, and nothing is lost while two writers meet or the disk is full."""
+
+import asyncio
+
+from appliance.catalogue.keeper import Keeper
+from appliance.catalogue.record import Record
+from appliance.catalogue.torrent import Torrent
+from tests.support.fakes import MemoryStore
+
+
+def kept() -> tuple[MemoryStore, Torrent]:
+    """A store that knows the torrent `a`, and that torrent."""
+    store, record = MemoryStore(), Record(id="a", name="n", v1="a", v2="", folder="/c")
+    asyncio.run(store.add(record, b"as it came"))
+    return store, Torrent(record)
+
+
+def test_two_flushes_at_once_do_every_effect_once_and_in_order() -> None:
+    store = MemoryStore()
+
+    async def play() -> None:
+        keeper = Keeper(store)
+        for name in "abcde":
+            keeper.later(lambda name=name: store.forget(name))  # type: ignore[misc]
+        await asyncio.gather(*(keeper.flush({}, totals=False) for _ in range(3)))
+        await keeper.flush({}, totals=False)
+
+    asyncio.run(play())
+    assert store.forgotten == list("abcde")
+
+
+def test_a_flush_ends_only_when_what_was_changed_before_it_is_written() -> None:
+    store, one = kept()
+
+    async def play() -> None:
+        keeper = Keeper(store)
+        one.record.label = "new"
+        keeper.record("a")
+        first = asyncio.create_task(keeper.flush({"a": one}, totals=False))
+        await asyncio.sleep(0)
+        # The flush of an owner's command, while the catalogue's own is still writing.
+        await keeper.flush({"a": one}, totals=False)
+        assert store.records["a"].label == "new"
+        await first
+
+    asyncio.run(play())
+
+
+def test_what_cannot_be_written_is_written_when_there_is_room() -> None:
+    store, one = kept()
+
+    async def play() -> None:
+        keeper = Keeper(store)
+        store.full = True
+        keeper.later(lambda: store.forget("b"))
+        one.record.label = "new"
+        keeper.record("a")
+        keeper.resume("a", b"old")
+        keeper.total("a")
+        await keeper.flush({"a": one}, totals=True)
+        assert store.records["a"].label == ""
+        assert not store.forgotten
+        one.record.label = "newer"
+        keeper.resume("a", b"new")
+        store.full = False
+        await keeper.flush({"a": one}, totals=True)
+
+    asyncio.run(play())
+    assert store.records["a"].label == "newer"
+    assert store.kept_resumes == {"a": b"new"}
+    assert store.totals == {"a": (0, 0, 0)}
+    assert store.forgotten == ["b"]
+
+
+def test_resume_data_that_came_during_a_failed_write_is_newer_than_the_kept() -> None:
+    store, one = kept()
+
+    async def play() -> None:
+        keeper = Keeper(store)
+        store.full = True
+        keeper.resume("a", b"old")
+        writing = asyncio.create_task(keeper.flush({"a": one}, totals=False))
+        await asyncio.sleep(0)
+        keeper.resume("a", b"new")
+        await writing
+        store.full = False
+        await keeper.flush({"a": one}, totals=False)
+
+    asyncio.run(play())
+    assert store.kept_resumes == {"a": b"new"}
+
+
+def test_nothing_is_written_of_a_torrent_that_is_gone() -> None:
+    store, one = kept()
+
+    async def play() -> None:
+        keeper = Keeper(store)
+        one.record.label = "new"
+        keeper.record("a")
+        keeper.resume("a", b"new")
+        keeper.total("a")
+        keeper.drop("a")
+        await keeper.flush({"a": one}, totals=True)
+
+    asyncio.run(play())
+    assert store.records["a"].label == ""
+    assert store.kept_resumes == {"a": b"as it came"}
+    assert not store.totals
