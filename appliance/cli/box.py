@@ -63,11 +63,12 @@ def events(app: App, count: int) -> None:
 
 
 @click.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
 @click.pass_context
-def limits(ctx: click.Context) -> None:
+def limits(ctx: click.Context, as_json: bool) -> None:
     """Rates, connections and slots of the whole box."""
     if ctx.invoked_subcommand is None:
-        ctx.invoke(limits_show)
+        ctx.invoke(limits_show, as_json=as_json)
 
 
 @limits.command("show")

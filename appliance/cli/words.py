@@ -12,6 +12,7 @@ from appliance.cli.context import App
 from appliance.control.api import Goal, GoalKind, ListTorrents, State, TorrentRow
 from appliance.control.client import ControlClient
 from appliance.errors import NotFound, OwnerMustAct, SeedboxError
+from appliance.state import StateFolder, default_state
 from appliance.units import KIB, MIB, show_bytes, show_rate
 
 _UNITS = {"": 1, "b": 1, "k": KIB, "kb": KIB, "kib": KIB, "m": MIB, "mb": MIB, "mib": MIB}
@@ -75,11 +76,10 @@ class TorrentName(click.ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Ids and names that begin so; nothing where no daemon answers."""
-        app = ctx.find_object(App)
-        if app is None:
-            return []
+        # While a shell completes, no command runs, and so there is no App yet.
+        state = StateFolder((ctx.find_root().params.get("state") or default_state()).absolute())
         try:
-            with ControlClient(app.state.control_socket, timeout=2) as box:
+            with ControlClient(state.control_socket, timeout=2) as box:
                 rows = box.call(ListTorrents(text=incomplete, count=100)).rows
         except SeedboxError:
             return []

@@ -1,6 +1,7 @@
 """Bad days: whatever happens, the box says what is wrong and how to mend it, runs on, and loses nothing."""
 
 import contextlib
+import filecmp
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from appliance.control import api
 from appliance.units import BytesPerSecond
 from tests.support.addresses import address
 from tests.support.box import Box, refused
+from tests.support.netns import TwoHosts
 from tests.support.peer import Peer
 from tests.support.processes import start
 from tests.support.torrents import make_torrent, write_data
@@ -46,6 +48,27 @@ def test_a_port_that_is_taken_is_told_and_the_next_one_used(tmp_path: Path) -> N
             findings = {finding.check: finding for finding in box.call(api.GetHealth()).findings}
             assert findings["listen-port"].verdict is api.Verdict.WARNING
             assert "6882" in findings["listen-port"].says + findings["listen-port"].remedy
+
+
+def test_no_network_and_then_network_needs_nobody(tmp_path: Path) -> None:
+    with TwoHosts() as hosts:
+        call = (hosts.addresses[0], 6881)
+        there = {"address": hosts.addresses[1], "prefix": hosts.inside(1)}
+        box = Box(tmp_path / "box", prefix=hosts.inside(0), network__listen_addresses=[])
+        data = write_data(box.content / "film.bin", 2 * MIB)
+        metainfo = make_torrent(data)
+        with box:
+            box.wait_state(box.add(metainfo), api.State.SEEDING)
+            findings = {finding.check: finding.verdict for finding in box.call(api.GetHealth()).findings}
+            assert findings["reachable"] is api.Verdict.UNKNOWN
+            for visit in range(2):
+                hosts.plug()
+                with Peer(tmp_path / f"peer{visit}", metainfo, call=call, **there) as peer:
+                    peer.wait_done()
+                assert filecmp.cmp(data, tmp_path / f"peer{visit}" / "film.bin", shallow=False)
+                hosts.unplug()
+            until(lambda: box.call(api.GetHealth()).findings, "an answer without a network")
+            assert "Traceback" not in box.log()
 
 
 def test_content_that_is_truncated_is_missing_and_goes_on_when_it_is_put_back(

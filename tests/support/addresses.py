@@ -5,13 +5,13 @@ import os
 import socket
 
 _numbers = itertools.count(2)
-_RUN = os.getpid() % 200 + 20
+RUN = os.getpid() % 200 + 20
 
 
 def address() -> str:
     """An address of its own in 127.0.0.0/8."""
     number = next(_numbers)
-    return f"127.{_RUN}.{number // 200 + 1}.{number % 200 + 2}"
+    return f"127.{RUN}.{number // 200 + 1}.{number % 200 + 2}"
 
 
 def free_port(ip: str) -> int:

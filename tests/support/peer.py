@@ -26,11 +26,13 @@ class Peer:
     ) -> None:
         """`source` is a .torrent file or a magnet link; `call` the peer that it connects to.
 
-        `download_limit` is in bytes per second; the other keys are libtorrent's settings.
+        `download_limit` is in bytes per second, `prefix` the words that it is started by; the other keys are
+        libtorrent's settings.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.address = settings.pop("address", None) or address()
+        self._prefix: tuple[str, ...] = settings.pop("prefix", ())
         self._request = {
             "source": source if isinstance(source, str) else base64.b64encode(source).decode(),
             "folder": str(folder),
@@ -45,7 +47,9 @@ class Peer:
 
     def __enter__(self) -> Self:
         self._process = start(
-            [sys.executable, "-m", "tests.support.peer"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [*self._prefix, sys.executable, "-m", "tests.support.peer"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         self._process.stdin.write(json.dumps(self._request).encode())
         self._process.stdin.close()

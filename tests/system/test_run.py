@@ -1,0 +1,117 @@
+"""`seedbox run`: what a newcomer starts with one command."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from appliance.control import api
+from tests.support.addresses import address, free_port
+from tests.support.box import SEEDBOX, Box
+from tests.support.processes import end, start
+from tests.support.until import until
+
+
+class Run:
+    """The box in the foreground of somebody's terminal."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ip = address()
+        self.port = free_port(self.ip)
+        self.box = Box(folder, web__address=self.ip, web__port=self.port)
+        self.log = folder / "terminal"
+
+    def start(self) -> None:
+        with self.log.open("wb") as log:
+            self.process = start([*SEEDBOX, "--state", self.box.folder, "run"], log)
+        until(lambda: "Page: " in self.said(), "the page's address")
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def children(self) -> dict[str, psutil.Process]:
+        """By their command."""
+        return {
+            child.cmdline()[-1]: child
+            for child in psutil.Process(self.process.pid).children()
+            if child.status() != psutil.STATUS_ZOMBIE
+        }
+
+    def healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{self.ip}:{self.port}/healthz", timeout=5) as answer:
+                return "ok" in json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code == 503
+        except OSError:
+            return False
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    running = Run(tmp_path / "var")
+    running.start()
+    yield running
+    end(running.process, 60)
+
+
+def test_the_address_and_the_claim_code_are_printed_and_the_page_answers(run: Run) -> None:
+    assert f"http://{run.ip}:{run.port}/" in run.said()
+    assert re.search(r"Claim code: [A-Z2-9]{4}-[A-Z2-9]{4}", run.said())
+    until(run.healthy, "the page")
+
+
+def test_a_page_that_was_killed_is_started_again_and_the_box_runs_on(run: Run) -> None:
+    until(run.healthy, "the page")
+    daemon = run.children()["daemon"]
+    killed = run.children()["web"]
+    killed.kill()
+    until(lambda: run.children().get("web", killed).pid != killed.pid, "another process")
+    until(run.healthy, "the page again")
+    assert run.children()["daemon"].pid == daemon.pid
+    assert "started again" in run.said()
+    assert run.box.call(api.GetStatus())
+    run.box.client.close()
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_in_order_and_leaves_nothing_behind(run: Run, by: signal.Signals) -> None:
+    until(run.healthy, "the page")
+    children = list(run.children().values())
+    assert len(children) == 2
+    os.kill(run.process.pid, by)
+    assert run.process.wait(30) == 0
+    assert not [child for child in children if child.is_running()]
+    assert not (run.box.folder / "control.sock").exists()
+    assert "Traceback" not in run.said()
+
+
+def test_when_it_is_killed_its_children_end_too(run: Run) -> None:
+    until(run.healthy, "the page")
+    children = list(run.children().values())
+    run.process.kill()
+    run.process.wait()
+    assert psutil.wait_procs(children, timeout=30)[1] == []
+
+
+def test_a_daemon_that_dies_ends_the_box_with_its_code(run: Run) -> None:
+    run.children()["daemon"].kill()
+    assert run.process.wait(30) == 128 + 9
+    until(lambda: not run.healthy(), "the page's end")
+
+
+def test_a_broken_configuration_is_told_with_its_line_and_nothing_starts(tmp_path: Path) -> None:
+    (tmp_path / "seedbox.toml").write_text("[web]\nport = 99999\n")
+    done = subprocess.run([*SEEDBOX, "--state", tmp_path, "run"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert ".toml:2: " in done.stderr
+    assert "web.port" in done.stderr
+    assert not (tmp_path / "seedbox.db").exists()
