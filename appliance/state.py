@@ -55,4 +55,4 @@ def default_state() -> Path:
     if named := os.environ.get("SEEDBOX_STATE"):
         return Path(named).absolute()
     here = Path("var").absolute()
-    return here if (here / "lock").exists() else SYSTEM_STATE
+    return here if (here / "seedbox.db").exists() else SYSTEM_STATE

@@ -39,6 +39,8 @@ def test_the_state_folder_is_the_named_one_then_the_one_here_then_the_systems(
     (tmp_path / "var").mkdir()
     assert default_state() == SYSTEM_STATE, "a folder that is called var is not yet a box"
     (tmp_path / "var" / "lock").touch()
+    assert default_state() == SYSTEM_STATE, "every Debian has a /var/lock"
+    (tmp_path / "var" / "seedbox.db").touch()
     assert default_state() == tmp_path / "var"
     monkeypatch.setenv("SEEDBOX_STATE", "elsewhere")
     assert default_state() == tmp_path / "elsewhere"
