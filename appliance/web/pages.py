@@ -380,4 +380,4 @@ def _qr(magnet: str) -> Markup:
 
     short = "&".join(part for part in magnet.split("&") if not part.startswith("tr="))
     code = segno.make_qr(short[:1_500], error="l")
-    return Markup(code.svg_inline(scale=4, border=3, light="#fff", svgclass="qr"))  # noqa: S704
+    return Markup(code.svg_inline(border=4, light="#fff", svgclass="qr", omitsize=True))  # noqa: S704

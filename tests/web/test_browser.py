@@ -1,5 +1,7 @@
 """The owner's way through the page, in Chromium, on a real box; the tests here follow each other."""
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +73,22 @@ def test_a_folder_is_shared_by_clicking(page: Page, site: Site) -> None:
     page.wait_for_url("**/torrents/*")
     expect(page.get_by_role("heading", name="Holiday films")).to_be_visible()
     assert page.locator("input.copy").input_value().startswith("magnet:?xt=urn:btih:")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_qr_code_reads_as_the_magnet_link(page: Page, site: Site, tmp_path: Path, width: int) -> None:
+    if shutil.which("zbarimg") is None:
+        pytest.skip("zbarimg is not installed")
+    id = site.box.call(api.ListTorrents(text="Holiday")).rows[0].id
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{site.url}/torrents/{id}")
+    page.locator(".qrbox").screenshot(path=tmp_path / "qr.png")
+    link = page.locator("input.copy").input_value()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    read = subprocess.run(
+        ["zbarimg", "--quiet", "--raw", tmp_path / "qr.png"], capture_output=True, text=True, check=True
+    )
+    assert read.stdout.strip() == link.partition("&tr=")[0]
 
 
 def test_a_torrent_file_and_a_magnet_link_are_added(page: Page, site: Site, tmp_path: Path) -> None:
