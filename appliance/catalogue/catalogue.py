@@ -26,7 +26,7 @@ from appliance.units import show_bytes
 
 TICK_S = 2.0
 LONGEST_LABEL = 40
-_CHUNK = 100
+_CHUNK = 500
 _STOP_S = 8
 
 
@@ -100,10 +100,13 @@ class Catalogue:
             for record in chunk:
                 torrent = self._held.torrents[record.id] = Torrent(record)
                 resume, trusted = data[record.id]
-                self._held.start(torrent, resume, hash_all=not trusted)
+                self._held.start(torrent, resume, hash_all=not trusted, one_of_many=True)
+            # Whoever waits for the engine once a chunk, and not once a torrent, starts twice as fast.
+            for id, why in (await self._held.engine.begun()).items():
+                self._held.refuse(self._held.torrents[id], why)
+            for record in chunk:
                 if record.removing:
-                    self._held.leave(torrent)
-            await asyncio.sleep(0)
+                    self._held.leave(self._held.torrents[record.id])
 
     async def add(self, parsed: Parsed, wish: Wish) -> Admitted:
         """Add a torrent or magnet link; data that is there already is checked and adopted."""

@@ -58,7 +58,9 @@ class Holdings:
         """Whether its data lies in the content folder, not in a folder of the owner's."""
         return record.folder == self.content or record.folder.startswith(self.content + "/")
 
-    def start(self, torrent: Torrent, resume: bytes, *, hash_all: bool = False) -> None:
+    def start(
+        self, torrent: Torrent, resume: bytes, *, hash_all: bool = False, one_of_many: bool = False
+    ) -> None:
         """Put a torrent into the engine, as its record says; `hash_all` trusts no resume data."""
         record = torrent.record
         torrent.snapshot, torrent.trouble = None, None
@@ -79,13 +81,18 @@ class Holdings:
             assume_nothing=hash_all or record.damaged,
         )
         try:
-            self.engine.add(record.id, resume, placement)
+            (self.engine.begin if one_of_many else self.engine.add)(record.id, resume, placement)
         except (OwnerMustAct, ValueError) as error:
-            says = f"Its description cannot be used ({error}). Remove it, keep the data, and add it again."
-            self.set_trouble(torrent, Trouble(TroubleKind.REFUSED, says))
+            self.refuse(torrent, str(error))
             return
         torrent.in_engine = True
         self.changed(torrent)
+
+    def refuse(self, torrent: Torrent, why: str) -> None:
+        """The engine does not take it."""
+        torrent.in_engine = False
+        says = f"Its description cannot be used ({why}). Remove it, keep the data, and add it again."
+        self.set_trouble(torrent, Trouble(TroubleKind.REFUSED, says))
 
     def leave(self, torrent: Torrent) -> asyncio.Future[str]:
         """Take a torrent whose removal is noted out of the engine; the future ends when it is forgotten."""

@@ -153,6 +153,14 @@ class TorrentEngine(Protocol):
         """Start a torrent. Raises OwnerMustAct where the engine refuses it."""
         ...
 
+    def begin(self, id: str, resume: bytes, placement: Placement) -> None:
+        """Start one of many, as `add` does, but without waiting for the engine. Raises as `add` does."""
+        ...
+
+    async def begun(self) -> dict[str, str]:
+        """Wait until all that were begun are in; why the engine refused some, by id."""
+        ...
+
     def remove(self, id: str, with_data: bool) -> None:
         """Forget a torrent; `Gone` follows."""
         ...

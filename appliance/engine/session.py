@@ -79,6 +79,9 @@ class LibtorrentEngine:
         self._state = state
         self._handles: dict[str, lt.torrent_handle] = {}
         self._ids: dict[lt.torrent_handle, str] = {}
+        self._coming: dict[str, tuple[str, Priority]] = {}
+        """Info-hash of a torrent that was begun -> (id, priority)."""
+        self._refused: dict[str, str] = {}
         self._leaving: dict[str, tuple[str, bool]] = {}
         """Info-hash of a torrent that is being removed -> (id, whether its data goes too)."""
         self._links: set[str] = set()
@@ -94,6 +97,7 @@ class LibtorrentEngine:
         self.failed: Callable[[Exception], None] = log.error
         self._handlers: dict[type, Callable[[Any], None]] = {
             lt.state_update_alert: self._on_states,
+            lt.add_torrent_alert: self._on_added,
             lt.session_stats_alert: self._on_stats,
             lt.save_resume_data_alert: self._on_resume,
             lt.save_resume_data_failed_alert: self._on_no_resume,
@@ -165,6 +169,38 @@ class LibtorrentEngine:
 
     def add(self, id: str, resume: bytes, placement: Placement) -> None:
         """Start a torrent; raises OwnerMustAct where libtorrent refuses it, ValueError for broken data."""
+        params = self._params(resume, placement)
+        try:
+            handle = self.session.add_torrent(params)
+        except RuntimeError as error:
+            raise OwnerMustAct(f"libtorrent refuses the torrent: {error}.") from error
+        self._enter(id, handle, placement.priority, described=params.ti is not None)
+
+    def begin(self, id: str, resume: bytes, placement: Placement) -> None:
+        """Start a torrent as `add` does, but without a round trip to libtorrent's thread; see `begun`."""
+        params = self._params(resume, placement)
+        self._coming[_key(params.info_hashes)] = (id, placement.priority)
+        self.session.async_add_torrent(params)
+
+    async def begun(self) -> dict[str, str]:
+        """Wait until all that were begun are in; why libtorrent refused some, by id. Raises RetryLater."""
+        while self._coming:
+            before = len(self._coming)
+            await self.round_trip()
+            if len(self._coming) == before:
+                raise RetryLater("libtorrent has not taken up its torrents.")
+        refused, self._refused = self._refused, {}
+        return refused
+
+    def _on_added(self, alert: lt.add_torrent_alert) -> None:
+        params = alert.params
+        id, priority = self._coming.pop(_key(params.info_hashes), ("", Priority.NORMAL))
+        if id and alert.error.value():
+            self._refused[id] = alert.error.message()
+        elif id:
+            self._enter(id, alert.handle, priority, described=params.ti is not None)
+
+    def _params(self, resume: bytes, placement: Placement) -> lt.add_torrent_params:
         params = parse_resume(resume)
         params.save_path = placement.folder
         params.upload_limit = placement.upload_limit or -1
@@ -181,17 +217,16 @@ class LibtorrentEngine:
         if placement.rename_root and params.ti is not None:
             params.renamed_files = _renamed(params.ti, placement.rename_root)
         params.flags = self._flags(placement, has_info=params.ti is not None)
-        try:
-            handle = self.session.add_torrent(params)
-        except RuntimeError as error:
-            raise OwnerMustAct(f"libtorrent refuses the torrent: {error}.") from error
+        return params
+
+    def _enter(self, id: str, handle: lt.torrent_handle, priority: Priority, *, described: bool) -> None:
         self._handles[id] = handle
         self._ids[handle] = id
         self._stopped.discard(id)
-        if params.ti is None:
+        if not described:
             self._links.add(id)
             self._part_from_seeds()
-        if placement.priority is Priority.HIGH:
+        if priority is Priority.HIGH:
             handle.queue_position_top()
 
     def remove(self, id: str, with_data: bool) -> None:

@@ -86,25 +86,28 @@ def listen_interfaces(network: Network) -> str:
 
 
 def _throughput(ram: Bytes) -> dict[str, Any]:
-    """Settings that were measured in pairs by tests/bench/upload.py, four fast leechers on two cores.
+    """Settings that were measured in pairs by `make bench ARGS=upload`, four fast leechers on two cores.
 
-    MiB uploaded per CPU-second against libtorrent's defaults, each step added to the one before it:
-    one disk thread 1.25 times; send_buffer_low_watermark with send_not_sent_low_watermark 1.55; the fixed
-    socket buffer 1.65.
+    MiB uploaded per CPU-second against libtorrent's defaults, each step added to the one before it: one disk
+    thread 1.25 times; reading 384 KiB ahead with 128 KiB unsent in the kernel 1.55; a fixed socket buffer of
+    192 KiB 1.8 (of 256 KiB 1.6, of 128 KiB 2.2, but see below); reading 768 KiB ahead 2.0 to 2.3. RSS while
+    uploading is 20 MB more than with the defaults, most of it Python's.
     """
+    ahead = 768 * 1024 if ram >= 2048 * MIB else 384 * 1024
     return {
         # One reader per device: more threads wake each other up (futex) and make a hard disk seek.
         "aio_threads": 1,
         "hashing_threads": 1,
-        # Read well ahead of the socket, so that a read serves many blocks before the next wake-up ...
-        "send_buffer_low_watermark": 384 * 1024,
-        "send_buffer_watermark": 512 * 1024,
+        # Read well ahead of the socket, so that a read serves many blocks before the next wake-up: per peer
+        # that is sent to, so half as much where RAM is short ...
+        "send_buffer_low_watermark": ahead,
+        "send_buffer_watermark": ahead + ahead // 3,
         "send_buffer_watermark_factor": 50,
         # ... and let the kernel hold more than 16 KiB unsent, so that it is filled in larger writes.
         "send_not_sent_low_watermark": 128 * 1024,
         # A fixed buffer (the kernel doubles it) instead of one that grows to 4 MB a peer and falls out of
-        # the cache: 512 KiB in flight still make 5 MB/s to one peer that is 100 ms away.
-        "send_socket_buffer_size": 256 * 1024,
+        # the cache: 384 KiB in flight still make nearly 4 MB/s to one peer that is 100 ms away.
+        "send_socket_buffer_size": 192 * 1024,
         # Blocks that wait for the disk; a slow card must push back before the RAM is full.
         "max_queued_disk_bytes": max(1 * MIB, min(16 * MIB, ram // 256)),
         # Memory for hashing one piece after another, in blocks of 16 KiB.

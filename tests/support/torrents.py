@@ -9,10 +9,16 @@ import libtorrent as lt
 KINDS = {"v1": lt.create_torrent.v1_only, "hybrid": 0, "v2": lt.create_torrent.v2_only}
 
 
+_BLOCK = 64 * 1024**2
+
+
 def write_data(path: Path, size: int, seed: int = 1) -> Path:
     """A file of `size` random bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(random.Random(seed).randbytes(size))
+    chance = random.Random(seed)
+    with path.open("wb") as file:
+        for start in range(0, size, _BLOCK):
+            file.write(chance.randbytes(min(_BLOCK, size - start)))
     return path
 
 
