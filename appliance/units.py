@@ -1,6 +1,9 @@
 """Units of measure as types, so that bytes are never added to milliseconds, and how people read them."""
 
+import re
 from typing import NewType
+
+from appliance.errors import OwnerMustAct
 
 Bytes = NewType("Bytes", int)
 BytesPerSecond = NewType("BytesPerSecond", int)
@@ -10,6 +13,16 @@ MonoNs = NewType("MonoNs", int)
 """Nanoseconds of the monotonic clock: for every decision about time."""
 Ppm = NewType("Ppm", int)
 """Parts per million, 0 to 1,000,000: progress without a float."""
+
+MicroBtt = NewType("MicroBtt", int)
+"""10^-6 BTT, the only form of money inside the box: int64, never a float."""
+MicroBttPerMib = NewType("MicroBttPerMib", int)
+"""A price of traffic."""
+
+MOST_MONEY = MicroBtt(2**63 - 1)
+"""What int64 holds; all BTT of the TRC-10 token is 9.9 * 10^17 of it."""
+BTT = MicroBtt(1_000_000)
+_DIGITS = 6
 
 KIB = 1024
 MIB = 1024**2
@@ -34,6 +47,27 @@ def show_bytes(count: int) -> str:
 def show_rate(rate: int) -> str:
     """Bytes per second for people: `1.42 MiB/s`."""
     return f"{show_bytes(rate)}/s"
+
+
+def parse_btt(text: str) -> MicroBtt:
+    """An amount as people write it, such as `1.5` or `0.000001`, exactly. Raises OwnerMustAct."""
+    found = re.fullmatch(r"([0-9]{1,13})(?:\.([0-9]{1,6}))?", text.strip())
+    if not found:
+        raise OwnerMustAct(
+            f'"{text.strip()[:40]}" is no amount of BTT; write digits, and at most {_DIGITS} after the point.'
+        )
+    whole, part = found.group(1), found.group(2) or ""
+    amount = int(whole) * BTT + int(part.ljust(_DIGITS, "0"))
+    if amount > MOST_MONEY:
+        raise OwnerMustAct(f"{text.strip()} BTT is more than there is.")
+    return MicroBtt(amount)
+
+
+def show_btt(amount: MicroBtt) -> str:
+    """An amount for people, exactly: `1.5`, `-0.000001`."""
+    whole, part = divmod(abs(amount), BTT)
+    shown = f"{whole}.{part:0{_DIGITS}}".rstrip("0").rstrip(".")
+    return f"-{shown}" if amount < 0 else shown
 
 
 def show_span(seconds: int) -> str:

@@ -1,0 +1,1 @@
+"""Double-entry book and payment channels: pure rules."""
