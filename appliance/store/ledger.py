@@ -1,0 +1,139 @@
+"""The book and the channels of one ledger in its database: every function is a part of a transaction."""
+
+from appliance.errors import Bug, NotFound
+from appliance.keys import Address
+from appliance.ledger import book
+from appliance.ledger.book import Entry, Posting
+from appliance.ledger.channel import Channel, Phase
+from appliance.ledger.statement import Line
+from appliance.store.ledger_database import Sql
+from appliance.units import MicroBtt, UtcMs
+
+
+def post(sql: Sql, entry: Entry) -> bool:
+    """Write an entry; False where its cause was written before.
+
+    Raises NotEnough, and CauseReused where that was another entry.
+    """
+    if known := find(sql, entry.cause):
+        book.same(known, entry)
+        return False
+    after = book.post(entry, lambda account: balance(sql, account))
+    row = "INSERT INTO entry (cause, kind, at, about) VALUES (?, ?, ?, ?) RETURNING number"
+    number = sql.run(row, entry.cause, entry.kind, entry.at, entry.about)[0][0]
+    for posting in entry.postings:
+        now = after[posting.account]
+        sql.run(
+            "INSERT INTO account (name, balance) VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET balance = excluded.balance",
+            posting.account,
+            now,
+        )
+        sql.run("INSERT INTO posting VALUES (?, ?, ?, ?)", number, posting.account, posting.amount, now)
+    return True
+
+
+def find(sql: Sql, cause: str) -> Entry | None:
+    """The entry of a cause."""
+    rows = sql.run("SELECT number, kind, at, about FROM entry WHERE cause = ?", cause)
+    if not rows:
+        return None
+    number, kind, at, about = rows[0]
+    # By code points, as Python sorts: a database has an order of its own for people's words.
+    postings = sorted(sql.run("SELECT account, amount FROM posting WHERE entry = ?", number))
+    return Entry(
+        cause, kind, UtcMs(at), tuple(Posting(account, amount) for account, amount in postings), about
+    )
+
+
+def balance(sql: Sql, account: str, at: UtcMs | None = None) -> MicroBtt:
+    """What an account holds, or held when everything up to `at` had happened."""
+    if at is None:
+        rows = sql.run("SELECT balance FROM account WHERE name = ?", account)
+        return MicroBtt(rows[0][0] if rows else 0)
+    total = (
+        "SELECT COALESCE(SUM(amount), 0) FROM posting JOIN entry ON entry.number = posting.entry "
+        "WHERE account = ? AND at <= ?"
+    )
+    return MicroBtt(int(sql.run(total, account, at)[0][0]))
+
+
+def statement(sql: Sql, account: str, *, after: int = 0, count: int = 1_000) -> list[Line]:
+    """The lines of an account behind the entry number `after`, the oldest first."""
+    rows = sql.run(
+        "SELECT number, at, kind, cause, about, amount, balance "
+        "FROM posting JOIN entry ON entry.number = posting.entry "
+        "WHERE account = ? AND entry > ? ORDER BY entry LIMIT ?",
+        account,
+        after,
+        count,
+    )
+    return [Line(*row) for row in rows]
+
+
+def put_channel(sql: Sql, channel: Channel) -> None:
+    """Keep a channel as it is now."""
+    sql.run(
+        "INSERT INTO channel VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        "phase = excluded.phase, seq = excluded.seq, paid = excluded.paid, closes = excluded.closes",
+        channel.id,
+        channel.ledger,
+        channel.payer,
+        channel.recipient,
+        channel.lock,
+        channel.expires,
+        channel.window_ms,
+        channel.phase.value,
+        channel.seq,
+        channel.paid,
+        channel.closes,
+    )
+
+
+def get_channel(sql: Sql, id: bytes) -> Channel:
+    """The channel of an id. Raises NotFound."""
+    rows = sql.run("SELECT * FROM channel WHERE id = ?", id)
+    if not rows:
+        raise NotFound(f"There is no channel {id.hex()[:16]} in this ledger.")
+    id, ledger, payer, recipient, lock, expires, window_ms, phase, seq, paid, closes = rows[0]
+    return Channel(
+        id=id,
+        ledger=ledger,
+        payer=payer,
+        recipient=Address(recipient),
+        lock=MicroBtt(lock),
+        expires=UtcMs(expires),
+        window_ms=window_ms,
+        phase=Phase(phase),
+        seq=seq,
+        paid=MicroBtt(paid),
+        closes=UtcMs(closes),
+    )
+
+
+def held(sql: Sql) -> MicroBtt:
+    """What all accounts hold together, locks and holds among them: what the outside has to cover."""
+    rows = sql.run("SELECT name, balance FROM account")
+    return book.total((name, MicroBtt(balance)) for name, balance in rows)
+
+
+def audit(sql: Sql) -> None:
+    """Add everything up again from the postings alone. Raises Bug, naming the first thing that is wrong."""
+    for number, total in sql.run("SELECT entry, SUM(amount) FROM posting GROUP BY entry"):
+        if total:
+            raise Bug(f"Entry {number} of the ledger does not sum to zero but to {total} µBTT.")
+    sums = {
+        name: int(total)
+        for name, total in sql.run("SELECT account, SUM(amount) FROM posting GROUP BY account")
+    }
+    for name, kept in sql.run("SELECT name, balance FROM account"):
+        if kept != sums.get(name, 0):
+            raise Bug(
+                f"The account {name} is kept at {kept} µBTT, and its postings sum to {sums.get(name, 0)}."
+            )
+        if kept < 0 and not book.is_counter(name):
+            raise Bug(f"The account {name} holds less than nothing.")
+    for id, lock, phase in sql.run("SELECT id, locked, phase FROM channel"):
+        locked = sums.get(f"channel:{bytes(id).hex()}", 0)
+        if locked != (0 if phase == Phase.CLOSED else lock):
+            raise Bug(f"The channel {bytes(id).hex()[:16]} should hold {lock} µBTT and holds {locked}.")

@@ -1,0 +1,45 @@
+-- One ledger, on SQLite and on PostgreSQL: {int}, {blob}, {serial} and {strict} stand for their words.
+-- Balances are kept beside the postings that they sum up, so that a payment reads two rows and not a history.
+CREATE TABLE fact (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) {strict};
+
+CREATE TABLE account (
+    name TEXT PRIMARY KEY,
+    balance {int} NOT NULL,
+    CHECK (balance >= 0 OR substr(name, 1, 7) = 'outside')
+) {strict};
+
+CREATE TABLE entry (
+    number {serial} PRIMARY KEY,
+    cause TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    at {int} NOT NULL,
+    about TEXT NOT NULL
+) {strict};
+
+CREATE TABLE posting (
+    entry {int} NOT NULL REFERENCES entry (number),
+    account TEXT NOT NULL REFERENCES account (name),
+    amount {int} NOT NULL CHECK (amount <> 0),
+    balance {int} NOT NULL,
+    PRIMARY KEY (entry, account)
+) {strict};
+
+CREATE INDEX posting_of_account ON posting (account, entry);
+
+CREATE TABLE channel (
+    id {blob} PRIMARY KEY,
+    ledger {blob} NOT NULL,
+    payer {blob} NOT NULL,
+    recipient TEXT NOT NULL,
+    locked {int} NOT NULL,
+    expires {int} NOT NULL,
+    window_ms {int} NOT NULL,
+    phase TEXT NOT NULL,
+    seq {int} NOT NULL,
+    paid {int} NOT NULL,
+    closes {int} NOT NULL,
+    CHECK (paid >= 0 AND paid <= locked)
+) {strict};

@@ -1,0 +1,190 @@
+"""Where a ledger lies: SQLite for one box or a few, PostgreSQL for an operator of many.
+
+Both run work in serialisable transactions that are durable when `transact` returns. What was cut off may or
+may not have happened; every entry has a unique cause, so the caller simply asks again.
+"""
+
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from appliance.errors import Bug, OwnerMustAct, RetryLater
+
+if TYPE_CHECKING:
+    import psycopg
+
+T = TypeVar("T")
+MOST_TRIES = 30
+SCHEMA = 1
+_WORDS_SQLITE = {"int": "INTEGER", "blob": "BLOB", "serial": "INTEGER", "strict": "STRICT"}
+_WORDS_POSTGRES = {"int": "BIGINT", "blob": "BYTEA", "serial": "BIGSERIAL", "strict": ""}
+
+
+class Sql(Protocol):
+    """One transaction. Statements have `?` for their parameters, on either database."""
+
+    def run(self, statement: str, *parameters: object) -> Sequence[tuple[Any, ...]]:
+        """Run one statement; its rows, if it has any."""
+        ...
+
+
+class LedgerDatabase(Protocol):
+    """A database of one ledger."""
+
+    def transact(self, work: Callable[[Sql], T]) -> T:
+        """Run `work` in one transaction, again where others got in between; durable on return.
+
+        Raises RetryLater where the database is away, full, or too busy.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+def open_ledger(where: str) -> LedgerDatabase:
+    """A `postgresql://` URL, or a path of a SQLite file. Raises OwnerMustAct where it cannot be used."""
+    if where.startswith(("postgresql://", "postgres://")):
+        return PostgresLedger(where)
+    return SqliteLedger(Path(where))
+
+
+def _schema(words: dict[str, str]) -> list[str]:
+    text = (files("appliance.store") / "ledger.sql").read_text(encoding="utf-8")
+    for word, meant in words.items():
+        text = text.replace("{" + word + "}", meant)
+    code = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+    return [statement.strip() for statement in code.split(";") if statement.strip()]
+
+
+class SqliteLedger:
+    """One file, one writer at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make it. Raises OwnerMustAct where that is not possible."""
+        self._lock = threading.Lock()
+        try:
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            path.chmod(0o600)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            self._connection.execute("PRAGMA busy_timeout = 5000")
+        except sqlite3.Error as error:
+            raise OwnerMustAct(f"The ledger {path} cannot be opened ({error}).") from error
+        self.transact(lambda sql: _prepare(sql, _WORDS_SQLITE, _SQLITE_TABLES, str(path)))
+
+    def run(self, statement: str, *parameters: object) -> Sequence[tuple[Any, ...]]:
+        """Run one statement of the transaction that is under way."""
+        return self._connection.execute(statement, parameters).fetchall()
+
+    def transact(self, work: Callable[[Sql], T]) -> T:
+        """One after another."""
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    result = work(self)
+                    self._connection.execute("COMMIT")
+                    return result
+                except BaseException:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise
+            except sqlite3.IntegrityError as error:
+                raise Bug(f"The ledger contradicts its own rules ({error}).") from error
+            except sqlite3.OperationalError as error:
+                raise RetryLater(f"The ledger cannot be written ({error}). Make room on its disk.") from error
+
+    def close(self) -> None:
+        """Fold the WAL into the file."""
+        with self._lock:
+            self._connection.close()
+
+
+class PostgresLedger:
+    """One connection a thread."""
+
+    def __init__(self, url: str) -> None:
+        """Connect, and make the tables. Raises OwnerMustAct where that is not possible."""
+        try:
+            import psycopg
+        except ImportError as error:
+            raise OwnerMustAct(
+                "PostgreSQL needs the extra `ledger`: pip install 'seedbox-appliance[ledger]'."
+            ) from error
+        self._psycopg = psycopg
+        self._url = url
+        self._local = threading.local()
+        self._all: list[psycopg.Connection[Any]] = []
+        self._chance = random.Random()  # noqa: S311  spreads retries, decides nothing
+        try:
+            self._connection()
+        except psycopg.OperationalError as error:
+            # The URL may hold a password: it is not repeated.
+            raise OwnerMustAct(f"The ledger's database cannot be reached ({error}).") from None
+        self.transact(lambda sql: _prepare(sql, _WORDS_POSTGRES, _POSTGRES_TABLES, "this database"))
+
+    def _connection(self) -> "psycopg.Connection[Any]":
+        found: psycopg.Connection[Any] | None = getattr(self._local, "connection", None)
+        if found is None or found.closed:
+            found = self._psycopg.connect(self._url, connect_timeout=10)
+            found.isolation_level = self._psycopg.IsolationLevel.SERIALIZABLE
+            self._local.connection = found
+            self._all.append(found)
+        return found
+
+    def transact(self, work: Callable[[Sql], T]) -> T:
+        """Again and again while others change what this one read (SQLSTATE 40001, 40P01)."""
+        errors = self._psycopg.errors
+        for tried in range(MOST_TRIES):
+            try:
+                with self._connection().transaction() as _, self._connection().cursor() as cursor:
+                    return work(_PostgresSql(cursor))
+            except (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation):
+                time.sleep(self._chance.uniform(0, 0.002 * 2 ** min(tried, 6)))
+            except self._psycopg.IntegrityError as error:
+                raise Bug(f"The ledger contradicts its own rules ({error}).") from error
+            except self._psycopg.OperationalError as error:
+                raise RetryLater(f"The ledger's database is away ({error}).") from error
+        raise RetryLater("Too many want the same accounts at once; try again.")
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        for connection in self._all:
+            connection.close()
+
+
+class _PostgresSql:
+    def __init__(self, cursor: "psycopg.Cursor[Any]") -> None:
+        self._cursor = cursor
+
+    def run(self, statement: str, *parameters: object) -> Sequence[tuple[Any, ...]]:
+        self._cursor.execute(statement.replace("?", "%s").encode(), parameters or None)
+        return self._cursor.fetchall() if self._cursor.description else ()
+
+
+_SQLITE_TABLES = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'fact'"
+_POSTGRES_TABLES = (
+    "SELECT 1 FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = 'fact'"
+)
+
+
+def _prepare(sql: Sql, words: dict[str, str], tables: str, where: str) -> None:
+    """Make the tables, or make sure that this program knows them."""
+    if not sql.run(tables):
+        for statement in _schema(words):
+            sql.run(statement)
+        sql.run("INSERT INTO fact (key, value) VALUES ('schema', ?)", str(SCHEMA))
+    have = int(sql.run("SELECT value FROM fact WHERE key = 'schema'")[0][0])
+    if have != SCHEMA:
+        raise OwnerMustAct(
+            f"The ledger in {where} is of schema {have}, and this program knows {SCHEMA}. Install the other "
+            "version again."
+        )
