@@ -12,7 +12,7 @@ TEST_PACKAGES := chromium fonts-dejavu-core transmission-daemon opentracker \
 .PHONY: run test bench lint format clean
 
 run: $(VENV)/.run
-	@$(BIN)/seedbox run --state $(STATE)
+	@$(BIN)/seedbox --state $(STATE) run
 
 test: $(VENV)/.test lint
 	$(BIN)/python -m pytest $(ARGS)
@@ -33,12 +33,12 @@ format: $(VENV)/.test
 $(VENV)/.run: pyproject.toml
 	@sh .ci/need $(RUN_PACKAGES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 --editable .
 	@touch $@
 
 $(VENV)/.test: pyproject.toml $(VENV)/.run
 	@sh .ci/need $(TEST_PACKAGES)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 --editable '.[dev]'
 	@touch $@
 
 clean:

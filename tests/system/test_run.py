@@ -20,6 +20,9 @@ from tests.support.processes import end, start
 from tests.support.until import until
 
 
+PROJECT = Path(__file__).parents[2]
+
+
 class Run:
     """The box in the foreground of somebody's terminal."""
 
@@ -67,6 +70,22 @@ def test_the_address_and_the_claim_code_are_printed_and_the_page_answers(run: Ru
     assert f"http://{run.ip}:{run.port}/" in run.said()
     assert re.search(r"Claim code: [A-Z2-9]{4}-[A-Z2-9]{4}", run.said())
     until(run.healthy, "the page")
+
+
+def test_make_run_is_all_that_a_newcomer_types(tmp_path: Path) -> None:
+    run = Run(tmp_path / "var")
+    with run.log.open("wb") as log:
+        process = start(["make", "--directory", PROJECT, "run", f"STATE={run.box.folder}"], log)
+    try:
+        until(lambda: "Claim code: " in run.said(), "the claim code")
+        until(run.healthy, "the page")
+    finally:
+        children = psutil.Process(process.pid).children(recursive=True)
+        for child in children:
+            if child.cmdline()[-1:] == ["run"]:
+                child.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0, run.said()
+        assert psutil.wait_procs(children, timeout=30)[1] == []
 
 
 def test_a_page_that_was_killed_is_started_again_and_the_box_runs_on(run: Run) -> None:
