@@ -19,7 +19,6 @@ from tests.support.box import SEEDBOX, Box
 from tests.support.processes import end, start
 from tests.support.until import until
 
-
 PROJECT = Path(__file__).parents[2]
 
 
