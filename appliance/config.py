@@ -148,6 +148,26 @@ class Web(_Table, frozen=True, kw_only=True):
     ] = ()
 
 
+class Ledger(_Table, frozen=True, kw_only=True):
+    """The ledger that `seedbox ledger` keeps for others."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=60, description="Name of the ledger, for people.")] = (
+        "ledger"
+    )
+    database: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="A file in the state folder, or a postgresql:// URL without a password: that belongs "
+            "into the file that PGPASSFILE names.",
+        ),
+    ] = "ledger.db"
+    address: Annotated[str, Meta(min_length=1, description="IP address that the ledger listens on.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Meta(ge=1, le=65535, description="Port of the ledger.")] = 8090
+
+
 class Config(_Table, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -157,6 +177,7 @@ class Config(_Table, frozen=True, kw_only=True):
     limits: LimitKeys = LimitKeys()
     seeding: Seeding = Seeding()
     web: Web = Web()
+    ledger: Ledger = Ledger()
 
 
 @dataclass(frozen=True, slots=True)

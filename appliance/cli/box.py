@@ -238,4 +238,14 @@ def web(app: App) -> None:
     raise SystemExit(serve(app.state, configuration.load(app.config_path)))
 
 
-COMMANDS = (status, events, limits, config, doctor, completion, run, daemon, web)
+@click.command()
+@click.pass_obj
+def ledger(app: App) -> None:
+    """Keep a ledger for others: accounts, transfers and payment channels, by HTTP (see `config show`)."""
+    from appliance.operator.main import serve
+
+    told = configuration.load(app.config_path).ledger
+    raise SystemExit(serve(told, app.state))
+
+
+COMMANDS = (status, events, limits, config, doctor, completion, run, daemon, web, ledger)

@@ -1,5 +1,7 @@
 """The book and the channels of one ledger in its database: every function is a part of a transaction."""
 
+from typing import Any
+
 from appliance.errors import Bug, NotFound
 from appliance.keys import Address
 from appliance.ledger import book
@@ -74,11 +76,12 @@ def statement(sql: Sql, account: str, *, after: int = 0, count: int = 1_000) -> 
 def put_channel(sql: Sql, channel: Channel) -> None:
     """Keep a channel as it is now."""
     sql.run(
-        "INSERT INTO channel VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        "INSERT INTO channel VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
         "phase = excluded.phase, seq = excluded.seq, paid = excluded.paid, closes = excluded.closes",
         channel.id,
         channel.ledger,
         channel.payer,
+        channel.payer_address,
         channel.recipient,
         channel.lock,
         channel.expires,
@@ -95,7 +98,17 @@ def get_channel(sql: Sql, id: bytes) -> Channel:
     rows = sql.run("SELECT * FROM channel WHERE id = ?", id)
     if not rows:
         raise NotFound(f"There is no channel {id.hex()[:16]} in this ledger.")
-    id, ledger, payer, recipient, lock, expires, window_ms, phase, seq, paid, closes = rows[0]
+    return _channel(rows[0])
+
+
+def channels_of(sql: Sql, address: Address) -> list[Channel]:
+    """The channels that an account pays from or is paid by."""
+    rows = sql.run("SELECT * FROM channel WHERE payer_address = ? OR recipient = ?", address, address)
+    return [_channel(row) for row in rows]
+
+
+def _channel(row: tuple[Any, ...]) -> Channel:
+    id, ledger, payer, _, recipient, lock, expires, window_ms, phase, seq, paid, closes = row
     return Channel(
         id=id,
         ledger=ledger,
@@ -111,10 +124,39 @@ def get_channel(sql: Sql, id: bytes) -> Channel:
     )
 
 
+def note_nonce(sql: Sql, public: bytes, nonce: str, at: UtcMs) -> bool:
+    """Remember the nonce of a signed request; False where it is known."""
+    row = "INSERT INTO nonce VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING at"
+    return bool(sql.run(row, public, nonce, at))
+
+
+def forget_nonces(sql: Sql, before: UtcMs) -> None:
+    """Drop nonces whose requests are too old to be taken anyway."""
+    sql.run("DELETE FROM nonce WHERE at < ?", before)
+
+
+def fact(sql: Sql, key: str) -> str | None:
+    """A single thing that the ledger knows of itself."""
+    rows = sql.run("SELECT value FROM fact WHERE key = ?", key)
+    return str(rows[0][0]) if rows else None
+
+
+def put_fact(sql: Sql, key: str, value: str) -> None:
+    """Keep it."""
+    row = "INSERT INTO fact VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+    sql.run(row, key, value)
+
+
+def outside(sql: Sql) -> MicroBtt:
+    """The counter-accounts together: minus what came in and has not gone out."""
+    rows = sql.run("SELECT COALESCE(SUM(balance), 0) FROM account WHERE substr(name, 1, 7) = 'outside'")
+    return MicroBtt(int(rows[0][0]))
+
+
 def held(sql: Sql) -> MicroBtt:
     """What all accounts hold together, locks and holds among them: what the outside has to cover."""
-    rows = sql.run("SELECT name, balance FROM account")
-    return book.total((name, MicroBtt(balance)) for name, balance in rows)
+    inside = "SELECT COALESCE(SUM(balance), 0) FROM account WHERE substr(name, 1, 7) <> 'outside'"
+    return MicroBtt(int(sql.run(inside)[0][0]))
 
 
 def audit(sql: Sql) -> None:

@@ -29,10 +29,20 @@ CREATE TABLE posting (
 
 CREATE INDEX posting_of_account ON posting (account, entry);
 
+CREATE TABLE nonce (
+    public {blob} NOT NULL,
+    nonce TEXT NOT NULL,
+    at {int} NOT NULL,
+    PRIMARY KEY (public, nonce)
+) {strict};
+
+CREATE INDEX nonce_by_age ON nonce (at);
+
 CREATE TABLE channel (
     id {blob} PRIMARY KEY,
     ledger {blob} NOT NULL,
     payer {blob} NOT NULL,
+    payer_address TEXT NOT NULL,
     recipient TEXT NOT NULL,
     locked {int} NOT NULL,
     expires {int} NOT NULL,
@@ -43,3 +53,6 @@ CREATE TABLE channel (
     closes {int} NOT NULL,
     CHECK (paid >= 0 AND paid <= locked)
 ) {strict};
+
+CREATE INDEX channel_of_payer ON channel (payer_address);
+CREATE INDEX channel_of_recipient ON channel (recipient);

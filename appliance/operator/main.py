@@ -1,0 +1,88 @@
+"""`seedbox ledger`: the operator's process, under waitress."""
+
+import os
+import signal
+import threading
+import urllib.parse
+from typing import NoReturn
+
+import waitress
+
+from appliance.clock import SystemClock
+from appliance.config import Ledger
+from appliance.errors import OwnerMustAct, SeedboxError
+from appliance.operator.app import MOST_BODY, create_app
+from appliance.operator.service import Operator
+from appliance.state import StateFolder
+from appliance.store.ledger_database import open_ledger
+
+THREADS = 8
+_TIDY_S = 60.0
+
+
+def serve(told: Ledger, state: StateFolder) -> int:
+    """Serve a ledger until SIGTERM; returns the exit code. Raises OwnerMustAct where that is not possible."""
+    opened, clock = open_ledger(_place(told.database, state)), SystemClock()
+    operator = Operator(opened, clock, told.name)
+    operator.audit()
+    try:
+        server = waitress.create_server(
+            create_app(operator, clock),
+            host=told.address,
+            port=told.port,
+            threads=THREADS,
+            connection_limit=500,
+            channel_timeout=60,
+            max_request_body_size=MOST_BODY,
+            ident="",
+        )
+    except OSError as error:
+        raise OwnerMustAct(
+            f"The ledger cannot listen on {told.address} port {told.port} ({error.strerror}). End the other "
+            "program, or set ledger.port in seedbox.toml to another one."
+        ) from error
+    over = threading.Event()
+    threading.Thread(target=_tidy, args=(operator, over), daemon=True).start()
+    print(f"Ledger {operator.id.hex()[:16]} on http://{told.address}:{told.port}", flush=True)  # noqa: T201
+    if "NOTIFY_SOCKET" in os.environ:
+        from systemd import daemon  # type: ignore[attr-defined]
+
+        daemon.notify("READY=1\nSTATUS=The ledger is served.")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    try:
+        server.run()
+    except SystemExit:
+        server.close()
+    over.set()
+    opened.close()
+    return 0
+
+
+def _place(database: str, state: StateFolder) -> str:
+    """Where the ledger lies. Raises OwnerMustAct for a URL with a password in it."""
+    if "://" not in database:
+        state.path.mkdir(mode=0o750, parents=True, exist_ok=True)
+        return str(state.resolve(database))
+    try:
+        password = urllib.parse.urlsplit(database).password or "password=" in database
+    except ValueError as error:
+        raise OwnerMustAct(f"ledger.database is no URL ({error}).") from error
+    if password:
+        raise OwnerMustAct(
+            "ledger.database in seedbox.toml has a password in it, where others may read it. Put it into the "
+            "file that PGPASSFILE names (PostgreSQL, chapter 34.16), and take it out of the URL."
+        )
+    return database
+
+
+def _tidy(operator: Operator, over: threading.Event) -> None:
+    while not over.wait(_TIDY_S):
+        try:
+            operator.tidy()
+        except SeedboxError:
+            continue
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    raise SystemExit(0)

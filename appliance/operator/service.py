@@ -1,0 +1,216 @@
+"""What the ledger does for its accounts: each call is one transaction, and the same call twice is one."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from appliance.clock import Clock
+from appliance.errors import NotFound, OwnerMustAct, PeerMisbehaved
+from appliance.keys import Address, parse_address
+from appliance.ledger import channel as channels
+from appliance.ledger.book import COUNTER, CauseReused, Entry, Move, entry
+from appliance.ledger.channel import Channel, State
+from appliance.ledger.request import WINDOW_MS, Signer
+from appliance.ledger.statement import Line
+from appliance.operator import wire
+from appliance.store import ledger as store
+from appliance.store.ledger_database import LedgerDatabase, Sql
+from appliance.units import MOST_MONEY, MicroBtt, UtcMs
+
+T = TypeVar("T")
+CHAIN = f"{COUNTER}:chain"
+LONGEST_CHANNEL_MS = 366 * 86_400_000
+MOST_LINES = 1_000
+
+
+class Replayed(PeerMisbehaved):
+    """A signed request came for a second time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the operator publishes."""
+
+    held: MicroBtt
+    outside: MicroBtt
+    solid: MicroBtt | None
+
+
+class Operator:
+    """One ledger."""
+
+    def __init__(self, database: LedgerDatabase, clock: Clock, name: str) -> None:
+        """`name` is for people. The ledger's id is made once, and stays with its database."""
+        self._database = database
+        self._clock = clock
+        self.name = name
+        self.id = database.transact(_own_id)
+
+    # ------------------------------------------------------------------------------------ for its accounts
+
+    def once(self, signer: Signer, work: Callable[[Sql], T]) -> T:
+        """Run the work of a signed request, and remember that it came. Raises Replayed."""
+
+        def noted(sql: Sql) -> T:
+            if not store.note_nonce(sql, signer.public, signer.nonce, signer.at):
+                raise Replayed("This very request came before; sign it anew to ask again.")
+            return work(sql)
+
+        return self._database.transact(noted)
+
+    def account(self, who: Address) -> tuple[MicroBtt, MicroBtt]:
+        """(balance, locked in channels that this account pays from)."""
+
+        def work(sql: Sql) -> tuple[MicroBtt, MicroBtt]:
+            mine = store.channels_of(sql, who)
+            locked = sum(
+                one.lock
+                for one in mine
+                if one.payer_address == who and one.phase is not channels.Phase.CLOSED
+            )
+            return store.balance(sql, who), MicroBtt(locked)
+
+        return self._database.transact(work)
+
+    def statement(self, who: Address, after: int, count: int) -> list[Line]:
+        """Lines of an account, the oldest first."""
+        count = max(1, min(MOST_LINES, count))
+        return self._database.transact(lambda sql: store.statement(sql, who, after=after, count=count))
+
+    def transfer(self, signer: Signer, wanted: wire.NewTransfer) -> None:
+        """Pay another account."""
+        who, to = signer.address, parse_address(wanted.to)
+        if to == who:
+            raise OwnerMustAct("A transfer to the same account moves nothing.")
+        move = Move(who, to, _amount(wanted.amount))
+        line = entry(f"transfer:{who}:{wanted.name}", "transfer", self._clock.now(), move, about=wanted.about)
+        try:
+            self.once(signer, lambda sql: store.post(sql, line))
+        except CauseReused as error:
+            raise OwnerMustAct("A transfer of this name exists already; choose another name.") from error
+
+    def open(self, signer: Signer, wanted: wire.NewChannel) -> Channel:
+        """Lock money in a channel."""
+        now, recipient = self._clock.now(), parse_address(wanted.recipient)
+        if wanted.expires > now + LONGEST_CHANNEL_MS:
+            raise OwnerMustAct("A channel lasts a year at most; give an earlier end.")
+        channel = Channel(
+            id=channels.channel_id(self.id, signer.public, recipient, wanted.name.encode()),
+            ledger=self.id,
+            payer=signer.public,
+            recipient=recipient,
+            lock=_amount(wanted.lock),
+            expires=UtcMs(wanted.expires),
+            window_ms=wanted.window_ms,
+        )
+
+        def work(sql: Sql) -> Channel:
+            try:
+                known = store.get_channel(sql, channel.id)
+            except NotFound:
+                store.post(sql, channels.open_channel(channel, now))
+                store.put_channel(sql, channel)
+                return channel
+            if (known.lock, known.expires, known.window_ms) != (
+                channel.lock,
+                channel.expires,
+                channel.window_ms,
+            ):
+                raise OwnerMustAct("A channel of this name exists on other terms; choose another name.")
+            return known
+
+        return self.once(signer, work)
+
+    def channel(self, who: Address, id: bytes) -> Channel:
+        """A channel, for those who are in it. Raises NotFound."""
+        found = self._database.transact(lambda sql: store.get_channel(sql, id))
+        _inside(found, who)
+        return found
+
+    def channels(self, who: Address) -> list[Channel]:
+        """All channels of an account."""
+        return self._database.transact(lambda sql: store.channels_of(sql, who))
+
+    def close(self, signer: Signer, id: bytes, shown: wire.ShownState | None) -> Channel:
+        """Close a channel for its recipient, or begin to for its payer; closed ones stay as they are."""
+
+        def work(sql: Sql) -> Channel:
+            found = store.get_channel(sql, id)
+            _inside(found, signer.address)
+            if found.phase is channels.Phase.CLOSED:
+                return found
+            state = shown.of(found) if shown else None
+            after, settled = channels.close(found, signer.address, state, self._clock.now())
+            if settled:
+                store.post(sql, settled)
+            store.put_channel(sql, after)
+            return after
+
+        return self.once(signer, work)
+
+    def dispute(self, signer: Signer, id: bytes, shown: wire.ShownState) -> Channel:
+        """Show a higher state while the payer's closing can still be put right."""
+
+        def work(sql: Sql) -> Channel:
+            found = store.get_channel(sql, id)
+            _inside(found, signer.address)
+            state: State = shown.of(found)
+            after = channels.dispute(found, state, self._clock.now())
+            store.put_channel(sql, after)
+            return after
+
+        return self.once(signer, work)
+
+    # ----------------------------------------------------------------------------------- for everybody
+
+    def figures(self) -> Figures:
+        """What is owed, what came in, and what the chain holds."""
+
+        def work(sql: Sql) -> Figures:
+            solid = store.fact(sql, "solid")
+            return Figures(
+                held=store.held(sql),
+                outside=MicroBtt(-store.outside(sql)),
+                solid=None if solid is None else MicroBtt(int(solid)),
+            )
+
+        return self._database.transact(work)
+
+    # --------------------------------------------------------------------- for the gateway to the chain
+
+    def credit(self, account: Address, amount: MicroBtt, txid: str) -> bool:
+        """Credit a deposit that is solid on the chain; False where it was credited before."""
+        line: Entry = entry(f"deposit:{txid}", "deposit", self._clock.now(), Move(CHAIN, account, amount))
+        return self._database.transact(lambda sql: store.post(sql, line))
+
+    def tidy(self) -> None:
+        """Forget nonces that are too old to matter; now and then."""
+        self._database.transact(
+            lambda sql: store.forget_nonces(sql, UtcMs(self._clock.now() - 2 * WINDOW_MS))
+        )
+
+    def audit(self) -> None:
+        """Add everything up again. Raises Bug."""
+        self._database.transact(store.audit)
+
+
+def _own_id(sql: Sql) -> bytes:
+    found = store.fact(sql, "ledger")
+    if found is None:
+        found = secrets.token_hex(channels.ID_BYTES)
+        store.put_fact(sql, "ledger", found)
+    return bytes.fromhex(found)
+
+
+def _amount(text: str) -> MicroBtt:
+    amount = int(text)
+    if amount > MOST_MONEY:
+        raise OwnerMustAct(f"{text} µBTT is more than there is.")
+    return MicroBtt(amount)
+
+
+def _inside(channel: Channel, who: Address) -> None:
+    """Strangers learn nothing of a channel, not even that it exists."""
+    if who not in (channel.recipient, channel.payer_address):
+        raise NotFound(f"There is no channel {channel.id.hex()[:16]} in this ledger.")
