@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,8 @@ from appliance.config import Network
 from appliance.control import api
 from appliance.daemon.limits import configured_limits
 from appliance.engine.settings import PREAD, engine_settings
+from tests.bench import money
+from tests.bench.figure import Figure
 from tests.support.addresses import address
 from tests.support.box import SEEDBOX, Box
 from tests.support.processes import end, start
@@ -37,22 +38,6 @@ MIB = 1024**2
 ROUNDS = 3
 """Downloads of four leechers in one measurement: how the kernel schedules one of them varies by half."""
 QUIET = {"enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False}
-
-
-@dataclass
-class Figure:
-    """One line of the result."""
-
-    what: str
-    value: float
-    reference: float | None
-    bound: str
-    unit: str
-
-    def line(self) -> str:
-        ratio = f"{self.value / self.reference:6.2f}" if self.reference else "     -"
-        against = f"{self.reference:10.2f}" if self.reference is not None else "         -"
-        return f"{self.what:<58} {self.value:10.2f} {against} {ratio}  {self.bound:<16} {self.unit}"
 
 
 def own_settings(ip: str) -> dict[str, Any]:
@@ -377,6 +362,8 @@ BENCHES: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     "start": second_start,
     "delta": delta,
     "writes": writes,
+    "states": money.states,
+    "operator": money.operator,
 }
 
 

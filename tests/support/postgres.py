@@ -56,6 +56,36 @@ class Postgres:
             "start",
         )
 
+    def pgbench(self, clients: int, seconds: int) -> float:
+        """Transactions a second of `pgbench -N`: a reference for what this server can do."""
+        words = ["-h", str(self._folder), "-U", "postgres"]
+        inside = ["runuser", "-u", self._user, "--"] if self._user else []
+        subprocess.run(
+            [*inside, self._bin / "pgbench", *words, "-i", "-q", "postgres"],
+            check=True,
+            capture_output=True,
+            cwd="/",
+        )
+        ran = subprocess.run(
+            [
+                *inside,
+                self._bin / "pgbench",
+                *words,
+                "-N",
+                "-c",
+                str(clients),
+                "-T",
+                str(seconds),
+                "postgres",
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd="/",
+        )
+        line = next(line for line in ran.stdout.splitlines() if line.startswith("tps"))
+        return float(line.split()[2])
+
     def fresh(self, schema: str) -> str:
         """A URL of an empty schema."""
         import psycopg
