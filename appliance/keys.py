@@ -53,6 +53,10 @@ class Key:
         der = self._private.sign(digest(domain, message), hasher=None)
         return bytes(serialize_compact(der_to_cdata(der)))
 
+    def sign_recoverable(self, hashed: bytes) -> bytes:
+        """65 bytes over a hash of 32, as TRON wants them: r, s, and the recovery id."""
+        return self._private.sign_recoverable(hashed, hasher=None)
+
     def __repr__(self) -> str:
         return f"Key({self.address})"
 

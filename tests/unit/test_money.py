@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from appliance.errors import OwnerMustAct
 from appliance.units import MOST_MONEY, MicroBtt, parse_btt, show_btt
 
-ROOMS = ("appliance/ledger", "appliance/keys.py", "appliance/store/ledger.py")
+ROOMS = ("appliance/ledger", "appliance/chain", "appliance/keys.py", "appliance/store/ledger.py")
 amounts = st.integers(0, MOST_MONEY).map(MicroBtt)
 
 

@@ -1,0 +1,1 @@
+"""TRON: its transactions, and the way to its nodes."""
