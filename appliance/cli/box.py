@@ -248,4 +248,20 @@ def ledger(app: App) -> None:
     raise SystemExit(serve(told, app.state))
 
 
-COMMANDS = (status, events, limits, config, doctor, completion, run, daemon, web, ledger)
+@click.command()
+@click.option("--address", default="127.0.0.1", show_default=True, help="IP address to listen on.")
+@click.option("--port", default=8091, show_default=True, type=click.IntRange(1, 65_535))
+@click.option("--asset", default="1002000", show_default=True, help="Id of the TRC-10 token that there is.")
+@click.option("--fund", multiple=True, metavar="ADDRESS", help="Give this account plenty; repeatable.")
+@click.option("--on-demand", is_flag=True, help="Make blocks only when asked to (POST /dev/blocks).")
+@command
+def devnet(app: App, address: str, port: int, asset: str, fund: tuple[str, ...], on_demand: bool) -> None:
+    """Run a development chain that looks like TRON; its money is worth nothing."""
+    from appliance.chain.devnet.main import serve
+    from appliance.keys import parse_address
+
+    funded = [parse_address(one) for one in fund]
+    raise SystemExit(serve(address, port, asset, funded, on_demand=on_demand))
+
+
+COMMANDS = (status, events, limits, config, doctor, completion, run, daemon, web, ledger, devnet)

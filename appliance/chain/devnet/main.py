@@ -1,0 +1,59 @@
+"""`seedbox devnet`: the development chain as a process, a block every three seconds."""
+
+import signal
+import threading
+from collections.abc import Sequence
+from typing import NoReturn
+
+import waitress
+
+from appliance.chain.devnet.chain import BLOCK_MS, Account, Chain
+from appliance.chain.devnet.node import MARK, Node, create_app
+from appliance.clock import SystemClock
+from appliance.errors import OwnerMustAct
+from appliance.keys import Address
+
+FUNDED_TRX = 1_000_000_000
+"""SUN, in every account that is funded at the start."""
+FUNDED_ASSET = 1_000_000_000_000
+
+
+def serve(address: str, port: int, asset: str, funded: Sequence[Address], *, on_demand: bool) -> int:
+    """Serve until SIGTERM; returns the exit code. Raises OwnerMustAct where the port is taken.
+
+    The chain lives in memory alone, and begins anew each time.
+    """
+    genesis = {one: Account(trx=FUNDED_TRX, assets={asset: FUNDED_ASSET}) for one in funded}
+    node = Node(Chain(SystemClock().now, genesis), asset)
+    node.chain.make_block()
+    try:
+        server = waitress.create_server(create_app(node), host=address, port=port, threads=4, ident="")
+    except OSError as error:
+        raise OwnerMustAct(
+            f"The development chain cannot listen on {address} port {port} ({error.strerror}). Name another "
+            "port with --port."
+        ) from error
+    over = threading.Event()
+    if not on_demand:
+        threading.Thread(target=_make_blocks, args=(node, over), daemon=True).start()
+    print(f"{MARK}\nNode: http://{address}:{port}", flush=True)  # noqa: T201
+    for one in funded:
+        print(f"Funded: {one} (development chain)", flush=True)  # noqa: T201
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    try:
+        server.run()
+    except SystemExit:
+        server.close()
+    over.set()
+    return 0
+
+
+def _make_blocks(node: Node, over: threading.Event) -> None:
+    while not over.wait(BLOCK_MS // 1_000):
+        with node.lock:
+            node.chain.make_block()
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    raise SystemExit(0)
