@@ -106,6 +106,15 @@ class Api:
                 self.transfer,
                 wire.NewTransfer,
             ),
+            Route("GET", "/v1/withdrawals", "One's own.", wire.Withdrawals, self.withdrawals),
+            Route(
+                "POST",
+                "/v1/withdrawals",
+                "Ask for money on the chain.",
+                wire.WithdrawalInfo,
+                self.withdraw,
+                wire.NewWithdrawal,
+            ),
             Route("GET", "/v1/channels", "One's own channels.", wire.Channels, self.channels),
             Route(
                 "POST",
@@ -162,6 +171,13 @@ class Api:
     def transfer(self, call: Call) -> wire.AccountInfo:
         self._operator.transfer(call.signer, call.body)
         return self.account(call)
+
+    def withdraw(self, call: Call) -> wire.WithdrawalInfo:
+        return wire.withdrawal_info(self._operator.withdraw(call.signer, call.body))
+
+    def withdrawals(self, call: Call) -> wire.Withdrawals:
+        found = self._operator.withdrawals(call.signer.address)
+        return wire.Withdrawals([wire.withdrawal_info(one) for one in found])
 
     def channels(self, call: Call) -> wire.Channels:
         found = self._operator.channels(call.signer.address)

@@ -118,6 +118,15 @@ class LedgerClient:
         )
         return wire.channel_of(found, self.ledger)
 
+    def withdraw(self, name: str, to: str, amount: MicroBtt) -> wire.WithdrawalInfo:
+        """Ask for money on the chain; the same `name` again is the same withdrawal."""
+        wanted = wire.NewWithdrawal(name, to, str(amount))
+        return self._ask("POST", "/v1/withdrawals", wanted, wire.WithdrawalInfo)
+
+    def withdrawals(self) -> list[wire.WithdrawalInfo]:
+        """All of ours, the newest first."""
+        return self._ask("GET", "/v1/withdrawals", None, wire.Withdrawals).withdrawals
+
     def close(self) -> None:
         """Hang up."""
         if self._line:

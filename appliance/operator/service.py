@@ -9,8 +9,10 @@ from appliance.clock import Clock
 from appliance.errors import NotFound, OwnerMustAct, PeerMisbehaved
 from appliance.keys import Address, parse_address
 from appliance.ledger import channel as channels
-from appliance.ledger.book import COUNTER, CauseReused, Entry, Move, entry
+from appliance.ledger import gateway
+from appliance.ledger.book import CauseReused, Move, entry
 from appliance.ledger.channel import Channel, State
+from appliance.ledger.gateway import Withdrawal
 from appliance.ledger.request import WINDOW_MS, Signer
 from appliance.ledger.statement import Line
 from appliance.operator import wire
@@ -19,7 +21,6 @@ from appliance.store.ledger_database import LedgerDatabase, Sql
 from appliance.units import MOST_MONEY, MicroBtt, UtcMs
 
 T = TypeVar("T")
-CHAIN = f"{COUNTER}:chain"
 LONGEST_CHANNEL_MS = 366 * 86_400_000
 MOST_LINES = 1_000
 
@@ -162,6 +163,33 @@ class Operator:
 
         return self.once(signer, work)
 
+    def withdraw(self, signer: Signer, wanted: wire.NewWithdrawal) -> Withdrawal:
+        """Set money apart for the chain; the gateway sends it. The same name again is the same withdrawal."""
+        new = Withdrawal(
+            id=f"{signer.address}.{wanted.name}",
+            account=signer.address,
+            to=parse_address(wanted.to),
+            amount=_amount(wanted.amount),
+            at=self._clock.now(),
+        )
+
+        def work(sql: Sql) -> Withdrawal:
+            try:
+                known = store.get_withdrawal(sql, new.id)
+            except NotFound:
+                store.post(sql, gateway.lock(new))
+                store.put_withdrawal(sql, new)
+                return new
+            if (known.to, known.amount) != (new.to, new.amount):
+                raise OwnerMustAct("A withdrawal of this name exists on other terms; choose another name.")
+            return known
+
+        return self.once(signer, work)
+
+    def withdrawals(self, who: Address) -> list[Withdrawal]:
+        """All withdrawals of an account, the newest first."""
+        return self._database.transact(lambda sql: store.withdrawals_of(sql, who))
+
     # ----------------------------------------------------------------------------------- for everybody
 
     def figures(self) -> Figures:
@@ -181,7 +209,7 @@ class Operator:
 
     def credit(self, account: Address, amount: MicroBtt, txid: str) -> bool:
         """Credit a deposit that is solid on the chain; False where it was credited before."""
-        line: Entry = entry(f"deposit:{txid}", "deposit", self._clock.now(), Move(CHAIN, account, amount))
+        line = gateway.deposit(account, amount, bytes.fromhex(txid), self._clock.now())
         return self._database.transact(lambda sql: store.post(sql, line))
 
     def tidy(self) -> None:

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from appliance.keys import Address
 from appliance.ledger.channel import Channel, State
+from appliance.ledger.gateway import Withdrawal
 from appliance.ledger.statement import Line
 from appliance.units import MicroBtt, UtcMs
 
@@ -38,6 +39,32 @@ class NewChannel(Struct, forbid_unknown_fields=True):
     lock: Amount
     expires: Whole
     window_ms: Annotated[int, Meta(ge=60_000, le=30 * 86_400_000)] = 86_400_000
+
+
+class NewWithdrawal(Struct, forbid_unknown_fields=True):
+    """Money for the chain; the same name twice is the same withdrawal."""
+
+    name: Name
+    to: AddressText
+    amount: Amount
+
+
+class WithdrawalInfo(Struct):
+    """One withdrawal."""
+
+    id: str
+    to: AddressText
+    amount: Sum
+    at: int
+    phase: str
+    txid: str
+    """Empty until it is signed."""
+
+
+class Withdrawals(Struct):
+    """One's own withdrawals, the newest first."""
+
+    withdrawals: list[WithdrawalInfo]
 
 
 class ShownState(Struct, forbid_unknown_fields=True):
@@ -143,6 +170,11 @@ def line_info(line: Line) -> StatementLine:
     return StatementLine(
         line.number, line.at, line.kind, line.cause, line.about, str(line.amount), str(line.balance)
     )
+
+
+def withdrawal_info(one: Withdrawal) -> WithdrawalInfo:
+    """A withdrawal for the line."""
+    return WithdrawalInfo(one.id, one.to, str(one.amount), one.at, one.phase.value, one.txid.hex())
 
 
 def channel_info(channel: Channel) -> ChannelInfo:

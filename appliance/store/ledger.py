@@ -7,6 +7,8 @@ from appliance.keys import Address
 from appliance.ledger import book
 from appliance.ledger.book import Entry, Posting
 from appliance.ledger.channel import Channel, Phase
+from appliance.ledger.gateway import Phase as WithdrawalPhase
+from appliance.ledger.gateway import Withdrawal
 from appliance.ledger.statement import Line
 from appliance.store.ledger_database import Sql
 from appliance.units import MicroBtt, UtcMs
@@ -121,6 +123,61 @@ def _channel(row: tuple[Any, ...]) -> Channel:
         seq=seq,
         paid=MicroBtt(paid),
         closes=UtcMs(closes),
+    )
+
+
+def put_withdrawal(sql: Sql, withdrawal: Withdrawal) -> None:
+    """Keep a withdrawal as it is now."""
+    sql.run(
+        "INSERT INTO withdrawal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        "phase = excluded.phase, raw = excluded.raw, signature = excluded.signature, txid = excluded.txid, "
+        "expiration = excluded.expiration",
+        withdrawal.id,
+        withdrawal.account,
+        withdrawal.to,
+        withdrawal.amount,
+        withdrawal.at,
+        withdrawal.phase.value,
+        withdrawal.raw,
+        withdrawal.signature,
+        withdrawal.txid,
+        withdrawal.expiration,
+    )
+
+
+def get_withdrawal(sql: Sql, id: str) -> Withdrawal:
+    """The withdrawal of an id. Raises NotFound."""
+    rows = sql.run("SELECT * FROM withdrawal WHERE id = ?", id)
+    if not rows:
+        raise NotFound(f"There is no withdrawal {id} in this ledger.")
+    return _withdrawal(rows[0])
+
+
+def open_withdrawals(sql: Sql) -> list[Withdrawal]:
+    """Those that are neither paid nor refunded, the oldest first."""
+    rows = sql.run("SELECT * FROM withdrawal WHERE phase IN ('locked', 'signed') ORDER BY at, id")
+    return [_withdrawal(row) for row in rows]
+
+
+def withdrawals_of(sql: Sql, account: Address) -> list[Withdrawal]:
+    """All of an account, the newest first."""
+    rows = sql.run("SELECT * FROM withdrawal WHERE account = ? ORDER BY at DESC, id LIMIT 1000", account)
+    return [_withdrawal(row) for row in rows]
+
+
+def _withdrawal(row: tuple[Any, ...]) -> Withdrawal:
+    id, account, to, amount, at, phase, raw, signature, txid, expiration = row
+    return Withdrawal(
+        id=id,
+        account=Address(account),
+        to=Address(to),
+        amount=MicroBtt(amount),
+        at=UtcMs(at),
+        phase=WithdrawalPhase(phase),
+        raw=raw,
+        signature=signature,
+        txid=txid,
+        expiration=expiration,
     )
 
 

@@ -38,6 +38,21 @@ CREATE TABLE nonce (
 
 CREATE INDEX nonce_by_age ON nonce (at);
 
+CREATE TABLE withdrawal (
+    id TEXT PRIMARY KEY,
+    account TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    amount {int} NOT NULL CHECK (amount > 0),
+    at {int} NOT NULL,
+    phase TEXT NOT NULL,
+    raw {blob} NOT NULL,
+    signature {blob} NOT NULL,
+    txid {blob} NOT NULL,
+    expiration {int} NOT NULL
+) {strict};
+
+CREATE INDEX withdrawal_by_phase ON withdrawal (phase);
+
 CREATE TABLE channel (
     id {blob} PRIMARY KEY,
     ledger {blob} NOT NULL,

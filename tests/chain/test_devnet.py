@@ -233,15 +233,21 @@ def served() -> Iterator[tuple[Node, str]]:
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     yield node, f"http://{ip}:{server.effective_port}"
+    while _clients:
+        _clients.pop().provider.sess.close()
     server.close()
     thread.join(10)
+
+
+_clients: list[Any] = []
 
 
 def client(url: str) -> Any:
     from tronpy import Tron
     from tronpy.providers import HTTPProvider
 
-    return Tron(HTTPProvider(url, timeout=10))
+    _clients.append(Tron(HTTPProvider(url, timeout=10)))
+    return _clients[-1]
 
 
 def test_tronpy_sends_a_token_and_follows_it(served: tuple[Node, str]) -> None:

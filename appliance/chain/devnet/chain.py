@@ -67,6 +67,8 @@ class Chain:
         self.accounts = {address: account.copy() for address, account in genesis.items()}
         self.blocks = [Block(0, bytes(32), now() // BLOCK_MS * BLOCK_MS - BLOCK_MS)]
         self.pending: list[Signed] = []
+        self._solid = 0
+        """Number of the newest solid block; a fork does not lower it."""
         self._where: dict[bytes, int] = {}
         """Txid -> number of the block that holds it."""
 
@@ -78,7 +80,7 @@ class Chain:
     @property
     def solid(self) -> Block:
         """The newest block that can never be taken back."""
-        return self.blocks[max(0, len(self.blocks) - 1 - SOLID_AFTER)]
+        return self.blocks[self._solid]
 
     def find(self, id: bytes) -> tuple[Block, Signed, Receipt] | None:
         """The block that holds a transaction, with it and its receipt."""
@@ -135,7 +137,7 @@ class Chain:
         for one in pending:
             try:
                 transaction = parse(one.raw)
-                if transaction.expiration <= timestamp:
+                if transaction.expiration <= self.newest.timestamp:
                     continue
                 receipts.append(_apply(self.accounts, one, transaction, timestamp))
                 taken.append(one)
@@ -143,24 +145,29 @@ class Chain:
                 continue
         made = replace(made, transactions=tuple(taken), receipts=tuple(receipts))
         self.blocks.append(made)
+        self._solid = max(self._solid, made.number - SOLID_AFTER)
         self._where |= {one.txid: made.number for one in taken}
         return made
 
     def fork(self, depth: int) -> list[Signed]:
         """Take the newest `depth` blocks back, solid ones never; the transactions that were in them."""
-        depth = min(depth, SOLID_AFTER, len(self.blocks) - 1)
+        depth = min(depth, self.newest.number - self._solid)
         lost = [one for block in self.blocks[len(self.blocks) - depth :] for one in block.transactions]
         del self.blocks[len(self.blocks) - depth :]
         self._replay()
         return lost
 
-    def _replay(self) -> None:
-        self.accounts = {address: account.copy() for address, account in self._genesis.items()}
-        self._where = {}
-        for block in self.blocks:
+    def accounts_at(self, number: int) -> dict[Address, Account]:
+        """All accounts after a block."""
+        accounts = {address: account.copy() for address, account in self._genesis.items()}
+        for block in self.blocks[: number + 1]:
             for one in block.transactions:
-                _apply(self.accounts, one, parse(one.raw), block.timestamp)
-                self._where[one.txid] = block.number
+                _apply(accounts, one, parse(one.raw), block.timestamp)
+        return accounts
+
+    def _replay(self) -> None:
+        self.accounts = self.accounts_at(self.newest.number)
+        self._where = {one.txid: block.number for block in self.blocks for one in block.transactions}
 
 
 def size_of(raw: bytes) -> int:

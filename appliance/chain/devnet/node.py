@@ -148,7 +148,8 @@ def _found(node: Node, asked: dict[str, Any], solid: bool) -> tuple[Block, Signe
 
 def _account(node: Node, asked: dict[str, Any], solid: bool) -> Any:
     address = _address(asked["address"])
-    account = node.chain.accounts.get(address)
+    accounts = node.chain.accounts_at(node.chain.solid.number) if solid else node.chain.accounts
+    account = accounts.get(address)
     if account is None:
         return {}
     told: dict[str, Any] = {"address": asked["address"], "create_time": account.created}

@@ -1,0 +1,1 @@
+"""`seedbox settle`: the gateway between a ledger and the chain; it alone holds the wallet's key."""
