@@ -259,7 +259,6 @@ def test_what_was_included_in_the_very_last_block_is_paid_and_not_refunded(world
 def test_a_wallet_that_ran_dry_lets_withdrawals_wait(world: World) -> None:
     funded(world)
     world.chain._genesis[WALLET.address].assets[ASSET] -= 90 * BTT
-    world.chain._genesis[WALLET.address].assets[ASSET] += 0
     world.withdraw("w", 30 * BTT)
     world.gateway.run()
     assert world.phase("w") is Phase.LOCKED
@@ -392,6 +391,7 @@ def machine(fresh: Fresh) -> type[RuleBasedStateMachine]:
         @initialize()
         def begin(self) -> None:
             self.world = World(fresh())
+            funded(self.world, 500)
             self.count = 0
             self.sent: dict[str, int] = {}
             self.unmatched = 0
@@ -408,9 +408,18 @@ def machine(fresh: Fresh) -> type[RuleBasedStateMachine]:
                 self.world.withdraw(str(self.count), amount)
                 self.sent[str(self.count)] = amount
 
-        @rule(count=st.integers(1, 25))
+        @rule(count=st.sampled_from([1, 2, SOLID_AFTER, SOLID_AFTER + 2]))
         def blocks(self, count: int) -> None:
             self.world.blocks(count)
+
+        @rule(which=st.integers(0, 20))
+        def somebody_sends_a_copy(self, which: int) -> None:
+            """Whoever has seen a signed transfer can send it, whenever they like."""
+            copies = [one for one in map(self.one, self.sent) if one.raw]
+            if copies:
+                one = copies[which % len(copies)]
+                with suppress(Refused):
+                    self.world.chain.take(one.raw, one.signature)
 
         @rule()
         def much_later(self) -> None:
@@ -481,7 +490,7 @@ def machine(fresh: Fresh) -> type[RuleBasedStateMachine]:
 
 def test_nothing_is_paid_twice_or_lost_whatever_happens(fresh: Fresh) -> None:
     run_state_machine_as_test(
-        machine(fresh), settings=settings(max_examples=25, stateful_step_count=30, deadline=None)
+        machine(fresh), settings=settings(max_examples=30, stateful_step_count=40, deadline=None)
     )
 
 
