@@ -8,19 +8,12 @@ from collections.abc import Awaitable, Callable
 
 from appliance.clock import Clock
 from appliance.errors import Bug
+from appliance.process import notify
 
 log = logging.getLogger(__name__)
 
 SILENT_S = 180
 """A loop that has not beaten for so long is taken for dead."""
-
-
-def notify(message: str) -> None:
-    """Tell systemd (sd_notify(3)); nothing happens where it does not listen."""
-    if "NOTIFY_SOCKET" in os.environ:
-        from systemd import daemon  # type: ignore[attr-defined]
-
-        daemon.notify(message)
 
 
 class Heart:

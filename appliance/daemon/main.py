@@ -13,9 +13,9 @@ from appliance.config import Config
 from appliance.daemon.box import Box
 from appliance.daemon.control import ControlServer
 from appliance.daemon.handlers import handlers
-from appliance.daemon.heart import notify
 from appliance.daemon.logs import set_up
 from appliance.errors import OwnerMustAct
+from appliance.process import notify
 from appliance.state import StateFolder
 from appliance.store.database import Damaged, Database
 from appliance.store.files import set_aside

@@ -1,10 +1,7 @@
 """`seedbox ledger`: the operator's process, under waitress."""
 
-import os
-import signal
 import threading
 import urllib.parse
-from typing import NoReturn
 
 import waitress
 
@@ -13,6 +10,7 @@ from appliance.config import Ledger
 from appliance.errors import OwnerMustAct, SeedboxError
 from appliance.operator.app import MOST_BODY, create_app
 from appliance.operator.service import Operator
+from appliance.process import serve_until_told
 from appliance.state import StateFolder
 from appliance.store.ledger_database import open_ledger
 
@@ -44,16 +42,7 @@ def serve(told: Ledger, state: StateFolder) -> int:
     over = threading.Event()
     threading.Thread(target=_tidy, args=(operator, over), daemon=True).start()
     print(f"Ledger {operator.id.hex()[:16]} on http://{told.address}:{told.port}", flush=True)  # noqa: T201
-    if "NOTIFY_SOCKET" in os.environ:
-        from systemd import daemon  # type: ignore[attr-defined]
-
-        daemon.notify("READY=1\nSTATUS=The ledger is served.")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
-    try:
-        server.run()
-    except SystemExit:
-        server.close()
+    serve_until_told(server, "The ledger is served.")
     over.set()
     opened.close()
     return 0
@@ -82,7 +71,3 @@ def _tidy(operator: Operator, over: threading.Event) -> None:
             operator.tidy()
         except SeedboxError:
             continue
-
-
-def _end(number: int, frame: object) -> NoReturn:
-    raise SystemExit(0)

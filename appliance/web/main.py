@@ -1,11 +1,8 @@
 """`seedbox web`: the status page as a process of its own, under waitress."""
 
 import logging
-import os
-import signal
 import socket
 import sys
-from typing import NoReturn
 
 import psutil
 import waitress
@@ -13,6 +10,7 @@ import waitress
 from appliance.config import Config
 from appliance.control.client import ControlClient
 from appliance.errors import OwnerMustAct
+from appliance.process import serve_until_told
 from appliance.state import StateFolder
 from appliance.web.app import MOST_UPLOAD, create_app
 from appliance.web.secrets import Secrets
@@ -50,13 +48,7 @@ def serve(state: StateFolder, config: Config) -> int:
     _say(f"Page: {' or '.join(addresses(web.address, web.port))}")
     if secrets.claim_code:
         _say(f"Claim code: {secrets.claim_code}")
-    _ready()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
-    try:
-        server.run()
-    except SystemExit:
-        server.close()
+    serve_until_told(server, "The page is served.")
     return 0
 
 
@@ -76,14 +68,3 @@ def addresses(address: str, port: int) -> list[str]:
 def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-def _ready() -> None:
-    if "NOTIFY_SOCKET" in os.environ:
-        from systemd import daemon  # type: ignore[attr-defined]
-
-        daemon.notify("READY=1\nSTATUS=The page is served.")
-
-
-def _end(number: int, frame: object) -> NoReturn:
-    raise SystemExit(0)

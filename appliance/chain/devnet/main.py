@@ -1,9 +1,7 @@
 """`seedbox devnet`: the development chain as a process, a block every three seconds."""
 
-import signal
 import threading
 from collections.abc import Sequence
-from typing import NoReturn
 
 import waitress
 
@@ -12,6 +10,7 @@ from appliance.chain.devnet.node import MARK, Node, create_app
 from appliance.clock import SystemClock
 from appliance.errors import OwnerMustAct
 from appliance.keys import Address
+from appliance.process import serve_until_told
 
 FUNDED_TRX = 1_000_000_000
 """SUN, in every account that is funded at the start."""
@@ -39,12 +38,7 @@ def serve(address: str, port: int, asset: str, funded: Sequence[Address], *, on_
     print(f"{MARK}\nNode: http://{address}:{port}", flush=True)  # noqa: T201
     for one in funded:
         print(f"Funded: {one} (development chain)", flush=True)  # noqa: T201
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
-    try:
-        server.run()
-    except SystemExit:
-        server.close()
+    serve_until_told(server, "The development chain is served.")
     over.set()
     return 0
 
@@ -53,7 +47,3 @@ def _make_blocks(node: Node, over: threading.Event) -> None:
     while not over.wait(BLOCK_MS // 1_000):
         with node.lock:
             node.chain.make_block()
-
-
-def _end(number: int, frame: object) -> NoReturn:
-    raise SystemExit(0)
