@@ -168,6 +168,26 @@ class Ledger(_Table, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=1, le=65535, description="Port of the ledger.")] = 8090
 
 
+class Gateway(_Table, frozen=True, kw_only=True):
+    """The way between that ledger and TRON, for `seedbox settle`."""
+
+    nodes: Annotated[
+        tuple[str, ...],
+        Meta(description="Addresses of TRON nodes, such as http://127.0.0.1:8091, tried in this order."),
+    ] = ()
+    asset: Annotated[
+        str,
+        Meta(pattern=r"^[1-9][0-9]{0,18}$", description="Id of the TRC-10 token; it must have six decimals."),
+    ] = "1002000"
+    keystore: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="The wallet's encrypted file; a relative path starts at the state folder.",
+        ),
+    ] = "wallet.json"
+
+
 class Config(_Table, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -178,6 +198,7 @@ class Config(_Table, frozen=True, kw_only=True):
     seeding: Seeding = Seeding()
     web: Web = Web()
     ledger: Ledger = Ledger()
+    gateway: Gateway = Gateway()
 
 
 @dataclass(frozen=True, slots=True)

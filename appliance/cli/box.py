@@ -264,4 +264,26 @@ def devnet(app: App, address: str, port: int, asset: str, fund: tuple[str, ...],
     raise SystemExit(serve(address, port, asset, funded, on_demand=on_demand))
 
 
-COMMANDS = (status, events, limits, config, doctor, completion, run, daemon, web, ledger, devnet)
+@click.command()
+@click.option("--new-wallet", is_flag=True, help="Make a wallet in an encrypted file, and do nothing else.")
+@command
+def settle(app: App, new_wallet: bool) -> None:
+    """Move tokens between the ledger and TRON, one pass; the passphrase is asked for."""
+    from appliance.settle import main, wallet
+
+    told = configuration.load(app.config_path)
+    if new_wallet:
+        path = app.state.resolve(told.gateway.keystore)
+        passphrase = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
+        key = wallet.make(path, passphrase)
+        app.answer({"wallet": key.address, "path": str(path)}, f"Wallet: {key.address}", f"Kept in {path}")
+        return
+    done = main.settle(told, app.state, lambda text: str(click.prompt(text, hide_input=True, err=True)))
+    app.answer(
+        {"wallet": done.wallet, "waiting": done.waiting, "signed": done.signed},
+        f"Wallet: {done.wallet}",
+        f"Withdrawals: {done.waiting} wait, {done.signed} are on their way.",
+    )
+
+
+COMMANDS = (status, events, limits, config, doctor, completion, run, daemon, web, ledger, devnet, settle)

@@ -1,7 +1,6 @@
 """`seedbox ledger`: the operator's process, under waitress."""
 
 import threading
-import urllib.parse
 
 import waitress
 
@@ -12,7 +11,7 @@ from appliance.operator.app import MOST_BODY, create_app
 from appliance.operator.service import Operator
 from appliance.process import serve_until_told
 from appliance.state import StateFolder
-from appliance.store.ledger_database import open_ledger
+from appliance.store.ledger_database import open_ledger, place_of
 
 THREADS = 8
 _TIDY_S = 60.0
@@ -20,7 +19,7 @@ _TIDY_S = 60.0
 
 def serve(told: Ledger, state: StateFolder) -> int:
     """Serve a ledger until SIGTERM; returns the exit code. Raises OwnerMustAct where that is not possible."""
-    opened, clock = open_ledger(_place(told.database, state)), SystemClock()
+    opened, clock = open_ledger(place_of(told.database, state)), SystemClock()
     operator = Operator(opened, clock, told.name)
     operator.audit()
     try:
@@ -46,23 +45,6 @@ def serve(told: Ledger, state: StateFolder) -> int:
     over.set()
     opened.close()
     return 0
-
-
-def _place(database: str, state: StateFolder) -> str:
-    """Where the ledger lies. Raises OwnerMustAct for a URL with a password in it."""
-    if "://" not in database:
-        state.path.mkdir(mode=0o750, parents=True, exist_ok=True)
-        return str(state.resolve(database))
-    try:
-        password = urllib.parse.urlsplit(database).password or "password=" in database
-    except ValueError as error:
-        raise OwnerMustAct(f"ledger.database is no URL ({error}).") from error
-    if password:
-        raise OwnerMustAct(
-            "ledger.database in seedbox.toml has a password in it, where others may read it. Put it into the "
-            "file that PGPASSFILE names (PostgreSQL, chapter 34.16), and take it out of the URL."
-        )
-    return database
 
 
 def _tidy(operator: Operator, over: threading.Event) -> None:

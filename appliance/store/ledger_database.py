@@ -8,12 +8,14 @@ import random
 import sqlite3
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from appliance.errors import Bug, OwnerMustAct, RetryLater
+from appliance.state import StateFolder
 
 if TYPE_CHECKING:
     import psycopg
@@ -53,6 +55,23 @@ def open_ledger(where: str) -> LedgerDatabase:
     if where.startswith(("postgresql://", "postgres://")):
         return PostgresLedger(where)
     return SqliteLedger(Path(where))
+
+
+def place_of(database: str, state: StateFolder) -> str:
+    """Where the ledger lies. Raises OwnerMustAct for a URL with a password in it."""
+    if "://" not in database:
+        state.path.mkdir(mode=0o750, parents=True, exist_ok=True)
+        return str(state.resolve(database))
+    try:
+        password = urllib.parse.urlsplit(database).password or "password=" in database
+    except ValueError as error:
+        raise OwnerMustAct(f"ledger.database is no URL ({error}).") from error
+    if password:
+        raise OwnerMustAct(
+            "ledger.database in seedbox.toml has a password in it, where others may read it. Put it into the "
+            "file that PGPASSFILE names (PostgreSQL, chapter 34.16), and take it out of the URL."
+        )
+    return database
 
 
 def _schema(words: dict[str, str]) -> list[str]:
