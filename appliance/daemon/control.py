@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 MOST_BYTES = 48 * 1024**2
 """The longest line: a .torrent file of 32 MiB as base64, and room for its options."""
 MOST_CONNECTIONS = 64
+MOST_BRACKETS = 500
+"""Opening brackets of one message; no command of ours has a tenth. Python's JSON reader recurses in C: what is
+nested 100,000 deep can overflow a thread's stack before Python's own limit is noticed."""
 
 Handler = Callable[[Any], Awaitable[Any]]
 
@@ -108,10 +111,10 @@ class ControlServer:
                 )
                 await writer.drain()
                 return
-            try:
+            if line.count(b"[") + line.count(b"{") > MOST_BRACKETS:
+                answered: tuple[str, tuple[int, ...]] | None = (_TOO_DEEP, (-32700,))
+            else:
                 answered = await self._dispatcher.dispatch(line.decode("utf-8", "replace"), None)
-            except RecursionError:
-                answered = (_TOO_DEEP, (-32700,))
             if answered is not None:
                 writer.write(answered[0].encode() + b"\n")
                 await writer.drain()

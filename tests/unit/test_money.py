@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from appliance.errors import OwnerMustAct
 from appliance.units import MOST_MONEY, MicroBtt, parse_btt, show_btt
 
-ROOMS = ("appliance/ledger", "appliance/chain", "appliance/keys.py", "appliance/store/ledger.py")
+ROOMS = (
+    "appliance/ledger",
+    "appliance/chain/transaction.py",
+    "appliance/chain/protobuf.py",
+    "appliance/chain/devnet/chain.py",
+    "appliance/settle/gateway.py",
+    "appliance/keys.py",
+    "appliance/store/ledger.py",
+)
 amounts = st.integers(0, MOST_MONEY).map(MicroBtt)
 
 
