@@ -24,8 +24,11 @@ MOST_BYTES = 48 * 1024**2
 """The longest line: a .torrent file of 32 MiB as base64, and room for its options."""
 MOST_CONNECTIONS = 64
 MOST_BRACKETS = 500
-"""Opening brackets of one message; no command of ours has a tenth. Python's JSON reader recurses in C: what is
-nested 100,000 deep can overflow a thread's stack before Python's own limit is noticed."""
+"""Opening brackets of one message; no command of ours has a tenth.
+
+Python's JSON reader recurses in C: what is nested 100,000 deep can overflow a thread's stack before Python's
+own limit is noticed.
+"""
 
 Handler = Callable[[Any], Awaitable[Any]]
 
