@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from appliance.keys import Address
-from appliance.ledger.channel import Channel, State
+from appliance.ledger.channel import Channel, Phase, State
 from appliance.ledger.gateway import Withdrawal
 from appliance.ledger.statement import Line
 from appliance.units import MicroBtt, UtcMs
@@ -195,8 +195,6 @@ def channel_info(channel: Channel) -> ChannelInfo:
 
 def channel_of(info: ChannelInfo, ledger: bytes) -> Channel:
     """The channel that an operator has told of."""
-    from appliance.ledger.channel import Phase
-
     return Channel(
         id=bytes.fromhex(info.id),
         ledger=ledger,

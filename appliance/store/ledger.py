@@ -13,6 +13,9 @@ from appliance.ledger.statement import Line
 from appliance.store.ledger_database import Sql
 from appliance.units import MicroBtt, UtcMs
 
+_COUNTER = "(name = 'outside' OR substr(name, 1, 8) = 'outside:')"
+"""`book.is_counter`, for the database."""
+
 
 def post(sql: Sql, entry: Entry) -> bool:
     """Write an entry; False where its cause was written before.
@@ -206,13 +209,13 @@ def put_fact(sql: Sql, key: str, value: str) -> None:
 
 def outside(sql: Sql) -> MicroBtt:
     """The counter-accounts together: minus what came in and has not gone out."""
-    rows = sql.run("SELECT COALESCE(SUM(balance), 0) FROM account WHERE substr(name, 1, 7) = 'outside'")
+    rows = sql.run(f"SELECT COALESCE(SUM(balance), 0) FROM account WHERE {_COUNTER}")  # noqa: S608  no input
     return MicroBtt(int(rows[0][0]))
 
 
 def held(sql: Sql) -> MicroBtt:
     """What all accounts hold together, locks and holds among them: what the outside has to cover."""
-    inside = "SELECT COALESCE(SUM(balance), 0) FROM account WHERE substr(name, 1, 7) <> 'outside'"
+    inside = f"SELECT COALESCE(SUM(balance), 0) FROM account WHERE NOT {_COUNTER}"  # noqa: S608  no input
     return MicroBtt(int(sql.run(inside)[0][0]))
 
 

@@ -8,7 +8,7 @@ CREATE TABLE fact (
 CREATE TABLE account (
     name TEXT PRIMARY KEY,
     balance {int} NOT NULL,
-    CHECK (balance >= 0 OR substr(name, 1, 7) = 'outside')
+    CHECK (balance >= 0 OR name = 'outside' OR substr(name, 1, 8) = 'outside:')
 ) {strict};
 
 CREATE TABLE entry (

@@ -7,7 +7,7 @@ Requests and answers have the shape that java-tron gives them; errors come as it
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import base58
@@ -16,6 +16,7 @@ from flask.typing import ResponseReturnValue
 
 from appliance.chain.devnet.blocks import VERSION, WITNESS, Block, Receipt, Signed
 from appliance.chain.devnet.chain import FREE_NET, SUN_PER_BYTE, Account, Chain, Refused
+from appliance.chain.protobuf import decode
 from appliance.chain.transaction import Transaction, Transfer, parse, serialise, txid
 from appliance.errors import OwnerMustAct, PeerMisbehaved
 from appliance.keys import Address, parse_address
@@ -199,9 +200,8 @@ def _sign_weight(node: Node, asked: dict[str, Any], solid: bool) -> Any:
     transaction = parse(raw)
     if node.mischief.lie:
         node.mischief.lie -= 1
-        transfer = transaction.transfer
-        other = Transfer(transfer.owner, transfer.to, transfer.asset, transfer.amount + 1)
-        raw = serialise(_with(transaction, other))
+        other = replace(transaction.transfer, amount=transaction.transfer.amount + 1)
+        raw = serialise(replace(transaction, transfer=other))
     shown = _shown(Signed(raw, b"", txid(raw)))
     owner = _hex(transaction.transfer.owner)
     return {
@@ -224,8 +224,6 @@ def _broadcast(node: Node, asked: dict[str, Any], solid: bool) -> Any:
 
 def _broadcast_hex(node: Node, asked: dict[str, Any], solid: bool) -> Any:
     """A whole `protocol.Transaction`: raw data in field 1, signatures in field 2."""
-    from appliance.chain.protobuf import decode
-
     fields = decode(bytes.fromhex(asked["transaction"]), (1, 2))
     raw, signature = fields[1], fields[2]
     if not isinstance(raw, bytes) or not isinstance(signature, bytes):
@@ -330,12 +328,6 @@ def _from_json(raw: dict[str, Any]) -> Transaction:
         int(raw.get("timestamp", 0)),
         bytes.fromhex(raw.get("data", "")),
     )
-
-
-def _with(transaction: Transaction, transfer: Transfer) -> Transaction:
-    from dataclasses import replace
-
-    return replace(transaction, transfer=transfer)
 
 
 def _address(text: str) -> Address:
