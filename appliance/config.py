@@ -166,6 +166,15 @@ class Ledger(_Table, frozen=True, kw_only=True):
         "127.0.0.1"
     )
     port: Annotated[int, Meta(ge=1, le=65535, description="Port of the ledger.")] = 8090
+    payout_lock: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=720,
+            description="How long an account waits for a change of its payout address.",
+            extra={"unit": "h"},
+        ),
+    ] = 24
 
 
 class Gateway(_Table, frozen=True, kw_only=True):
@@ -173,12 +182,43 @@ class Gateway(_Table, frozen=True, kw_only=True):
 
     nodes: Annotated[
         tuple[str, ...],
-        Meta(description="Addresses of TRON nodes, such as http://127.0.0.1:8091, tried in this order."),
+        Meta(description="Full nodes of TRON, such as http://127.0.0.1:8091, tried in this order."),
+    ] = ()
+    solidity_nodes: Annotated[
+        tuple[str, ...],
+        Meta(description="Solidity nodes, where they have other addresses than the full nodes."),
     ] = ()
     asset: Annotated[
         str,
-        Meta(pattern=r"^[1-9][0-9]{0,18}$", description="Id of the TRC-10 token; it must have six decimals."),
+        Meta(
+            pattern=r"^([1-9][0-9]{0,18}|T[1-9A-HJ-NP-Za-km-z]{33})$",
+            description="The token: id of a TRC-10 token, or address of a TRC-20 contract.",
+        ),
     ] = "1002000"
+    decimals: Annotated[
+        int, Meta(ge=6, le=30, description="Decimals of the token: 6 for TRC-10 BTT, 18 for TRC-20 BTT.")
+    ] = 6
+    most_each: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10**12,
+            description="The most that leaves in one withdrawal.",
+            extra={"unit": "BTT, 0 = no limit"},
+        ),
+    ] = 0
+    most_a_day: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10**12,
+            description="The most that leaves in 24 hours; more waits.",
+            extra={"unit": "BTT, 0 = no limit"},
+        ),
+    ] = 0
+    allow: Annotated[
+        tuple[str, ...], Meta(description="Addresses that may be paid to; an empty list allows all.")
+    ] = ()
     keystore: Annotated[
         str,
         Meta(
@@ -186,6 +226,18 @@ class Gateway(_Table, frozen=True, kw_only=True):
             description="The wallet's encrypted file; a relative path starts at the state folder.",
         ),
     ] = "wallet.json"
+
+
+class Wallet(_Table, frozen=True, kw_only=True):
+    """The box's own money."""
+
+    ledger: Annotated[
+        str,
+        Meta(
+            description="Address of the ledger that keeps the box's account, such as https://host; empty: "
+            "none, but `seedbox run` keeps one itself, for trying things out.",
+        ),
+    ] = ""
 
 
 class Config(_Table, frozen=True, kw_only=True):
@@ -197,6 +249,7 @@ class Config(_Table, frozen=True, kw_only=True):
     limits: LimitKeys = LimitKeys()
     seeding: Seeding = Seeding()
     web: Web = Web()
+    wallet: Wallet = Wallet()
     ledger: Ledger = Ledger()
     gateway: Gateway = Gateway()
 

@@ -22,7 +22,7 @@ MicroBttPerMib = NewType("MicroBttPerMib", int)
 MOST_MONEY = MicroBtt(2**63 - 1)
 """What int64 holds; all BTT of the TRC-10 token is 9.9 * 10^17 of it."""
 BTT = MicroBtt(1_000_000)
-_DIGITS = 6
+BTT_DIGITS = 6
 
 KIB = 1024
 MIB = 1024**2
@@ -54,10 +54,10 @@ def parse_btt(text: str) -> MicroBtt:
     found = re.fullmatch(r"([0-9]{1,13})(?:\.([0-9]{1,6}))?", text.strip())
     if not found:
         raise OwnerMustAct(
-            f'"{text.strip()[:40]}" is no amount of BTT; write digits, and at most {_DIGITS} after the point.'
+            f'"{text.strip()[:40]}" is no amount of BTT; write digits, at most {BTT_DIGITS} after the point.'
         )
     whole, part = found.group(1), found.group(2) or ""
-    amount = int(whole) * BTT + int(part.ljust(_DIGITS, "0"))
+    amount = int(whole) * BTT + int(part.ljust(BTT_DIGITS, "0"))
     if amount > MOST_MONEY:
         raise OwnerMustAct(f"{text.strip()} BTT is more than there is.")
     return MicroBtt(amount)
@@ -66,7 +66,7 @@ def parse_btt(text: str) -> MicroBtt:
 def show_btt(amount: MicroBtt) -> str:
     """An amount for people, exactly: `1.5`, `-0.000001`."""
     whole, part = divmod(abs(amount), BTT)
-    shown = f"{whole}.{part:0{_DIGITS}}".rstrip("0").rstrip(".")
+    shown = f"{whole}.{part:0{BTT_DIGITS}}".rstrip("0").rstrip(".")
     return f"-{shown}" if amount < 0 else shown
 
 

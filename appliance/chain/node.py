@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from appliance.chain.fee import Fee
 from appliance.chain.transaction import Transaction
 from appliance.keys import Address
 
@@ -31,6 +32,10 @@ class SolidBlock:
 class ChainNode(Protocol):
     """What the gateway asks of TRON. Every call raises RetryLater where nobody answers sensibly."""
 
+    def development(self) -> bool:
+        """Whether this is a development chain, whose money is worth nothing."""
+        ...
+
     def solid_number(self) -> int:
         """Number of the newest solid block."""
         ...
@@ -40,7 +45,11 @@ class ChainNode(Protocol):
         ...
 
     def solid_balance(self, address: Address, asset: str) -> int:
-        """What an address holds after the newest solid block."""
+        """What an address holds after the newest solid block, in the asset's smallest unit."""
+        ...
+
+    def fee(self, raw: bytes) -> Fee:
+        """What a transaction will cost its sender now."""
         ...
 
     def broadcast(self, raw: bytes, signature: bytes) -> Sent:

@@ -244,8 +244,7 @@ def ledger(app: App) -> None:
     """Keep a ledger for others: accounts, transfers and payment channels, by HTTP (see `config show`)."""
     from appliance.operator.main import serve
 
-    told = configuration.load(app.config_path).ledger
-    raise SystemExit(serve(told, app.state))
+    raise SystemExit(serve(configuration.load(app.config_path), app.state))
 
 
 @click.command()
@@ -268,7 +267,10 @@ def devnet(app: App, address: str, port: int, asset: str, fund: tuple[str, ...],
 @click.option("--new-wallet", is_flag=True, help="Make a wallet in an encrypted file, and do nothing else.")
 @command
 def settle(app: App, new_wallet: bool) -> None:
-    """Move tokens between the ledger and TRON, one pass; the passphrase is asked for."""
+    """Move tokens between the ledger and TRON, one pass; the passphrase is asked for.
+
+    Exit code 4: something waits for the wallet's owner, such as a wallet that has run dry.
+    """
     from appliance.settle import main, wallet
 
     told = configuration.load(app.config_path)
@@ -279,11 +281,14 @@ def settle(app: App, new_wallet: bool) -> None:
         app.answer({"wallet": key.address, "path": str(path)}, f"Wallet: {key.address}", f"Kept in {path}")
         return
     done = main.settle(told, app.state, lambda text: str(click.prompt(text, hide_input=True, err=True)))
+    lines = [f"  {click.style(one.id, bold=True)} waits: {one.why}" for one in done.waiting]
     app.answer(
-        {"wallet": done.wallet, "waiting": done.waiting, "signed": done.signed},
+        done,
         f"Wallet: {done.wallet}",
-        f"Withdrawals: {done.waiting} wait, {done.signed} are on their way.",
+        f"Withdrawals: {len(done.waiting)} wait, {done.signed} are on their way.",
+        *lines,
     )
+    raise SystemExit(UNWELL if done.waiting else 0)
 
 
 COMMANDS = (status, events, limits, config, doctor, completion, run, daemon, web, ledger, devnet, settle)

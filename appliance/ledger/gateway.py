@@ -10,10 +10,15 @@ G4  what all accounts hold equals what came in from the chain less what went out
 from dataclasses import dataclass
 from enum import StrEnum
 
-from appliance.keys import Address
+from appliance.config import Gateway as Told
+from appliance.errors import OwnerMustAct
+from appliance.keys import Address, parse_address
 from appliance.ledger.book import COUNTER, Entry, Move, entry
-from appliance.units import MicroBtt, UtcMs
+from appliance.units import BTT, BTT_DIGITS, MOST_MONEY, MicroBtt, UtcMs, show_btt
 
+DAY_MS = 86_400_000
+FACT = "gateway"
+"""What the gateway leaves in the ledger for everybody to read."""
 CHAIN = f"{COUNTER}:chain"
 """The counter-account of everything on the chain."""
 
@@ -25,6 +30,7 @@ class Phase(StrEnum):
     SIGNED = "signed"
     PAID = "paid"
     REFUNDED = "refunded"
+    """Also where its owner took it back."""
 
     @property
     def sentence(self) -> str:
@@ -59,6 +65,64 @@ class Withdrawal:
     def holding(self) -> str:
         """Where its money lies in the book meanwhile."""
         return f"withdrawal:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """The token on the chain that the ledger's BTT stand for."""
+
+    id: str
+    """Id of a TRC-10 token, or the address of a TRC-20 contract."""
+    decimals: int
+    """At least six: the chain's smallest unit is 10^-decimals BTT."""
+
+    @property
+    def scale(self) -> int:
+        """The chain's units in one µBTT."""
+        return int(10 ** (self.decimals - BTT_DIGITS))
+
+    def units(self, amount: MicroBtt) -> int:
+        """An amount in the chain's units."""
+        return amount * self.scale
+
+    def amount(self, units: int) -> MicroBtt:
+        """Units as an amount, exactly. Raises OwnerMustAct where they are not whole µBTT, or too many."""
+        whole, rest = divmod(units, self.scale)
+        if rest or whole > MOST_MONEY:
+            raise OwnerMustAct(f"{units} units of {self.id} are no whole number of µBTT, or too many.")
+        return MicroBtt(whole)
+
+    def floor(self, units: int) -> MicroBtt:
+        """The whole µBTT in some units: of what is held, never of what somebody is credited."""
+        return MicroBtt(min(MOST_MONEY, units // self.scale))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What may leave without anybody looking; 0 and an empty list are no limit."""
+
+    each: MicroBtt = MicroBtt(0)  # noqa: RUF009  a NewType, not a call
+    day: MicroBtt = MicroBtt(0)  # noqa: RUF009
+    allow: frozenset[str] = frozenset()
+
+    @classmethod
+    def told(cls, told: Told) -> "Limits":
+        """As configured. Raises OwnerMustAct for an address that is none."""
+        allow = frozenset(parse_address(one) for one in told.allow)
+        return cls(MicroBtt(told.most_each * BTT), MicroBtt(told.most_a_day * BTT), allow)
+
+    def refuse(self, to: Address, amount: MicroBtt) -> str:
+        """Why a withdrawal can never leave under these limits; empty where it can."""
+        if self.allow and to not in self.allow:
+            return f"{to} is not on the list of addresses that this ledger pays to."
+        most = min((one for one in (self.each, self.day) if one), default=amount)
+        if amount > most:
+            return f"This ledger pays at most {show_btt(most)} BTT at once; withdraw less."
+        return ""
+
+    def wait(self, amount: MicroBtt, sent: MicroBtt) -> bool:
+        """Whether a withdrawal has to wait, where `sent` was signed within the last day."""
+        return bool(self.day) and sent + amount > self.day
 
 
 class Outcome(StrEnum):
@@ -96,6 +160,13 @@ def settle(withdrawal: Withdrawal, at: UtcMs) -> Entry:
     """It is paid for good."""
     move = Move(withdrawal.holding, CHAIN, withdrawal.amount)
     return entry(f"{withdrawal.holding}:end", "withdrawal-paid", at, move, about=withdrawal.txid.hex())
+
+
+def cancel(withdrawal: Withdrawal, at: UtcMs) -> Entry:
+    """Take back what was not signed yet. Raises OwnerMustAct where it was."""
+    if withdrawal.phase is not Phase.LOCKED:
+        raise OwnerMustAct("A transfer is signed already; it can not be taken back.")
+    return refund(withdrawal, at)
 
 
 def refund(withdrawal: Withdrawal, at: UtcMs) -> Entry:

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from appliance import __version__
 from appliance.clock import Clock
 from appliance.errors import NotFound, OwnerMustAct, PeerMisbehaved, RetryLater, SeedboxError
+from appliance.keys import parse_address
 from appliance.ledger.book import NotEnough
 from appliance.ledger.request import AT, KEY, NONCE, SIGNATURE, Request, Signer, WrongTime, check
 from appliance.operator import wire
@@ -115,6 +116,30 @@ class Api:
                 self.withdraw,
                 wire.NewWithdrawal,
             ),
+            Route(
+                "POST",
+                "/v1/withdrawals/{withdrawal}/cancel",
+                "Take a withdrawal back that is not signed yet.",
+                wire.WithdrawalInfo,
+                self.cancel,
+            ),
+            Route("GET", "/v1/payout", "Where one's money may leave to.", wire.PayoutInfo, self.payout),
+            Route(
+                "POST",
+                "/v1/payout",
+                "Another payout address, in force after a time lock.",
+                wire.PayoutInfo,
+                self.set_payout,
+                wire.NewPayout,
+            ),
+            Route(
+                "POST",
+                "/v1/mark",
+                "Leave a mark, by which a copy of one's own database can be told.",
+                wire.MarkInfo,
+                self.mark,
+                wire.NewMark,
+            ),
             Route("GET", "/v1/channels", "One's own channels.", wire.Channels, self.channels),
             Route(
                 "POST",
@@ -155,6 +180,7 @@ class Api:
                 outside=str(found.outside),
                 solid=None if found.solid is None else str(found.solid),
                 difference=None if found.solid is None else str(found.solid - found.held),
+                gateway=found.gateway,
             )
             self._figures = (time.monotonic(), info)
         return msgspec.structs.replace(self._figures[1], time=self._clock.now())
@@ -174,6 +200,19 @@ class Api:
 
     def withdraw(self, call: Call) -> wire.WithdrawalInfo:
         return wire.withdrawal_info(self._operator.withdraw(call.signer, call.body))
+
+    def cancel(self, call: Call) -> wire.WithdrawalInfo:
+        return wire.withdrawal_info(self._operator.cancel(call.signer, call.path["withdrawal"]))
+
+    def payout(self, call: Call) -> wire.PayoutInfo:
+        return wire.payout_info(self._operator.payout(call.signer.address), self._clock.now())
+
+    def set_payout(self, call: Call) -> wire.PayoutInfo:
+        after = self._operator.set_payout(call.signer, parse_address(call.body.to))
+        return wire.payout_info(after, self._clock.now())
+
+    def mark(self, call: Call) -> wire.MarkInfo:
+        return wire.MarkInfo(self._operator.mark(call.signer, call.body))
 
     def withdrawals(self, call: Call) -> wire.Withdrawals:
         found = self._operator.withdrawals(call.signer.address)
@@ -292,9 +331,10 @@ def openapi(routes: tuple[Route, ...], name: str) -> dict[str, Any]:
 
     paths: dict[str, Any] = {}
     for route in routes:
-        parameters = [{"name": "channel", "in": "path", "required": True, "schema": {"type": "string"}}] * (
-            "{channel}" in route.path
-        )
+        parameters: list[dict[str, Any]] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in re.findall(r"{(\w+)}", route.path)
+        ]
         parameters += [{"name": one, "in": "query", "schema": {"type": "integer"}} for one in route.query]
         operation: dict[str, Any] = {
             "summary": route.says,

@@ -123,6 +123,22 @@ class LedgerClient:
         wanted = wire.NewWithdrawal(name, to, str(amount))
         return self._ask("POST", "/v1/withdrawals", wanted, wire.WithdrawalInfo)
 
+    def cancel(self, name: str) -> wire.WithdrawalInfo:
+        """Take a withdrawal back that is not signed yet."""
+        return self._ask("POST", f"/v1/withdrawals/{name}/cancel", None, wire.WithdrawalInfo)
+
+    def payout(self) -> wire.PayoutInfo:
+        """Where our money may leave to."""
+        return self._ask("GET", "/v1/payout", None, wire.PayoutInfo)
+
+    def set_payout(self, to: str) -> wire.PayoutInfo:
+        """Another payout address, in force after the ledger's time lock."""
+        return self._ask("POST", "/v1/payout", wire.NewPayout(to), wire.PayoutInfo)
+
+    def mark(self, known: list[str], new: str) -> bool:
+        """Leave a mark; False where somebody else has left one since those that we know."""
+        return self._ask("POST", "/v1/mark", wire.NewMark(known, new), wire.MarkInfo).put
+
     def withdrawals(self) -> list[wire.WithdrawalInfo]:
         """All of ours, the newest first."""
         return self._ask("GET", "/v1/withdrawals", None, wire.Withdrawals).withdrawals

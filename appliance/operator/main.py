@@ -5,8 +5,9 @@ import threading
 import waitress
 
 from appliance.clock import SystemClock
-from appliance.config import Ledger
+from appliance.config import Config
 from appliance.errors import OwnerMustAct, SeedboxError
+from appliance.ledger.gateway import Limits
 from appliance.operator.app import MOST_BODY, create_app
 from appliance.operator.service import Operator
 from appliance.process import serve_until_told
@@ -14,13 +15,15 @@ from appliance.state import StateFolder
 from appliance.store.ledger_database import open_ledger, place_of
 
 THREADS = 8
+HOUR_MS = 3_600_000
 _TIDY_S = 60.0
 
 
-def serve(told: Ledger, state: StateFolder) -> int:
+def serve(config: Config, state: StateFolder) -> int:
     """Serve a ledger until SIGTERM; returns the exit code. Raises OwnerMustAct where that is not possible."""
-    opened, clock = open_ledger(place_of(told.database, state)), SystemClock()
-    operator = Operator(opened, clock, told.name)
+    told, clock = config.ledger, SystemClock()
+    opened = open_ledger(place_of(told.database, state))
+    operator = Operator(opened, clock, told.name, Limits.told(config.gateway), told.payout_lock * HOUR_MS)
     operator.audit()
     try:
         server = waitress.create_server(

@@ -2,17 +2,21 @@
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
+
+import msgspec
 
 from appliance.clock import Clock
 from appliance.errors import NotFound, OwnerMustAct, PeerMisbehaved
 from appliance.keys import Address, parse_address
 from appliance.ledger import channel as channels
 from appliance.ledger import gateway
+from appliance.ledger import payout as payouts
 from appliance.ledger.book import CauseReused, Move, entry
 from appliance.ledger.channel import Channel, State
-from appliance.ledger.gateway import Withdrawal
+from appliance.ledger.gateway import DAY_MS, Limits, Withdrawal
+from appliance.ledger.payout import Payout
 from appliance.ledger.request import WINDOW_MS, Signer
 from appliance.ledger.statement import Line
 from appliance.operator import wire
@@ -23,6 +27,7 @@ from appliance.units import MOST_MONEY, MicroBtt, UtcMs
 T = TypeVar("T")
 LONGEST_CHANNEL_MS = 366 * 86_400_000
 MOST_LINES = 1_000
+NO_LIMITS = Limits()
 
 
 class Replayed(PeerMisbehaved):
@@ -36,15 +41,25 @@ class Figures:
     held: MicroBtt
     outside: MicroBtt
     solid: MicroBtt | None
+    gateway: wire.GatewayInfo | None
 
 
 class Operator:
     """One ledger."""
 
-    def __init__(self, database: LedgerDatabase, clock: Clock, name: str) -> None:
+    def __init__(
+        self,
+        database: LedgerDatabase,
+        clock: Clock,
+        name: str,
+        limits: Limits = NO_LIMITS,
+        payout_lock_ms: int = DAY_MS,
+    ) -> None:
         """`name` is for people. The ledger's id is made once, and stays with its database."""
         self._database = database
         self._clock = clock
+        self._limits = limits
+        self._payout_lock_ms = payout_lock_ms
         self.name = name
         self.id = database.transact(_own_id)
 
@@ -177,6 +192,9 @@ class Operator:
             try:
                 known = store.get_withdrawal(sql, new.id)
             except NotFound:
+                payouts.allowed(store.payout_of(sql, new.account), new.to, new.at)
+                if never := self._limits.refuse(new.to, new.amount):
+                    raise OwnerMustAct(never) from None
                 store.post(sql, gateway.lock(new))
                 store.put_withdrawal(sql, new)
                 return new
@@ -185,6 +203,39 @@ class Operator:
             return known
 
         return self.once(signer, work)
+
+    def cancel(self, signer: Signer, name: str) -> Withdrawal:
+        """Take a withdrawal back, as long as nothing is signed for it."""
+
+        def work(sql: Sql) -> Withdrawal:
+            found = store.get_withdrawal(sql, f"{signer.address}.{name}")
+            if found.phase is gateway.Phase.REFUNDED:
+                return found
+            store.post(sql, gateway.cancel(found, self._clock.now()))
+            after = replace(found, phase=gateway.Phase.REFUNDED)
+            store.put_withdrawal(sql, after)
+            return after
+
+        return self.once(signer, work)
+
+    def payout(self, who: Address) -> Payout | None:
+        """Where an account's money may leave to."""
+        return self._database.transact(lambda sql: store.payout_of(sql, who))
+
+    def set_payout(self, signer: Signer, to: Address) -> Payout:
+        """Another payout address, in force after the time lock."""
+
+        def work(sql: Sql) -> Payout:
+            known = store.payout_of(sql, signer.address)
+            after = payouts.change(known, to, self._clock.now(), self._payout_lock_ms)
+            store.put_payout(sql, signer.address, after)
+            return after
+
+        return self.once(signer, work)
+
+    def mark(self, signer: Signer, wanted: wire.NewMark) -> bool:
+        """Put a mark in place of one that is known; False where another was put since."""
+        return self.once(signer, lambda sql: store.swap_mark(sql, signer.address, wanted.known, wanted.new))
 
     def withdrawals(self, who: Address) -> list[Withdrawal]:
         """All withdrawals of an account, the newest first."""
@@ -201,6 +252,7 @@ class Operator:
                 held=store.held(sql),
                 outside=MicroBtt(-store.outside(sql)),
                 solid=None if solid is None else MicroBtt(int(solid)),
+                gateway=_gateway(sql),
             )
 
         return self._database.transact(work)
@@ -221,6 +273,11 @@ class Operator:
     def audit(self) -> None:
         """Add everything up again. Raises Bug."""
         self._database.transact(store.audit)
+
+
+def _gateway(sql: Sql) -> wire.GatewayInfo | None:
+    told = store.fact(sql, gateway.FACT)
+    return msgspec.json.decode(told, type=wire.GatewayInfo) if told else None
 
 
 def _own_id(sql: Sql) -> bytes:

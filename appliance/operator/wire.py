@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from appliance.keys import Address
 from appliance.ledger.channel import Channel, Phase, State
 from appliance.ledger.gateway import Withdrawal
+from appliance.ledger.payout import Payout
 from appliance.ledger.statement import Line
 from appliance.units import MicroBtt, UtcMs
 
@@ -47,6 +48,37 @@ class NewWithdrawal(Struct, forbid_unknown_fields=True):
     name: Name
     to: AddressText
     amount: Amount
+
+
+class NewPayout(Struct, forbid_unknown_fields=True):
+    """Another payout address."""
+
+    to: AddressText
+
+
+class PayoutInfo(Struct):
+    """Where one's own money may leave to."""
+
+    address: str
+    """In force; empty where none is."""
+    next: str
+    """Will be in force; empty where none waits."""
+    since: int
+    """From then on."""
+
+
+class NewMark(Struct, forbid_unknown_fields=True):
+    """A mark in place of one that is known."""
+
+    known: Annotated[list[Hex32], Meta(max_length=2)]
+    new: Hex32
+
+
+class MarkInfo(Struct):
+    """Whether the mark was put."""
+
+    put: bool
+    """False: somebody else has left a mark since, and it stays."""
 
 
 class WithdrawalInfo(Struct):
@@ -92,6 +124,19 @@ class Dispute(Struct, forbid_unknown_fields=True):
     state: ShownState
 
 
+class GatewayInfo(Struct):
+    """The way to the chain, as the gateway last saw it."""
+
+    address: AddressText
+    """Deposits go there, with one's own address as their memo."""
+    asset: str
+    """Id of a TRC-10 token, or the address of a TRC-20 contract."""
+    development: bool
+    """A development chain, whose money is worth nothing."""
+    fee: int | None
+    """SUN that a withdrawal costs the gateway now; null where it does not know."""
+
+
 class LedgerInfo(Struct):
     """What anybody may know: who keeps this ledger, and whether it is covered."""
 
@@ -106,6 +151,7 @@ class LedgerInfo(Struct):
     """Solid holdings on the chain, as the gateway last saw them; null where there is no gateway."""
     difference: Sum | None
     """Solid less held: below zero the ledger owes more than it has."""
+    gateway: GatewayInfo | None = None
 
 
 class AccountInfo(Struct):
@@ -170,6 +216,14 @@ def line_info(line: Line) -> StatementLine:
     return StatementLine(
         line.number, line.at, line.kind, line.cause, line.about, str(line.amount), str(line.balance)
     )
+
+
+def payout_info(payout: Payout | None, now: UtcMs) -> PayoutInfo:
+    """A payout address for the line."""
+    if payout is None:
+        return PayoutInfo("", "", 0)
+    waits = payout.at(now) != payout.address
+    return PayoutInfo(payout.at(now) or "", payout.address if waits else "", payout.since)
 
 
 def withdrawal_info(one: Withdrawal) -> WithdrawalInfo:

@@ -4,45 +4,68 @@ Everything is kept before it takes effect, and every pass begins from what is ke
 anywhere, and two of them may run at once.
 """
 
+import json
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from appliance.chain.fee import Fee
 from appliance.chain.node import ChainNode, Sent, SolidBlock
 from appliance.chain.transaction import Transaction, Transfer, serialise, sign, txid
 from appliance.clock import Clock
 from appliance.errors import OwnerMustAct, RetryLater
 from appliance.keys import Key, parse_address
 from appliance.ledger import gateway
-from appliance.ledger.gateway import Outcome, Phase, Withdrawal
+from appliance.ledger.gateway import DAY_MS, Asset, Limits, Outcome, Phase, Withdrawal
 from appliance.store import ledger as store
 from appliance.store.ledger_database import LedgerDatabase, Sql
-from appliance.units import MicroBtt
+from appliance.units import BTT, MicroBtt, UtcMs, show_btt
 
 log = logging.getLogger(__name__)
 
 LIFE_MS = 600_000
 """From the newest solid block on: how long a transfer can still be included."""
+FEE_LIMIT = 100_000_000
+"""SUN: 100 TRX, several times what a TRC-20 transfer ever burnt; beyond it the transfer fails, and costs."""
 _POSITION = "gateway-block"
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A withdrawal that was not signed, and why."""
+
+    id: str
+    why: str
 
 
 class Gateway:
     """The gateway of one ledger."""
 
-    def __init__(self, database: LedgerDatabase, node: ChainNode, key: Key, asset: str, clock: Clock) -> None:
-        """`key` is the wallet's; `asset` the id of a TRC-10 token with six decimals: units are µBTT."""
+    def __init__(
+        self,
+        database: LedgerDatabase,
+        node: ChainNode,
+        key: Key,
+        asset: Asset,
+        clock: Clock,
+        limits: Limits = NO_LIMITS,
+    ) -> None:
+        """`key` is the wallet's; `asset` the token that the ledger's BTT stand for."""
         self._database = database
         self._node = node
         self._key = key
         self._asset = asset
         self._clock = clock
+        self._limits = limits
 
-    def run(self) -> None:
-        """One pass. Raises RetryLater where the chain is away; what was done by then is kept."""
+    def run(self) -> list[Waiting]:
+        """One pass; what had to wait. Raises RetryLater where the chain is away; what was done is kept."""
         self.read()
-        for withdrawal in self._open(Phase.LOCKED):
-            self.sign(withdrawal)
+        waiting = [Waiting(one.id, why) for one in self._open(Phase.LOCKED) if (why := self.sign(one))]
         for withdrawal in self._open(Phase.SIGNED):
             self.send(withdrawal)
+        self.publish()
+        return waiting
 
     # --------------------------------------------------------------------------------------- the way in
 
@@ -58,8 +81,27 @@ class Gateway:
         for number in range(position[0] + 1, newest + 1):
             block = self._node.solid_block(number)
             self._database.transact(lambda sql, block=block: self._take(sql, block))  # type: ignore[misc]
-        holdings = self._node.solid_balance(self._key.address, self._asset)
+        holdings = self._asset.floor(self._node.solid_balance(self._key.address, self._asset.id))
         self._database.transact(lambda sql: store.put_fact(sql, "solid", str(holdings)))
+
+    def publish(self) -> None:
+        """Leave in the ledger what its accounts need to know: where to deposit, and what leaving costs."""
+        told = {
+            "address": self._key.address,
+            "asset": self._asset.id,
+            "development": self._node.development(),
+            "fee": self._fee().sun,
+        }
+        self._database.transact(lambda sql: store.put_fact(sql, gateway.FACT, json.dumps(told)))
+
+    def _fee(self) -> Fee:
+        """Of a withdrawal to an account that exists, as the wallet's own stands for."""
+        position = self._position()
+        assert position is not None
+        sample = Withdrawal(
+            id="0" * 60, account=self._key.address, to=self._key.address, amount=BTT, at=UtcMs(0)
+        )
+        return self._node.fee(serialise(self._transaction(sample, self._node.solid_block(position[0]))))
 
     def _position(self) -> tuple[int, str] | None:
         found = self._database.transact(lambda sql: store.fact(sql, _POSITION))
@@ -88,15 +130,16 @@ class Gateway:
 
     def _deposit(self, sql: Sql, id: bytes, transaction: Transaction) -> None:
         transfer = transaction.transfer
-        if transfer.to != self._key.address or transfer.asset != self._asset:
+        if transfer.to != self._key.address or transfer.asset != self._asset.id:
             return
         try:
             account = parse_address(transaction.memo.decode("ascii"))
+            amount = self._asset.amount(transfer.amount)
         except (OwnerMustAct, UnicodeDecodeError):
             # Nobody's: it stays visible as the difference between what is held and what is owed.
-            log.warning("transfer %s has no account in its memo; it is not credited", id.hex())
+            log.warning("transfer %s names no account, or no whole µBTT; it is not credited", id.hex())
             return
-        store.post(sql, gateway.deposit(account, MicroBtt(transfer.amount), id, self._clock.now()))
+        store.post(sql, gateway.deposit(account, amount, id, self._clock.now()))
 
     def _end(self, sql: Sql, one: Withdrawal, included: set[bytes], block_time: int) -> None:
         now = self._clock.now()
@@ -112,42 +155,70 @@ class Gateway:
 
     # -------------------------------------------------------------------------------------- the way out
 
-    def sign(self, withdrawal: Withdrawal) -> None:
-        """Sign a withdrawal and keep the bytes, before anybody sees them. One that is not covered waits."""
+    def sign(self, withdrawal: Withdrawal) -> str:
+        """Sign a withdrawal and keep the bytes, before anybody sees them; or say why it has to wait."""
         position = self._position()
         if position is None:
-            return
+            return "the chain is not read yet"
         block = self._node.solid_block(position[0])
-        out = sum(one.amount for one in self._open(Phase.SIGNED))
-        if self._node.solid_balance(self._key.address, self._asset) - out < withdrawal.amount:
-            log.error("the wallet %s does not cover a withdrawal; it waits", self._key.address)
-            return
-        intended = Transfer(self._key.address, withdrawal.to, self._asset, withdrawal.amount)
-        transaction = Transaction(
-            intended,
+        transaction = self._transaction(withdrawal, block)
+        raw = serialise(transaction)
+        if why := self._why_not(withdrawal, raw, block):
+            log.error("withdrawal %s waits: %s", withdrawal.id, why)
+            return why
+        signed = replace(
+            withdrawal,
+            phase=Phase.SIGNED,
+            raw=raw,
+            signature=sign(raw, self._key, transaction.transfer),
+            txid=txid(raw),
+            expiration=transaction.expiration,
+        )
+
+        def keep(sql: Sql) -> None:
+            # Another pass may have been faster: what is kept first is what is sent. And limits hold for
+            # what is kept, whoever signs meanwhile.
+            if store.get_withdrawal(sql, withdrawal.id).phase is not Phase.LOCKED:
+                return
+            sent = store.signed_since(sql, transaction.expiration - DAY_MS)
+            if not self._limits.wait(withdrawal.amount, sent):
+                store.put_withdrawal(sql, signed)
+
+        self._database.transact(keep)
+        return ""
+
+    def _transaction(self, withdrawal: Withdrawal, block: SolidBlock) -> Transaction:
+        units = self._asset.units(withdrawal.amount)
+        transfer = Transfer(self._key.address, withdrawal.to, self._asset.id, units)
+        return Transaction(
+            transfer,
             ref_block_bytes=block.id[6:8],
             ref_block_hash=block.id[8:16],
             expiration=block.timestamp + LIFE_MS,
             timestamp=block.timestamp,
             # So that two withdrawals of one amount to one address in one block are two transactions.
             memo=withdrawal.id.encode()[-60:],
-        )
-        raw = serialise(transaction)
-        signed = replace(
-            withdrawal,
-            phase=Phase.SIGNED,
-            raw=raw,
-            signature=sign(raw, self._key, intended),
-            txid=txid(raw),
-            expiration=transaction.expiration,
+            fee_limit=FEE_LIMIT if transfer.is_call else 0,
         )
 
-        def keep(sql: Sql) -> None:
-            # Another pass may have been faster: what is kept first is what is sent.
-            if store.get_withdrawal(sql, withdrawal.id).phase is Phase.LOCKED:
-                store.put_withdrawal(sql, signed)
-
-        self._database.transact(keep)
+    def _why_not(self, withdrawal: Withdrawal, raw: bytes, block: SolidBlock) -> str:
+        """Why a withdrawal cannot be signed now; empty where it can."""
+        if never := self._limits.refuse(withdrawal.to, withdrawal.amount):
+            return never
+        ends = block.timestamp + LIFE_MS
+        if self._limits.wait(
+            withdrawal.amount, self._database.transact(lambda sql: store.signed_since(sql, ends - DAY_MS))
+        ):
+            return "the day's limit is reached"
+        held = self._node.solid_balance(self._key.address, self._asset.id)
+        out = self._asset.units(MicroBtt(sum(one.amount for one in self._open(Phase.SIGNED))))
+        if held - out < self._asset.units(withdrawal.amount):
+            return f"the wallet {self._key.address} has run dry; send it tokens"
+        fee = self._node.fee(raw)
+        if not fee.covered:
+            return f"the wallet {self._key.address} needs {show_btt(MicroBtt(fee.sun))} TRX for the fee"
+        log.info("withdrawal %s will burn %s TRX", withdrawal.id, show_btt(MicroBtt(fee.sun)))
+        return ""
 
     def send(self, withdrawal: Withdrawal) -> None:
         """Send the bytes that are kept, again and again; what comes of it is read from solid blocks alone."""

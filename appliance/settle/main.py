@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from appliance.chain.http_node import HttpNode
 from appliance.clock import SystemClock
 from appliance.config import Config
-from appliance.ledger.gateway import Phase
-from appliance.settle.gateway import Gateway
-from appliance.settle.wallet import load
+from appliance.keys import Address
+from appliance.ledger.gateway import Asset, Limits, Phase
+from appliance.settle.gateway import Gateway, Waiting
+from appliance.settle.wallet import api_key, load
 from appliance.state import StateFolder
 from appliance.store import ledger
 from appliance.store.ledger_database import open_ledger, place_of
@@ -18,21 +19,24 @@ from appliance.store.ledger_database import open_ledger, place_of
 class Pass:
     """What a pass has come to."""
 
-    wallet: str
-    waiting: int
-    """Withdrawals that are not signed yet."""
+    wallet: Address
+    waiting: list[Waiting]
+    """Withdrawals that could not be signed, and why."""
     signed: int
     """Withdrawals of which no solid block tells yet."""
 
 
 def settle(config: Config, state: StateFolder, ask: Callable[[str], str]) -> Pass:
     """One pass. Raises OwnerMustAct, RetryLater; what was done by then is kept."""
-    key = load(state.resolve(config.gateway.keystore), ask)
-    node = HttpNode(config.gateway.nodes)
+    told = config.gateway
+    limits, asset = Limits.told(told), Asset(told.asset, told.decimals)
+    key = load(state.resolve(told.keystore), ask)
+    node = HttpNode(told.nodes, told.solidity_nodes, asset=asset.id, api_key=api_key())
     database = open_ledger(place_of(config.ledger.database, state))
     try:
-        Gateway(database, node, key, config.gateway.asset, SystemClock()).run()
+        waiting = Gateway(database, node, key, asset, SystemClock(), limits).run()
         left = [one.phase for one in database.transact(ledger.open_withdrawals)]
     finally:
         database.close()
-    return Pass(key.address, left.count(Phase.LOCKED), left.count(Phase.SIGNED))
+        node.close()
+    return Pass(key.address, waiting, left.count(Phase.SIGNED))

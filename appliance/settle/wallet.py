@@ -22,11 +22,10 @@ def load(keystore: Path, ask: Callable[[str], str]) -> Key:
     A credential (systemd.exec(5), LoadCredential=) is 64 hex digits; the file is Web3 Secret Storage,
     version 3.
     """
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if folder and (path := Path(folder, CREDENTIAL)).exists():
+    if given := _credential(CREDENTIAL):
         try:
-            return Key(bytes.fromhex(path.read_text(encoding="ascii").strip()))
-        except (ValueError, OSError) as error:
+            return Key(bytes.fromhex(given))
+        except ValueError as error:
             raise OwnerMustAct(f"The credential {CREDENTIAL} is no key; it is 64 hex digits.") from error
     try:
         kept: Any = json.loads(keystore.read_text(encoding="utf-8"))
@@ -40,6 +39,22 @@ def load(keystore: Path, ask: Callable[[str], str]) -> Key:
         return Key(bytes(decode_keyfile_json(kept, ask("Passphrase").encode())))
     except (ValueError, KeyError, TypeError) as error:
         raise OwnerMustAct("That is not the passphrase, or the wallet's file is damaged.") from error
+
+
+def api_key() -> str:
+    """The key for a service of TRON nodes, from the credential `tron-api-key`; empty where there is none."""
+    return _credential("tron-api-key")
+
+
+def _credential(name: str) -> str:
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    path = Path(folder or "", name)
+    if not folder or not path.exists():
+        return ""
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OwnerMustAct(f"The credential {name} cannot be read ({type(error).__name__}).") from error
 
 
 def make(keystore: Path, passphrase: str) -> Key:

@@ -1,5 +1,6 @@
 """The book and the channels of one ledger in its database: every function is a part of a transaction."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from appliance.errors import Bug, NotFound
@@ -9,6 +10,7 @@ from appliance.ledger.book import Entry, Posting
 from appliance.ledger.channel import Channel, Phase
 from appliance.ledger.gateway import Phase as WithdrawalPhase
 from appliance.ledger.gateway import Withdrawal
+from appliance.ledger.payout import Payout
 from appliance.ledger.statement import Line
 from appliance.store.ledger_database import Sql
 from appliance.units import MicroBtt, UtcMs
@@ -162,6 +164,16 @@ def open_withdrawals(sql: Sql) -> list[Withdrawal]:
     return [_withdrawal(row) for row in rows]
 
 
+def signed_since(sql: Sql, expiration: int) -> MicroBtt:
+    """What withdrawals that end after a point of chain time move in all, refunded ones left out."""
+    rows = sql.run(
+        "SELECT COALESCE(SUM(amount), 0) FROM withdrawal "
+        "WHERE phase IN ('signed', 'paid') AND expiration > ?",
+        expiration,
+    )
+    return MicroBtt(int(rows[0][0]))
+
+
 def withdrawals_of(sql: Sql, account: Address) -> list[Withdrawal]:
     """All of an account, the newest first."""
     rows = sql.run("SELECT * FROM withdrawal WHERE account = ? ORDER BY at DESC, id LIMIT 1000", account)
@@ -182,6 +194,37 @@ def _withdrawal(row: tuple[Any, ...]) -> Withdrawal:
         txid=txid,
         expiration=expiration,
     )
+
+
+def payout_of(sql: Sql, account: Address) -> Payout | None:
+    """Where an account's money may leave to."""
+    rows = sql.run("SELECT address, since, before FROM payout WHERE account = ?", account)
+    if not rows:
+        return None
+    address, since, before = rows[0]
+    return Payout(Address(address), UtcMs(since), Address(before) if before else None)
+
+
+def put_payout(sql: Sql, account: Address, payout: Payout) -> None:
+    """Keep it."""
+    sql.run(
+        "INSERT INTO payout VALUES (?, ?, ?, ?) ON CONFLICT (account) DO UPDATE SET "
+        "address = excluded.address, since = excluded.since, before = excluded.before",
+        account,
+        payout.address,
+        payout.since,
+        payout.before or "",
+    )
+
+
+def swap_mark(sql: Sql, account: Address, known: Sequence[str], new: str) -> bool:
+    """Put a new mark in place of one that the account's owner knows; False where it is none of those."""
+    rows = sql.run("SELECT mark FROM mark WHERE account = ?", account)
+    if rows and rows[0][0] not in known:
+        return False
+    row = "INSERT INTO mark VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET mark = excluded.mark"
+    sql.run(row, account, new)
+    return True
 
 
 def note_nonce(sql: Sql, public: bytes, nonce: str, at: UtcMs) -> bool:

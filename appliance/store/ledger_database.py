@@ -97,7 +97,7 @@ class SqliteLedger:
             self._connection.execute("PRAGMA busy_timeout = 5000")
         except sqlite3.Error as error:
             raise OwnerMustAct(f"The ledger {path} cannot be opened ({error}).") from error
-        self.transact(lambda sql: _prepare(sql, _WORDS_SQLITE, _SQLITE_TABLES, str(path)))
+        self.transact(lambda sql: _prepare(sql, _WORDS_SQLITE, str(path)))
 
     def run(self, statement: str, *parameters: object) -> Sequence[tuple[Any, ...]]:
         """Run one statement of the transaction that is under way."""
@@ -148,7 +148,7 @@ class PostgresLedger:
         except psycopg.OperationalError as error:
             # The URL may hold a password: it is not repeated.
             raise OwnerMustAct(f"The ledger's database cannot be reached ({error}).") from None
-        self.transact(lambda sql: _prepare(sql, _WORDS_POSTGRES, _POSTGRES_TABLES, "this database"))
+        self.transact(lambda sql: _prepare(sql, _WORDS_POSTGRES, "this database"))
 
     def _connection(self) -> "psycopg.Connection[Any]":
         found: psycopg.Connection[Any] | None = getattr(self._local, "connection", None)
@@ -189,18 +189,11 @@ class _PostgresSql:
         return self._cursor.fetchall() if self._cursor.description else ()
 
 
-_SQLITE_TABLES = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'fact'"
-_POSTGRES_TABLES = (
-    "SELECT 1 FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = 'fact'"
-)
-
-
-def _prepare(sql: Sql, words: dict[str, str], tables: str, where: str) -> None:
-    """Make the tables, or make sure that this program knows them."""
-    if not sql.run(tables):
-        for statement in _schema(words):
-            sql.run(statement)
-        sql.run("INSERT INTO fact (key, value) VALUES ('schema', ?)", str(SCHEMA))
+def _prepare(sql: Sql, words: dict[str, str], where: str) -> None:
+    """Make the tables that are missing, and make sure that this program knows the others."""
+    for statement in _schema(words):
+        sql.run(statement)
+    sql.run("INSERT INTO fact (key, value) VALUES ('schema', ?) ON CONFLICT DO NOTHING", str(SCHEMA))
     have = int(sql.run("SELECT value FROM fact WHERE key = 'schema'")[0][0])
     if have != SCHEMA:
         raise OwnerMustAct(

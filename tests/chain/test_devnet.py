@@ -17,14 +17,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from appliance.chain.devnet.chain import (
     BLOCK_MS,
+    ENERGY_NEW,
     FREE_NET,
     SOLID_AFTER,
+    SUN_PER_ENERGY,
+    TOKEN,
     Account,
     Chain,
     Refused,
-    size_of,
 )
-from appliance.chain.devnet.node import Node, create_app
+from appliance.chain.devnet.node import FAUCET, Node, create_app
+from appliance.chain.fee import size_of
 from appliance.chain.transaction import Transaction, Transfer, serialise, sign, txid
 from appliance.clock import FakeClock
 from appliance.keys import Key
@@ -225,7 +228,11 @@ TestMoney.settings = settings(max_examples=40, stateful_step_count=30, deadline=
 def served() -> Iterator[tuple[Node, str]]:
     from appliance.clock import SystemClock
 
-    genesis = {RICH.address: Account(trx=100 * TRX, assets={ASSET: 10_000}), POOR.address: Account(trx=10)}
+    genesis = {
+        RICH.address: Account(trx=100 * TRX, assets={ASSET: 10_000, TOKEN: 5 * 10**18}),
+        POOR.address: Account(trx=10),
+        FAUCET.address: Account(trx=100 * TRX, assets={ASSET: 100}),
+    }
     node = Node(Chain(SystemClock().now, genesis), ASSET)
     node.chain.make_block()
     ip = address()
@@ -274,6 +281,41 @@ def test_tronpy_sends_a_token_and_follows_it(served: tuple[Node, str]) -> None:
     for _ in range(SOLID_AFTER):
         node.chain.make_block()
     assert tron.get_solid_transaction_info(sent["txid"])["id"] == sent["txid"]
+
+
+def test_tronpy_calls_the_tokens_contract(served: tuple[Node, str]) -> None:
+    from tronpy.keys import PrivateKey
+
+    node, url = served
+    tron = client(url)
+    contract = tron.get_contract(TOKEN)
+    whole = 10**18
+    assert contract.functions.decimals() == 18
+    assert contract.functions.balanceOf(RICH.address) == 5 * whole
+    built = (
+        contract.functions.transfer(POOR.address, 2 * whole)
+        .with_owner(RICH.address)
+        .fee_limit(10 * TRX)
+        .build()
+    )
+    sent = built.sign(PrivateKey(RICH.secret)).broadcast()
+    assert sent["result"]
+    node.chain.make_block()
+    info = tron.get_transaction_info(sent["txid"])
+    assert info["receipt"]["result"] == "SUCCESS"
+    assert info["fee"] == info["receipt"]["energy_fee"] == ENERGY_NEW * SUN_PER_ENERGY
+    assert info["log"][0]["topics"][0].startswith("ddf252ad")
+    assert contract.functions.balanceOf(POOR.address) == 2 * whole
+    assert tron.get_account_balance(RICH.address) == 100 - info["fee"] / TRX
+
+
+def test_the_faucet_gives_to_everybody(served: tuple[Node, str]) -> None:
+    node, url = served
+    wanted = {"to": POOR.address, "amount": 5, "memo": "for you"}
+    assert requests.post(f"{url}/dev/send", json=wanted, timeout=10).ok
+    node.chain.make_block()
+    assert node.chain.accounts[POOR.address].assets[ASSET] == 5
+    assert requests.post(f"{url}/dev/send", json=wanted | {"amount": 10**15}, timeout=10).status_code == 422
 
 
 def test_tronpy_raises_what_a_real_node_makes_it_raise(served: tuple[Node, str]) -> None:

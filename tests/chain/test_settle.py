@@ -3,7 +3,9 @@
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,20 @@ class Bench:
     def blocks(self, count: int = 25) -> None:
         assert requests.post(f"{self.chain}/dev/blocks", json={"count": count}, timeout=20).ok
 
+    def give(self, account: str, amount: int) -> None:
+        """The chain's faucet makes a deposit."""
+        wanted = {"to": WALLET.address, "amount": amount, "memo": account}
+        assert requests.post(f"{self.chain}/dev/send", json=wanted, timeout=20).ok
+
+    def settling(self) -> "subprocess.Popen[str]":
+        return start(
+            [*SEEDBOX, "--state", self.folder, "settle"],
+            env={"CREDENTIALS_DIRECTORY": str(self.folder / "credentials")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def settle(self, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [*SEEDBOX, "--state", self.folder, "settle", *words],
@@ -94,9 +110,10 @@ def test_tokens_go_into_the_ledger_and_out_again(bench: Bench) -> None:
     bench.blocks()
     done = bench.settle("--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"wallet": WALLET.address, "waiting": 0, "signed": 0}
+    assert json.loads(done.stdout) == {"wallet": WALLET.address, "waiting": [], "signed": 0}
     alice = LedgerClient(bench.ledger, ALICE, SystemClock())
     assert alice.account() == (5_000_000, 0)
+    alice.set_payout(BOB.address)
     alice.withdraw("w1", BOB.address, MicroBtt(2_000_000))
     assert alice.account() == (3_000_000, 0)
     assert "1 are on their way" in bench.settle().stdout
@@ -109,6 +126,73 @@ def test_tokens_go_into_the_ledger_and_out_again(bench: Bench) -> None:
     assert info.difference == str(10**12), "what the wallet had before the ledger"
     alice.close()
     chain.provider.sess.close()
+
+
+def test_two_settle_processes_at_once_pay_once(bench: Bench) -> None:
+    bench.blocks(1)
+    assert bench.settle().returncode == 0
+    bench.give(ALICE.address, 5_000_000)
+    bench.blocks()
+    assert bench.settle().returncode == 0
+    alice = LedgerClient(bench.ledger, ALICE, SystemClock())
+    alice.set_payout(BOB.address)
+    for number in range(5):
+        alice.withdraw(f"w{number}", BOB.address, MicroBtt(1_000_000))
+    both = [bench.settling() for _ in range(2)]
+    for process in both:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    bench.blocks()
+    assert "0 are on their way" in bench.settle().stdout
+    assert {one.phase for one in alice.withdrawals()} == {"paid"}
+    chain = tron(bench.chain)
+    assert chain.get_account_asset_balance(BOB.address, ASSET) == 5_000_000
+    alice.close()
+    chain.provider.sess.close()
+
+
+def test_a_wallet_that_has_run_dry_says_so_and_ends_as_unwell(bench: Bench) -> None:
+    bench.blocks(1)
+    bench.settle()
+    bench.give(ALICE.address, 5_000_000)
+    bench.blocks()
+    bench.settle()
+    alice = LedgerClient(bench.ledger, ALICE, SystemClock())
+    alice.set_payout(BOB.address)
+    alice.withdraw("w", BOB.address, MicroBtt(5_000_000))
+    with (bench.folder / "seedbox.toml").open("a") as file:
+        file.write("most_a_day = 4\n")
+    said = bench.settle()
+    assert said.returncode == 4
+    assert "waits: This ledger pays at most 4 BTT at once" in said.stdout
+    assert alice.withdrawals()[0].phase == "locked"
+    assert alice.cancel("w").phase == "refunded"
+    assert bench.settle().returncode == 0
+    alice.close()
+
+
+def test_the_key_of_a_nodes_service_is_sent_to_it_and_said_nowhere(bench: Bench) -> None:
+    heard: list[str | None] = []
+
+    class Node(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(self.headers.get("TRON-PRO-API-KEY"))
+            self.send_error(403, "Exceed the user daily usage")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer((address(), 0), Node) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        (bench.folder / "credentials" / "tron-api-key").write_text("an-api-key\n")
+        text = (bench.folder / "seedbox.toml").read_text()
+        where = f"http://{server.server_address[0]}:{server.server_port}"
+        (bench.folder / "seedbox.toml").write_text(text.replace(bench.chain, where))
+        said = bench.settle()
+        server.shutdown()
+    assert said.returncode == 3
+    assert set(heard) == {"an-api-key"}
+    assert "an-api-key" not in said.stdout + said.stderr
 
 
 def test_the_key_and_the_passphrase_are_in_no_output(bench: Bench) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -22,11 +23,14 @@ from appliance.errors import NotFound, OwnerMustAct, RetryLater
 from appliance.keys import Key
 from appliance.ledger.book import NotEnough
 from appliance.ledger.channel import Channel, Phase, State, accept, pay
+from appliance.ledger.gateway import Limits
+from appliance.ledger.gateway import Phase as WithdrawalPhase
 from appliance.ledger.request import WINDOW_MS, Request, sign
 from appliance.operator.app import MOST_BODY, create_app
 from appliance.operator.client import LedgerClient
-from appliance.operator.service import Operator
-from appliance.store.ledger_database import LedgerDatabase, open_ledger
+from appliance.operator.service import NO_LIMITS, Operator
+from appliance.store import ledger as store
+from appliance.store.ledger_database import LedgerDatabase, Sql, open_ledger
 from appliance.units import MicroBtt, UtcMs
 from tests.support.addresses import address, free_port
 from tests.support.box import SEEDBOX
@@ -42,10 +46,10 @@ Fresh = Callable[[], str]
 class Service:
     """A ledger served from this process, so that its clock can be set."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, limits: Limits = NO_LIMITS) -> None:
         self.clock = FakeClock()
         self.database: LedgerDatabase = open_ledger(where)
-        self.operator = Operator(self.database, self.clock, "test")
+        self.operator = Operator(self.database, self.clock, "test", limits)
         self.ip = address()
         self._server = waitress.create_server(
             create_app(self.operator, self.clock), host=self.ip, port=0, threads=4, ident=""
@@ -115,6 +119,71 @@ def test_money_goes_from_account_to_account_and_both_read_why(service: Service) 
     assert seller.statement(after=seller.statement()[-1].number) == []
     figures = payer.info()
     assert (figures.held, figures.outside) == (str(10 * BTT), str(10 * BTT))
+
+
+def test_money_leaves_to_the_payout_address_alone_and_a_change_of_it_takes_a_day(service: Service) -> None:
+    service.credit(PAYER, 10 * BTT)
+    payer = service.client(PAYER)
+    with pytest.raises(OwnerMustAct, match="wallet payout"):
+        payer.withdraw("w", SELLER.address, MicroBtt(BTT))
+    assert payer.payout().address == ""
+    assert payer.set_payout(SELLER.address).address == SELLER.address
+    payer.withdraw("w", SELLER.address, MicroBtt(BTT))
+    changed = payer.set_payout(STRANGER.address)
+    assert (changed.address, changed.next) == (SELLER.address, STRANGER.address)
+    service.clock.advance(24 * 3_600 - 10)
+    with pytest.raises(OwnerMustAct, match="payout address"):
+        payer.withdraw("thief", STRANGER.address, MicroBtt(BTT))
+    service.clock.advance(10)
+    payer.withdraw("later", STRANGER.address, MicroBtt(BTT))
+    assert payer.account()[0] == 8 * BTT
+    assert [one.to for one in payer.withdrawals()] == [STRANGER.address, SELLER.address]
+
+
+def test_a_withdrawal_can_be_taken_back_until_it_is_signed_and_once(service: Service) -> None:
+    service.credit(PAYER, 10 * BTT)
+    payer, other = service.client(PAYER), service.client(STRANGER)
+    payer.set_payout(SELLER.address)
+    payer.withdraw("w", SELLER.address, MicroBtt(BTT))
+    with pytest.raises(NotFound):
+        other.cancel("w")
+    for _ in range(2):
+        assert payer.cancel("w").phase == "refunded"
+        assert payer.account() == (10 * BTT, 0)
+    payer.withdraw("v", SELLER.address, MicroBtt(BTT))
+
+    def sign_it(sql: Sql) -> None:
+        found = store.get_withdrawal(sql, f"{PAYER.address}.v")
+        store.put_withdrawal(sql, replace(found, phase=WithdrawalPhase.SIGNED))
+
+    service.database.transact(sign_it)
+    with pytest.raises(OwnerMustAct, match="signed already"):
+        payer.cancel("v")
+    assert payer.account()[0] == 9 * BTT
+
+
+def test_a_withdrawal_that_could_never_leave_is_refused_at_once(fresh: Fresh) -> None:
+    limited = Service(fresh(), Limits(each=MicroBtt(BTT), allow=frozenset({SELLER.address})))
+    limited.credit(PAYER, 10 * BTT)
+    payer = limited.client(PAYER)
+    payer.set_payout(SELLER.address)
+    with pytest.raises(OwnerMustAct, match="at most 1 BTT at once"):
+        payer.withdraw("w", SELLER.address, MicroBtt(BTT + 1))
+    other = limited.client(STRANGER)
+    other.set_payout(STRANGER.address)
+    with pytest.raises(OwnerMustAct, match="not on the list"):
+        other.withdraw("w", STRANGER.address, MicroBtt(1))
+    limited.close()
+
+
+def test_a_mark_tells_a_copy_of_a_database(service: Service) -> None:
+    payer, (a, b, c) = service.client(PAYER), (secrets.token_hex(32) for _ in range(3))
+    assert payer.mark([], a)
+    assert payer.mark([a], b)
+    assert payer.mark([a, b], b), "an answer that was lost is asked for again"
+    assert not payer.mark([a], c), "who knows an older mark has an older database"
+    assert not payer.mark([], c)
+    assert service.client(SELLER).mark([], c), "accounts are apart"
 
 
 def test_the_same_name_twice_pays_once_and_another_meaning_is_refused(service: Service) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.chain import protobuf
-from appliance.chain.transaction import Transaction, Transfer, parse, serialise, sign, signer, txid
+from appliance.chain.transaction import Transaction, Transfer, parse, read_call, serialise, sign, signer, txid
 from appliance.errors import OwnerMustAct, PeerMisbehaved
 from appliance.keys import Address, Key
 
@@ -92,6 +92,75 @@ def test_a_recorded_transfer_of_the_main_chain_is_read_and_its_signer_found() ->
     assert signer(RECORDED_RAW, signature) == found.transfer.owner
 
 
+@pytest.mark.parametrize(
+    ("amount", "id", "signature"),
+    [
+        (
+            1_000,
+            "0d644290e3cf554f6219c7747f5287589b6e7e30e1b02793b48ba362da6a5058",
+            "bec790877b3a008640781e3948b070740b1f6023c29ecb3f7b5835433c13fc58"
+            "35e5cad3bd44360ff2ddad5ed7dc9d7dee6878f90e86a40355b7697f5954b88c01",
+        ),
+        (
+            10**22,
+            "774422d8d205760876496f22b7d4395cfceda03f139b8362a3693f1f405f0c36",
+            "8207cbae6aff799cfefa1ab4d8a0c52b6a59be43491bd25b4f03754f0e8115b0"
+            "06b5f1393a3934ec3489f5d3c272a7af42658bdc165dc632b36114bd3180da2e00",
+        ),
+    ],
+)
+def test_published_transfers_of_a_contracts_token_get_their_txids_and_signatures(
+    amount: int, id: str, signature: str
+) -> None:
+    """wallet-core, tests/chains/Tron/SerializationTests.cpp: SignTransferTrc20Contract, ..._LargeAmount.
+
+    It writes TRON's version byte before the account, which is read, and which we leave out ourselves.
+    """
+    transfer = Transfer(
+        Address("TJRyWwFs9wTFGZg3JbrVriFbNfCug5tDeC"),
+        Address("TW1dU4L3eNm7Lw8WvieLKEHpXWAussRG9Z"),
+        "THTR75o8xXAgCTQqpiot2AFRAjvW1tSbVV",
+        amount,
+    )
+    ours = Transaction(
+        transfer,
+        bytes.fromhex("7b3b"),
+        bytes.fromhex("b21ace8d6ac20e7e"),
+        1_539_331_479_000,
+        1_539_295_479_000,
+    )
+    account = base58.b58decode_check(transfer.to)[1:]
+    raw = serialise(ours)
+    theirs = raw.replace(b"\0" + account, b"\x41" + account)
+    assert theirs != raw
+    assert txid(theirs).hex() == id
+    assert parse(theirs) == parse(raw) == ours
+    assert sign(theirs, KEY, transfer).hex() == signature
+
+
+@given(st.integers(1, 2**256 - 1), st.binary(max_size=200), st.integers(0, 10**10))
+def test_calls_of_a_token_read_back(amount: int, memo: bytes, fee_limit: int) -> None:
+    transfer = Transfer(KEY.address, OTHER.address, "THTR75o8xXAgCTQqpiot2AFRAjvW1tSbVV", amount)
+    made = Transaction(transfer, b"zz", b"12345678", 5, 4, memo, fee_limit)
+    assert parse(serialise(made)) == made
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "a9059cbb",
+        "a9059cbc" + "00" * 12 + "11" * 20 + "00" * 31 + "01",
+        "a9059cbb" + "00" * 11 + "42" + "11" * 20 + "00" * 31 + "01",
+        "a9059cbb" + "01" + "00" * 11 + "11" * 20 + "00" * 31 + "01",
+        "a9059cbb" + "00" * 12 + "11" * 20 + "00" * 32,
+        "a9059cbb" + "00" * 12 + "11" * 20 + "00" * 31 + "01" + "00",
+    ],
+)
+def test_a_call_that_is_no_plain_transfer_is_none(data: str) -> None:
+    with pytest.raises(PeerMisbehaved):
+        read_call(bytes.fromhex(data))
+
+
 amounts = st.integers(1, 2**63 - 1)
 transactions = st.builds(
     Transaction,
@@ -142,7 +211,7 @@ def fields(transaction: Transaction) -> list[protobuf.Field]:
 @pytest.mark.parametrize(
     "raw",
     [
-        protobuf.encode([*fields(RECORDED), (18, 1_000)]),
+        protobuf.encode([*fields(RECORDED), (19, 1_000)]),
         protobuf.encode([*fields(RECORDED), (11, dict(fields(RECORDED))[11])]),
         protobuf.encode(reversed(fields(RECORDED))),
         RECORDED_RAW + b"\x90\x01\x00",

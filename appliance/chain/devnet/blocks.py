@@ -31,6 +31,10 @@ class Receipt:
     """SUN that were burnt."""
     net_usage: int
     """Bytes of free bandwidth that it took."""
+    energy: int = 0
+    """Steps of a contract, all of them paid for in TRX."""
+    result: str = "SUCCESS"
+    """`Transaction.Result.contractResult`: what is included may have failed all the same."""
 
 
 @dataclass(frozen=True, slots=True)

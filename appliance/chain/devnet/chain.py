@@ -1,14 +1,19 @@
 """The development chain's rules: who may move what, what it costs, and when it is certain.
 
 They are those of java-tron for plain transfers, with the figures that the main chain had in 2025 (its chain
-parameters): 600 bytes of free bandwidth a day, 1,000 SUN for a byte beyond, 1.1 TRX for waking an account.
+parameters): 600 bytes of free bandwidth a day, 1,000 SUN for a byte beyond, 1.1 TRX for waking an account,
+100 SUN for a unit of energy. One TRC-20 token with 18 decimals is there from the beginning.
 """
 
+import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+import base58
+
 from appliance.chain.devnet.blocks import Block, Receipt, Signed
+from appliance.chain.fee import size_of
 from appliance.chain.transaction import Transaction, parse, signer, txid
 from appliance.errors import PeerMisbehaved
 from appliance.keys import Address
@@ -22,8 +27,13 @@ SUN_PER_BYTE = 1_000
 NEW_ACCOUNT_SUN = 1_000_000
 NEW_ACCOUNT_NET_SUN = 100_000
 LONGEST_LIFE_MS = 86_400_000
-_SIGNATURE_FIELD, _RESULT = 67, 64
-"""Bytes around the raw data that are counted too: the signature, and room for the result."""
+SUN_PER_ENERGY = 100
+ENERGY, ENERGY_NEW = 30_000, 60_000
+"""What the contract takes for a holder of its token, and for one who becomes it: about what real ones do."""
+TOKEN = Address(
+    base58.b58encode_check(b"\x41" + hashlib.sha256(b"seedbox/devnet/token").digest()[:20]).decode()
+)
+"""The TRC-20 contract; balances are kept as those of other assets are, under its address."""
 _TAPOS_BLOCKS = 65_536
 
 
@@ -60,14 +70,16 @@ class Account:
 class Chain:
     """All blocks, and the accounts after the newest of them."""
 
-    def __init__(self, now: Callable[[], int], genesis: dict[Address, Account]) -> None:
-        """`now` gives ms of UTC; `genesis` is what there is in the beginning."""
+    def __init__(self, now: Callable[[], int], genesis: dict[Address, Account], history: int = 0) -> None:
+        """`now` gives ms of UTC; `genesis` is what there is before `history` blocks that are empty."""
         self._now = now
         self._genesis = {address: account.copy() for address, account in genesis.items()}
         self.accounts = {address: account.copy() for address, account in genesis.items()}
-        self.blocks = [Block(0, bytes(32), now() // BLOCK_MS * BLOCK_MS - BLOCK_MS)]
+        self.blocks = [Block(0, bytes(32), now() // BLOCK_MS * BLOCK_MS - (history + 1) * BLOCK_MS)]
+        for number in range(1, history + 1):
+            self.blocks.append(Block(number, self.newest.id, self.newest.timestamp + BLOCK_MS))
         self.pending: list[Signed] = []
-        self._solid = 0
+        self._solid = max(0, history - SOLID_AFTER)
         """Number of the newest solid block; a fork does not lower it."""
         self._where: dict[bytes, int] = {}
         """Txid -> number of the block that holds it."""
@@ -170,13 +182,10 @@ class Chain:
         self._where = {one.txid: block.number for block in self.blocks for one in block.transactions}
 
 
-def size_of(raw: bytes) -> int:
-    """Bytes of bandwidth that a transaction of this raw data takes."""
-    return len(raw) + _length_of_length(len(raw)) + _SIGNATURE_FIELD + _RESULT
-
-
-def _length_of_length(length: int) -> int:
-    return 2 if length < 128 else 3
+def energy_of(accounts: dict[Address, Account], to: Address) -> int:
+    """What a transfer of the token to an account takes."""
+    held = to in accounts and accounts[to].assets.get(TOKEN, 0)
+    return ENERGY if held else ENERGY_NEW
 
 
 def _apply(accounts: dict[Address, Account], one: Signed, transaction: Transaction, now: int) -> Receipt:
@@ -184,6 +193,8 @@ def _apply(accounts: dict[Address, Account], one: Signed, transaction: Transacti
     transfer = transaction.transfer
     if transfer.owner not in accounts:
         raise _invalid("Validate TransferContract error, no OwnerAccount.")
+    if transfer.is_call:
+        return _call(accounts, one, transaction, now)
     if transfer.to == transfer.owner:
         raise _invalid("Cannot transfer TRX to yourself.")
     owner = accounts[transfer.owner].copy()
@@ -200,12 +211,39 @@ def _apply(accounts: dict[Address, Account], one: Signed, transaction: Transacti
         raise _invalid("Validate TransferContract error, balance is not sufficient.")
     to = accounts[transfer.to].copy() if not new else Account(created=now)
     if transfer.asset:
-        owner.assets[transfer.asset] -= transfer.amount
-        to.assets[transfer.asset] = to.assets.get(transfer.asset, 0) + transfer.amount
+        _move(owner, to, transfer.asset, transfer.amount)
     else:
         to.trx += transfer.amount
     accounts[transfer.owner], accounts[transfer.to] = owner, to
     return Receipt(one.txid, fee, used)
+
+
+def _call(accounts: dict[Address, Account], one: Signed, transaction: Transaction, now: int) -> Receipt:
+    """The token's contract: it is paid for what it does, also where it then fails."""
+    transfer = transaction.transfer
+    if transfer.asset != TOKEN:
+        raise _invalid("No contract or not a valid smart contract")
+    owner = accounts[transfer.owner].copy()
+    fee, used = _fee(owner, size_of(one.raw), now, new=False)
+    energy, result = energy_of(accounts, transfer.to), "SUCCESS"
+    most = min(transaction.fee_limit, owner.trx - fee) // SUN_PER_ENERGY
+    if owner.trx < fee:
+        raise Refused("BANDWITH_ERROR", "Account resource insufficient error.")
+    if most < energy:
+        energy, result = max(0, most), "OUT_OF_ENERGY"
+    elif owner.assets.get(TOKEN, 0) < transfer.amount:
+        result = "REVERT"
+    owner.trx -= fee + energy * SUN_PER_ENERGY
+    accounts[transfer.owner] = owner
+    if result == "SUCCESS":
+        to = accounts.setdefault(transfer.to, Account(created=now))
+        _move(owner, to, TOKEN, transfer.amount)
+    return Receipt(one.txid, fee + energy * SUN_PER_ENERGY, used, energy, result)
+
+
+def _move(owner: Account, to: Account, asset: str, amount: int) -> None:
+    owner.assets[asset] -= amount
+    to.assets[asset] = to.assets.get(asset, 0) + amount
 
 
 def _fee(owner: Account, size: int, now: int, *, new: bool) -> tuple[int, int]:

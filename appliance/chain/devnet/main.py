@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import waitress
 
-from appliance.chain.devnet.chain import BLOCK_MS, Account, Chain
-from appliance.chain.devnet.node import MARK, Node, create_app
+from appliance.chain.devnet.chain import BLOCK_MS, SOLID_AFTER, TOKEN, Account, Chain
+from appliance.chain.devnet.node import FAUCET, MARK, Node, create_app
 from appliance.clock import SystemClock
 from appliance.errors import OwnerMustAct
 from appliance.keys import Address
@@ -22,8 +22,10 @@ def serve(address: str, port: int, asset: str, funded: Sequence[Address], *, on_
 
     The chain lives in memory alone, and begins anew each time.
     """
-    genesis = {one: Account(trx=FUNDED_TRX, assets={asset: FUNDED_ASSET}) for one in funded}
-    node = Node(Chain(SystemClock().now, genesis), asset)
+    assets = {asset: FUNDED_ASSET, TOKEN: FUNDED_ASSET * 10**12}
+    genesis = {one: Account(trx=FUNDED_TRX, assets=dict(assets)) for one in (*funded, FAUCET.address)}
+    # Old enough to have solid blocks, as every real chain is.
+    node = Node(Chain(SystemClock().now, genesis, history=SOLID_AFTER + 1), asset)
     node.chain.make_block()
     try:
         server = waitress.create_server(create_app(node), host=address, port=port, threads=4, ident="")
@@ -36,6 +38,7 @@ def serve(address: str, port: int, asset: str, funded: Sequence[Address], *, on_
     if not on_demand:
         threading.Thread(target=_make_blocks, args=(node, over), daemon=True).start()
     print(f"{MARK}\nNode: http://{address}:{port}", flush=True)  # noqa: T201
+    print(f"Tokens: TRC-10 {asset}; TRC-20 {TOKEN} with 18 decimals", flush=True)  # noqa: T201
     for one in funded:
         print(f"Funded: {one} (development chain)", flush=True)  # noqa: T201
     serve_until_told(server, "The development chain is served.")

@@ -4,6 +4,7 @@ Requests and answers have the shape that java-tron gives them; errors come as it
 `/dev/...` lets tests and the curious make blocks and mischief.
 """
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable
@@ -15,14 +16,57 @@ from flask import Flask, request
 from flask.typing import ResponseReturnValue
 
 from appliance.chain.devnet.blocks import VERSION, WITNESS, Block, Receipt, Signed
-from appliance.chain.devnet.chain import FREE_NET, SUN_PER_BYTE, Account, Chain, Refused
+from appliance.chain.devnet.chain import (
+    FREE_NET,
+    SUN_PER_BYTE,
+    SUN_PER_ENERGY,
+    TOKEN,
+    Account,
+    Chain,
+    Refused,
+    energy_of,
+)
 from appliance.chain.protobuf import decode
-from appliance.chain.transaction import Transaction, Transfer, parse, serialise, txid
+from appliance.chain.transaction import (
+    Transaction,
+    Transfer,
+    call_data,
+    parse,
+    read_call,
+    serialise,
+    sign,
+    txid,
+)
 from appliance.errors import OwnerMustAct, PeerMisbehaved
-from appliance.keys import Address, parse_address
+from appliance.keys import Address, Key, parse_address
 
+FAUCET = Key(hashlib.sha256(b"seedbox/devnet/faucet").digest())
+"""Everybody knows this key: what it holds is worth nothing."""
+FEE_LIMIT = 100_000_000
 MARK = "seedbox development chain: nothing here has any worth"
-_TYPES = {True: "TransferAssetContract", False: "TransferContract"}
+_TRX, _TRC10, _CALL = "TransferContract", "TransferAssetContract", "TriggerSmartContract"
+_TRANSFERRED = "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
+"""Keccak-256("Transfer(address,address,uint256)")."""
+_ABI = {
+    "entrys": [
+        {
+            "name": "transfer",
+            "type": "Function",
+            "stateMutability": "Nonpayable",
+            "inputs": [{"name": "to", "type": "address"}, {"name": "value", "type": "uint256"}],
+            "outputs": [{"type": "bool"}],
+        },
+        {
+            "name": "balanceOf",
+            "type": "Function",
+            "stateMutability": "View",
+            "constant": True,
+            "inputs": [{"name": "who", "type": "address"}],
+            "outputs": [{"type": "uint256"}],
+        },
+        {"name": "decimals", "type": "Function", "stateMutability": "View", "outputs": [{"type": "uint8"}]},
+    ]
+}
 
 
 @dataclass(slots=True)
@@ -75,6 +119,18 @@ def create_app(node: Node) -> Flask:
                 node.chain.make_block()
             return {"number": node.chain.newest.number, "mark": MARK}
 
+    @app.post("/dev/send")
+    def send() -> ResponseReturnValue:
+        """A transfer of the faucet's token, for those who try things out: `{to, amount, memo}`."""
+        asked = request.get_json()
+        with node.lock:
+            raw = _given(node, _address(asked["to"]), int(asked["amount"]), str(asked.get("memo", "")))
+            try:
+                id = node.chain.take(raw, sign(raw, FAUCET, parse(raw).transfer))
+            except Refused as error:
+                return {"Error": str(error)}, 422
+            return {"txid": id.hex(), "mark": MARK}
+
     @app.post("/dev/fork")
     def fork() -> ResponseReturnValue:
         with node.lock:
@@ -88,6 +144,14 @@ def create_app(node: Node) -> Flask:
             return {"mark": MARK}
 
     return app
+
+
+def _given(node: Node, to: Address, amount: int, memo: str) -> bytes:
+    solid, now = node.chain.solid, node.chain.newest.timestamp
+    transfer = Transfer(FAUCET.address, to, node.asset, amount)
+    ref = solid.id[6:8], solid.id[8:16]
+    fee_limit = FEE_LIMIT if transfer.is_call else 0
+    return serialise(Transaction(transfer, *ref, now + 60_000, now, memo.encode(), fee_limit))
 
 
 def _view(node: Node, answer: Callable[..., Any], *, solid: bool) -> Callable[[], ResponseReturnValue]:
@@ -124,7 +188,7 @@ def _block_by_number(node: Node, asked: dict[str, Any], solid: bool) -> Any:
 
 def _transaction(node: Node, asked: dict[str, Any], solid: bool) -> Any:
     found = _found(node, asked, solid)
-    return _shown(found[1]) | {"ret": [{"contractRet": "SUCCESS"}]} if found else {}
+    return _shown(found[1]) | {"ret": [{"contractRet": found[2].result}]} if found else {}
 
 
 def _transaction_info(node: Node, asked: dict[str, Any], solid: bool) -> Any:
@@ -132,13 +196,30 @@ def _transaction_info(node: Node, asked: dict[str, Any], solid: bool) -> Any:
     if not found:
         return {}
     block, one, receipt = found
+    burnt = receipt.energy * SUN_PER_ENERGY
     told: dict[str, Any] = {
         "id": one.txid.hex(),
         "blockNumber": block.number,
         "blockTimeStamp": block.timestamp,
         "contractResult": [""],
-        "receipt": {"net_usage": receipt.net_usage} if receipt.net_usage else {"net_fee": receipt.fee},
+        "receipt": {"net_usage": receipt.net_usage}
+        if receipt.net_usage
+        else {"net_fee": receipt.fee - burnt},
     }
+    transfer = parse(one.raw).transfer
+    if transfer.is_call:
+        told["contract_address"] = _hex(transfer.asset)
+        told["receipt"] |= {
+            "energy_fee": burnt,
+            "energy_usage_total": receipt.energy,
+            "result": receipt.result,
+        }
+        if receipt.result == "SUCCESS":
+            topics = [_TRANSFERRED, _word(transfer.owner), _word(transfer.to)]
+            data = transfer.amount.to_bytes(32, "big").hex()
+            told["log"] = [{"address": _hex(transfer.asset)[2:], "topics": topics, "data": data}]
+        else:
+            told["result"] = "FAILED"
     return told | ({"fee": receipt.fee} if receipt.fee else {})
 
 
@@ -156,7 +237,8 @@ def _account(node: Node, asked: dict[str, Any], solid: bool) -> Any:
     told: dict[str, Any] = {"address": asked["address"], "create_time": account.created}
     if account.trx:
         told["balance"] = account.trx
-    if assets := [{"key": id, "value": held} for id, held in account.assets.items() if held]:
+    held = {id: amount for id, amount in account.assets.items() if amount and id != TOKEN}
+    if assets := [{"key": id, "value": amount} for id, amount in held.items()]:
         told["assetV2"] = assets
     return told
 
@@ -167,6 +249,40 @@ def _account_net(node: Node, asked: dict[str, Any], solid: bool) -> Any:
     return {"freeNetLimit": FREE_NET, "TotalNetLimit": 43_200_000_000} | (
         {"freeNetUsed": used} if used else {}
     )
+
+
+def _contract(node: Node, asked: dict[str, Any], solid: bool) -> Any:
+    if _address(asked["value"]) != TOKEN:
+        return {}
+    return {"contract_address": _hex(TOKEN), "name": "DevelopmentBTT", "abi": _ABI, "bytecode": ""}
+
+
+def _constant(node: Node, asked: dict[str, Any], solid: bool) -> Any:
+    """A function of the token's contract, as if it were called: nothing changes."""
+    if _address(asked["contract_address"]) != TOKEN:
+        raise ValueError("Smart contract is not exist.")
+    accounts = node.chain.accounts_at(node.chain.solid.number) if solid else node.chain.accounts
+    answer, data = 0, str(asked.get("parameter", ""))
+    match asked["function_selector"]:
+        case "balanceOf(address)":
+            who = _address("41" + data[24:64])
+            answer, energy = accounts.get(who, Account()).assets.get(TOKEN, 0), 1_000
+        case "decimals()":
+            answer, energy = 18, 500
+        case "transfer(address,uint256)":
+            to, _ = read_call(bytes.fromhex("a9059cbb" + data))
+            answer, energy = 1, energy_of(accounts, to)
+        case unknown:
+            raise ValueError(f"no function {unknown}")
+    return {
+        "result": {"result": True},
+        "energy_used": energy,
+        "constant_result": [answer.to_bytes(32, "big").hex()],
+    }
+
+
+def _resources(node: Node, asked: dict[str, Any], solid: bool) -> Any:
+    return {"TotalEnergyLimit": 180_000_000_000} | _account_net(node, asked, solid)
 
 
 def _node_info(node: Node, asked: dict[str, Any], solid: bool) -> Any:
@@ -187,6 +303,7 @@ def _asset(node: Node, asked: dict[str, Any], solid: bool) -> Any:
 def _parameters(node: Node, asked: dict[str, Any], solid: bool) -> Any:
     parameters = {
         "getTransactionFee": SUN_PER_BYTE,
+        "getEnergyFee": SUN_PER_ENERGY,
         "getCreateNewAccountFeeInSystemContract": 1_000_000,
         "getCreateAccountFee": 100_000,
         "getFreeNetLimit": FREE_NET,
@@ -253,6 +370,9 @@ _ANSWERS: dict[str, Callable[[Node, dict[str, Any], bool], Any]] = {
     "gettransactioninfobyid": _transaction_info,
     "getaccount": _account,
     "getaccountnet": _account_net,
+    "getaccountresource": _resources,
+    "getcontract": _contract,
+    "triggerconstantcontract": _constant,
     "getnodeinfo": _node_info,
     "getassetissuebyid": _asset,
     "getchainparameters": _parameters,
@@ -280,7 +400,8 @@ def _block(block: Block) -> dict[str, Any]:
     }
     if block.transactions:
         told["transactions"] = [
-            _shown(one) | {"ret": [{"contractRet": "SUCCESS"}]} for one in block.transactions
+            _shown(one) | {"ret": [{"contractRet": receipt.result}]}
+            for one, receipt in zip(block.transactions, block.receipts, strict=True)
         ]
     return told
 
@@ -288,14 +409,7 @@ def _block(block: Block) -> dict[str, Any]:
 def _shown(one: Signed) -> dict[str, Any]:
     transaction = parse(one.raw)
     transfer = transaction.transfer
-    value: dict[str, Any] = {
-        "amount": transfer.amount,
-        "owner_address": _hex(transfer.owner),
-        "to_address": _hex(transfer.to),
-    }
-    if transfer.asset:
-        value["asset_name"] = transfer.asset.encode().hex()
-    kind = _TYPES[bool(transfer.asset)]
+    kind, value = _value(transfer)
     raw: dict[str, Any] = {
         "contract": [
             {"parameter": {"value": value, "type_url": f"type.googleapis.com/protocol.{kind}"}, "type": kind}
@@ -307,27 +421,45 @@ def _shown(one: Signed) -> dict[str, Any]:
     }
     if transaction.memo:
         raw["data"] = transaction.memo.hex()
+    if transaction.fee_limit:
+        raw["fee_limit"] = transaction.fee_limit
     told = {"txID": one.txid.hex(), "raw_data": raw, "raw_data_hex": one.raw.hex(), "signature": []}
     return told | ({"signature": [one.signature.hex()]} if one.signature else {})
 
 
+def _value(transfer: Transfer) -> tuple[str, dict[str, Any]]:
+    """(type of the contract, its fields)."""
+    value: dict[str, Any] = {"owner_address": _hex(transfer.owner)}
+    if transfer.is_call:
+        return _CALL, value | {"contract_address": _hex(transfer.asset), "data": call_data(transfer)}
+    value |= {"to_address": _hex(transfer.to), "amount": transfer.amount}
+    if not transfer.asset:
+        return _TRX, value
+    return _TRC10, value | {"asset_name": transfer.asset.encode().hex()}
+
+
 def _from_json(raw: dict[str, Any]) -> Transaction:
     contract = raw["contract"][0]
-    value = contract["parameter"]["value"]
-    kind = contract["type"]
-    if kind not in _TYPES.values():
-        raise ValueError(f"a {kind} is not known here")
-    asset = bytes.fromhex(value["asset_name"]).decode() if kind == _TYPES[True] else ""
     return Transaction(
-        Transfer(
-            _address(value["owner_address"]), _address(value["to_address"]), asset, int(value["amount"])
-        ),
+        _transfer(contract["type"], contract["parameter"]["value"]),
         bytes.fromhex(raw["ref_block_bytes"]),
         bytes.fromhex(raw["ref_block_hash"]),
         int(raw["expiration"]),
         int(raw.get("timestamp", 0)),
         bytes.fromhex(raw.get("data", "")),
+        int(raw.get("fee_limit", 0)),
     )
+
+
+def _transfer(kind: str, value: dict[str, Any]) -> Transfer:
+    owner = _address(value["owner_address"])
+    if kind == _CALL:
+        to, amount = read_call(bytes.fromhex(value["data"]))
+        return Transfer(owner, to, _address(value["contract_address"]), amount)
+    if kind not in (_TRX, _TRC10):
+        raise ValueError(f"a {kind} is not known here")
+    asset = bytes.fromhex(value["asset_name"]).decode() if kind == _TRC10 else ""
+    return Transfer(owner, _address(value["to_address"]), asset, int(value["amount"]))
 
 
 def _address(text: str) -> Address:
@@ -336,5 +468,9 @@ def _address(text: str) -> Address:
     return parse_address(base58.b58encode_check(bytes.fromhex(text)).decode())
 
 
-def _hex(address: Address) -> str:
+def _hex(address: str) -> str:
     return base58.b58decode_check(address).hex()
+
+
+def _word(address: str) -> str:
+    return _hex(address)[2:].rjust(64, "0")
