@@ -36,6 +36,11 @@ class StateFolder:
         return self.path / "torrents"
 
     @property
+    def identity(self) -> Path:
+        """The box's own key: its account at a ledger. Whoever has it has the account."""
+        return self.path / "identity.key"
+
+    @property
     def lock(self) -> Path:
         """Locked while a daemon runs on this folder."""
         return self.path / "lock"

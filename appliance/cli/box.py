@@ -1,7 +1,5 @@
 """Commands about the box itself."""
 
-import shutil
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +8,12 @@ import msgspec
 
 from appliance import config as configuration
 from appliance.cli.context import UNWELL, App, command
+from appliance.cli.findings import shown
 from appliance.cli.words import RATE, table, when
 from appliance.control import api
 from appliance.control.client import DaemonAway
 from appliance.units import show_bytes, show_rate, show_span
 
-_MARKS = {
-    api.Verdict.OK: ("✔", "ok", "green"),
-    api.Verdict.WARNING: ("!", "warning", "yellow"),
-    api.Verdict.ERROR: ("✖", "error", "red"),
-    api.Verdict.UNKNOWN: ("?", "unknown", "blue"),
-}
 _COLOURS = {"info": None, "warning": "yellow", "error": "red"}
 
 
@@ -45,7 +38,7 @@ def status(app: App) -> None:
     for job in now.jobs:
         if not job.done:
             lines.append(f"  {'Working':<9} {job.kind} {job.title}: {job.progress // 10_000} %")
-    lines += _findings(now.problems)
+    lines += shown(now.problems)
     app.answer(now, *lines)
 
 
@@ -165,7 +158,7 @@ def doctor(app: App, transfer: bool) -> None:
         return
     findings = _examined(app)
     worst = UNWELL if any(finding.verdict is api.Verdict.ERROR for finding in findings) else 0
-    app.answer(api.Health(findings=findings), *_findings(findings))
+    app.answer(api.Health(findings=findings), *shown(findings))
     raise SystemExit(worst)
 
 
@@ -183,19 +176,6 @@ def _examined(app: App) -> list[api.Finding]:
         facts = Facts(machine=Machine().facts(content, app.state.path), network=None)
         dead = api.Finding("daemon", api.Verdict.ERROR, "The box is not running.", str(away))
         return [dead, *examine(facts)]
-
-
-def _findings(findings: list[api.Finding]) -> list[str]:
-    width = min(100, shutil.get_terminal_size((100, 24)).columns)
-    order = [api.Verdict.ERROR, api.Verdict.WARNING, api.Verdict.UNKNOWN, api.Verdict.OK]
-    lines = []
-    for finding in sorted(findings, key=lambda finding: order.index(finding.verdict)):
-        mark, word, colour = _MARKS[finding.verdict]
-        text = textwrap.wrap(f"{finding.says}", width - 12)
-        lines.append(f"{click.style(f'{mark} {word:<8}', fg=colour)} {text[0]}")
-        rest = [*text[1:], *textwrap.wrap(finding.remedy and f"-> {finding.remedy}", width - 14)]
-        lines += [" " * 11 + line for line in rest]
-    return lines
 
 
 @click.command()
@@ -221,12 +201,18 @@ def run(app: App) -> None:
 
 
 @click.command()
+@click.option(
+    "--ledger", metavar="URL", help="The ledger that keeps the box's account, if none is configured."
+)
 @click.pass_obj
-def daemon(app: App) -> None:
+def daemon(app: App, ledger: str | None) -> None:
     """Run the daemon alone, as systemd does."""
     from appliance.daemon.main import main as start
 
-    raise SystemExit(start(app.state, configuration.load(app.config_path)))
+    loaded = configuration.load(app.config_path)
+    if ledger and not loaded.wallet.ledger:
+        loaded = msgspec.structs.replace(loaded, wallet=configuration.Wallet(ledger=ledger))
+    raise SystemExit(start(app.state, loaded))
 
 
 @click.command()

@@ -1,17 +1,16 @@
-"""The commands of the control socket, each typed: what it takes, what it answers.
+"""The commands about the box and its torrents, each typed: what it takes, what it answers.
 
-A command is a `Command[Answer]`; its JSON-RPC method is the class name in snake_case (`ListTorrents` ->
-`list_torrents`), its fields are the named parameters. Bytes travel as base64. Times are UtcMs, sizes bytes,
-rates bytes per second, progress parts per million.
+Bytes travel as base64. Times are UtcMs, sizes bytes, rates bytes per second, progress parts per million.
 """
 
-import re
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
 from appliance.catalogue.model import Goal, GoalKind, Priority, State
 from appliance.catalogue.swarm import FileRow, PeerRow, TrackerRow
+from appliance.control import money
+from appliance.control.command import API_VERSION, COMMANDS, Answer, Command
 from appliance.doctor.model import Finding, Verdict
 from appliance.governor.limits import Limits, LimitsChange
 
@@ -30,32 +29,8 @@ __all__ = [
     "State",
     "TrackerRow",
     "Verdict",
+    "money",
 ]
-
-API_VERSION = 1
-"""Rises with every change that an older client or daemon would misread."""
-
-A = TypeVar("A")
-COMMANDS: dict[str, type["Command[Any]"]] = {}
-"""Every command by its JSON-RPC method name."""
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command answers; unknown fields from a newer daemon are ignored."""
-
-
-class Command(msgspec.Struct, Generic[A], frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a client asks of the daemon."""
-
-    method: ClassVar[str]
-    answer: ClassVar[Any]
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        cls.method = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
-        cls.answer = cls.__orig_bases__[0].__args__[0]  # type: ignore[attr-defined]
-        COMMANDS[cls.method] = cls
-
 
 # ---------------------------------------------------------------------------------------------- the box
 
@@ -448,7 +423,7 @@ class ShareFolder(Command[Started], frozen=True, kw_only=True):
     path: str
     name: str = ""
     """Name in the torrent; empty: that of the folder. (The folder itself is never renamed.)"""
-    trackers: list[str] = []
+    trackers: list[str] = msgspec.field(default_factory=list)
     comment: str = ""
     private: bool = False
     v1_only: bool = False
@@ -493,7 +468,7 @@ class Changed(Answer, frozen=True, kw_only=True):
     """The torrents that a command touched, and what was noticed on the way."""
 
     ids: list[str]
-    notes: list[str] = []
+    notes: list[str] = msgspec.field(default_factory=list)
 
 
 class Pause(Command[Changed], frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from appliance import __version__
 from appliance.board.machine import Machine
@@ -34,6 +34,9 @@ from appliance.store.content import ContentFolder
 from appliance.store.database import Database
 from appliance.store.journal import EventJournal, Settings, TrafficLog, try_flush
 from appliance.store.torrents import TorrentStore
+
+if TYPE_CHECKING:
+    from appliance.daemon.money import Money
 
 log = logging.getLogger(__name__)
 
@@ -78,10 +81,23 @@ class Box:
         )
         self.places = places(config.content, state)
         self.jobs = Jobs(self.catalogue, self.journal)
+        self.money = self._account(database)
         self.heart = Heart(self.clock)
         self.mounted = True
         self.findings: list[Finding] = []
         self._failed: asyncio.Future[None] | None = None
+
+    def _account(self, database: Database) -> "Money | None":
+        """The box's account, where it has one."""
+        url = self.config.wallet.ledger
+        if not url:
+            return None
+        # Keys and HTTP cost memory that a box without money does not need.
+        from appliance.daemon.money import Money
+        from appliance.store.identity import own_key
+
+        key = own_key(self.state.identity)
+        return Money(url, key, database, self.settings, self.journal, self.clock)
 
     # ------------------------------------------------------------------------------------------- life
 
@@ -99,6 +115,8 @@ class Box:
         await self.catalogue.load(records.values(), self.store.resumes)
         for report in self.store.reports:
             self.journal.error(report)
+        if self.money:
+            await self.money.start()
 
     async def run(self) -> None:
         """All loops, for ever; the first that ends takes the others with it."""
@@ -126,6 +144,8 @@ class Box:
                 self._add_magnet,
             )
             loops.append(("watch folder", watch.run))
+        if self.money:
+            loops.append(("money", self.money.run))
         return loops
 
     async def stop(self) -> None:
@@ -133,6 +153,8 @@ class Box:
         loop = asyncio.get_running_loop()
         await _stage("jobs", 3, self.jobs.stop())
         await _stage("catalogue", 10, self.catalogue.stop())
+        if self.money:
+            self.money.close()
         await _stage("metrics", 5, self._last_write())
         await _stage("session", 8, asyncio.to_thread(self.engine.close, loop))
 

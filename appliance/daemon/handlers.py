@@ -16,6 +16,7 @@ from appliance.config import all_keys, toml_value
 from appliance.control import api
 from appliance.daemon.box import Box
 from appliance.daemon.control import Handler
+from appliance.daemon.money_handlers import MoneyHandlers
 from appliance.doctor.model import Finding, Verdict
 from appliance.engine.metainfo import parse_magnet, parse_torrent, torrent_file
 from appliance.errors import OwnerMustAct, RetryLater
@@ -28,9 +29,11 @@ _BAD = (Verdict.WARNING, Verdict.ERROR)
 
 def handlers(box: Box) -> Mapping[type[api.Command[Any]], Handler]:
     """A handler for every command there is."""
-    named = {command.method: command for command in api.COMMANDS.values()}
-    handling = Handlers(box)
-    return {command: getattr(handling, method) for method, command in named.items()}
+    rooms = (Handlers(box), MoneyHandlers(box))
+    return {
+        command: next(getattr(room, method) for room in rooms if hasattr(room, method))
+        for method, command in api.COMMANDS.items()
+    }
 
 
 class Handlers:

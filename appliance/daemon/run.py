@@ -1,4 +1,4 @@
-"""`seedbox run`: everything a newcomer needs, in the foreground: the daemon and the page, watched over."""
+"""`seedbox run`: everything a newcomer needs, in the foreground: daemon, page and ledger, watched over."""
 
 import contextlib
 import ctypes
@@ -29,20 +29,25 @@ _PR_SET_PDEATHSIG = 1
 def run(state: StateFolder, config: Config) -> int:
     """Run the box until Ctrl-C; returns the daemon's exit code."""
     set_up(config.box.log_level)
+    helpers: list[_Helper] = []
     with _stoppable() as stop:
-        daemon = _start(state, "daemon")
-        web: _Web | None = None
+        words = ["daemon"]
+        if not config.wallet.ledger:
+            # Money to try things out with: on this machine alone, and worth what its owner puts in.
+            host = f"[{config.ledger.address}]" if ":" in config.ledger.address else config.ledger.address
+            words += ["--ledger", f"http://{host}:{config.ledger.port}"]
+            helpers.append(_Helper(state, "ledger"))
+        daemon = _start(state, *words)
         try:
             if _answers(state, daemon, stop):
-                web = _Web(state)
+                helpers.append(_Helper(state, "web"))
             while daemon.poll() is None and not stop.wanted:
-                if web is not None:
-                    web.keep()
+                for helper in helpers:
+                    helper.keep()
                 time.sleep(0.2)
         finally:
-            for child in (web.process if web else None, daemon):
-                if child is not None:
-                    _end(child)
+            for child in (*[helper.process for helper in reversed(helpers)], daemon):
+                _end(child)
     return daemon.returncode if daemon.returncode >= 0 else 128 - daemon.returncode
 
 
@@ -54,10 +59,11 @@ class _Stop:
 
 
 @dataclass
-class _Web:
-    """The page's process: when it dies it is started again, later and later."""
+class _Helper:
+    """A process beside the daemon: when it dies it is started again, later and later."""
 
     state: StateFolder
+    command: str
     process: subprocess.Popen[bytes] = field(init=False)
     _wait: float = 1.0
     _since: float = 0.0
@@ -72,18 +78,20 @@ class _Web:
         lived = time.monotonic() - self._since
         if lived < self._wait:
             return
-        log.warning("the page ended (exit code %s) and is started again", self.process.returncode)
+        log.warning(
+            "seedbox %s ended (exit code %s) and is started again", self.command, self.process.returncode
+        )
         self._wait = 1.0 if lived > 60 else min(60.0, self._wait * 2)
         self._begin()
 
     def _begin(self) -> None:
         self._since = time.monotonic()
-        self.process = _start(self.state, "web")
+        self.process = _start(self.state, self.command)
 
 
-def _start(state: StateFolder, command: str) -> subprocess.Popen[bytes]:
+def _start(state: StateFolder, *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "appliance.cli", "--state", str(state.path), command],
+        [sys.executable, "-m", "appliance.cli", "--state", str(state.path), *words],
         preexec_fn=_die_with_parent,
     )
 

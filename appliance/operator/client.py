@@ -1,5 +1,6 @@
 """Asking a ledger: signed, typed, and again with the same name where an answer was lost."""
 
+import contextlib
 import http.client
 import secrets
 import socket
@@ -20,7 +21,7 @@ from appliance.operator import wire
 from appliance.units import MicroBtt, UtcMs
 
 T = TypeVar("T")
-WAIT_S = 20.0
+CONNECT_S, WAIT_S = 5.0, 20.0
 _MOST_ANSWER = 4 * 1024 * 1024
 _KINDS = {"not-enough": NotEnough, "not-found": NotFound, "later": RetryLater}
 
@@ -28,8 +29,8 @@ _KINDS = {"not-enough": NotEnough, "not-found": NotFound, "later": RetryLater}
 class LedgerClient:
     """One account's view of one ledger. Not for several threads at once."""
 
-    def __init__(self, url: str, key: Key, clock: Clock) -> None:
-        """`url` is `https://host[:port]`, or http on this machine and in tests."""
+    def __init__(self, url: str, key: Key, clock: Clock, ledger: bytes | None = None) -> None:
+        """`url` is `https://host[:port]`, or http on this machine and in tests; `ledger` its id if known."""
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
             raise OwnerMustAct(
@@ -41,7 +42,7 @@ class LedgerClient:
         self._ahead_ms = 0
         """How far the ledger's clock is ahead of ours: a box's own may be wrong by years."""
         self._line: http.client.HTTPConnection | None = None
-        self._id: bytes | None = None
+        self._id = ledger
 
     @property
     def ledger(self) -> bytes:
@@ -135,9 +136,9 @@ class LedgerClient:
         """Another payout address, in force after the ledger's time lock."""
         return self._ask("POST", "/v1/payout", wire.NewPayout(to), wire.PayoutInfo)
 
-    def mark(self, known: list[str], new: str) -> bool:
-        """Leave a mark; False where somebody else has left one since those that we know."""
-        return self._ask("POST", "/v1/mark", wire.NewMark(known, new), wire.MarkInfo).put
+    def mark(self, known: list[str], new: str) -> str:
+        """Leave a mark in place of one that we know; the mark that is there then."""
+        return self._ask("POST", "/v1/mark", wire.NewMark(known, new), wire.MarkInfo).mark
 
     def withdrawals(self) -> list[wire.WithdrawalInfo]:
         """All of ours, the newest first."""
@@ -148,6 +149,13 @@ class LedgerClient:
         if self._line:
             self._line.close()
             self._line = None
+
+    def abort(self) -> None:
+        """Hang up while another thread waits for an answer: it gets RetryLater."""
+        line = self._line
+        if line is not None and line.sock is not None:
+            with contextlib.suppress(OSError):
+                line.sock.shutdown(socket.SHUT_RDWR)
 
     # ---------------------------------------------------------------------------------------- the line
 
@@ -192,10 +200,11 @@ class LedgerClient:
             host, port = self._parts.hostname or "", self._parts.port
             if self._parts.scheme == "https":
                 context = ssl.create_default_context()
-                self._line = http.client.HTTPSConnection(host, port, timeout=WAIT_S, context=context)
+                self._line = http.client.HTTPSConnection(host, port, timeout=CONNECT_S, context=context)
             else:
-                self._line = http.client.HTTPConnection(host, port, timeout=WAIT_S)
+                self._line = http.client.HTTPConnection(host, port, timeout=CONNECT_S)
             self._line.connect()
+            self._line.sock.settimeout(WAIT_S)
             self._line.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._line
 

@@ -233,8 +233,8 @@ class Operator:
 
         return self.once(signer, work)
 
-    def mark(self, signer: Signer, wanted: wire.NewMark) -> bool:
-        """Put a mark in place of one that is known; False where another was put since."""
+    def mark(self, signer: Signer, wanted: wire.NewMark) -> str:
+        """Put a mark in place of one that is known; the mark that is there then."""
         return self.once(signer, lambda sql: store.swap_mark(sql, signer.address, wanted.known, wanted.new))
 
     def withdrawals(self, who: Address) -> list[Withdrawal]:

@@ -75,10 +75,10 @@ class NewMark(Struct, forbid_unknown_fields=True):
 
 
 class MarkInfo(Struct):
-    """Whether the mark was put."""
+    """The mark that is there."""
 
-    put: bool
-    """False: somebody else has left a mark since, and it stays."""
+    mark: Hex32
+    """Another than the new one: it was left since, by a later state of the database, and stays."""
 
 
 class WithdrawalInfo(Struct):
@@ -133,8 +133,10 @@ class GatewayInfo(Struct):
     """Id of a TRC-10 token, or the address of a TRC-20 contract."""
     development: bool
     """A development chain, whose money is worth nothing."""
-    fee: int | None
-    """SUN that a withdrawal costs the gateway now; null where it does not know."""
+    fee: int
+    """SUN that a withdrawal costs the gateway now, to an address that was used before."""
+    fee_new: int
+    """The same to one that was not."""
 
 
 class LedgerInfo(Struct):

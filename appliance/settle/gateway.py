@@ -8,12 +8,11 @@ import json
 import logging
 from dataclasses import dataclass, replace
 
-from appliance.chain.fee import Fee
 from appliance.chain.node import ChainNode, Sent, SolidBlock
 from appliance.chain.transaction import Transaction, Transfer, serialise, sign, txid
 from appliance.clock import Clock
 from appliance.errors import OwnerMustAct, RetryLater
-from appliance.keys import Key, parse_address
+from appliance.keys import Address, Key, parse_address
 from appliance.ledger import gateway
 from appliance.ledger.gateway import DAY_MS, Asset, Limits, Outcome, Phase, Withdrawal
 from appliance.store import ledger as store
@@ -90,18 +89,19 @@ class Gateway:
             "address": self._key.address,
             "asset": self._asset.id,
             "development": self._node.development(),
-            "fee": self._fee().sun,
+            # The wallet stands for an address in use, and a new key for one that nobody has used.
+            "fee": self._fee(self._key.address),
+            "fee_new": self._fee(Key.make().address),
         }
         self._database.transact(lambda sql: store.put_fact(sql, gateway.FACT, json.dumps(told)))
 
-    def _fee(self) -> Fee:
-        """Of a withdrawal to an account that exists, as the wallet's own stands for."""
+    def _fee(self, to: Address) -> int:
+        """SUN that a withdrawal to an address costs now."""
         position = self._position()
         assert position is not None
-        sample = Withdrawal(
-            id="0" * 60, account=self._key.address, to=self._key.address, amount=BTT, at=UtcMs(0)
-        )
-        return self._node.fee(serialise(self._transaction(sample, self._node.solid_block(position[0]))))
+        sample = Withdrawal(id="0" * 60, account=to, to=to, amount=BTT, at=UtcMs(0))
+        block = self._node.solid_block(position[0])
+        return self._node.fee(serialise(self._transaction(sample, block))).sun
 
     def _position(self) -> tuple[int, str] | None:
         found = self._database.transact(lambda sql: store.fact(sql, _POSITION))

@@ -217,14 +217,14 @@ def put_payout(sql: Sql, account: Address, payout: Payout) -> None:
     )
 
 
-def swap_mark(sql: Sql, account: Address, known: Sequence[str], new: str) -> bool:
-    """Put a new mark in place of one that the account's owner knows; False where it is none of those."""
+def swap_mark(sql: Sql, account: Address, known: Sequence[str], new: str) -> str:
+    """Put a new mark in place of one that the account's owner knows; the mark that is there then."""
     rows = sql.run("SELECT mark FROM mark WHERE account = ?", account)
     if rows and rows[0][0] not in known:
-        return False
+        return str(rows[0][0])
     row = "INSERT INTO mark VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET mark = excluded.mark"
     sql.run(row, account, new)
-    return True
+    return new
 
 
 def note_nonce(sql: Sql, public: bytes, nonce: str, at: UtcMs) -> bool:

@@ -4,8 +4,10 @@ Both run work in serialisable transactions that are durable when `transact` retu
 may not have happened; every entry has a unique cause, so the caller simply asks again.
 """
 
+import contextlib
 import random
 import sqlite3
+import stat
 import threading
 import time
 import urllib.parse
@@ -89,13 +91,16 @@ class SqliteLedger:
         """Open or make it. Raises OwnerMustAct where that is not possible."""
         self._lock = threading.Lock()
         try:
+            # For its user alone; in a folder that a group shares, for the group: the gateway may be another.
+            shared = path.parent.stat().st_mode & stat.S_IWGRP
+            with contextlib.suppress(FileExistsError):
+                path.touch(mode=0o660 if shared else 0o600, exist_ok=False)
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            path.chmod(0o600)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.execute("PRAGMA busy_timeout = 5000")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise OwnerMustAct(f"The ledger {path} cannot be opened ({error}).") from error
         self.transact(lambda sql: _prepare(sql, _WORDS_SQLITE, str(path)))
 

@@ -12,10 +12,11 @@ from appliance import __version__
 from appliance.config import Config
 from appliance.control.client import ControlClient, DaemonAway
 from appliance.errors import SeedboxError
-from appliance.units import MIB, show_bytes, show_rate, show_span
+from appliance.units import MIB, MicroBtt, show_btt, show_bytes, show_rate, show_span
 from appliance.web.gate import gate
 from appliance.web.guard import guard, signed_in
 from appliance.web.metrics import metrics_pages
+from appliance.web.money import money_pages
 from appliance.web.pages import pages
 from appliance.web.secrets import Secrets
 
@@ -50,6 +51,7 @@ def create_app(box: ControlClient, secrets: Secrets, config: Config) -> Flask:
     CSRFProtect(app)
     app.register_blueprint(gate)
     app.register_blueprint(pages(box))
+    app.register_blueprint(money_pages(box))
     app.register_blueprint(metrics_pages(box))
     _filters(app)
     _errors(app)
@@ -65,12 +67,20 @@ def _filters(app: Flask) -> None:
     app.jinja_env.filters.update(
         bytes=show_bytes,
         rate=show_rate,
+        btt=_btt,
+        digits=show_btt,
         span=show_span,
         percent=lambda ppm: f"{ppm / 10_000:.1f}" if 0 < ppm < 1_000_000 else str(ppm // 10_000),
         ratio=lambda row: f"{row.uploaded / row.size:.2f}" if row.size else "–",
         when=lambda at: time.strftime("%Y-%m-%d %H:%M", time.localtime(at / 1_000)),
         ago=lambda at, now: f"{show_span(max(0, now - at) // 1_000)} ago",
     )
+
+
+def _btt(amount: int) -> str:
+    """Exact, with commas for the eye: `1,178.567778`."""
+    whole, point, part = show_btt(MicroBtt(amount)).partition(".")
+    return f"{int(whole):,}{point}{part}" if whole.lstrip("-") != "0" else f"{whole}{point}{part}"
 
 
 def _errors(app: Flask) -> None:

@@ -49,6 +49,17 @@ def logout() -> ResponseReturnValue:
     return redirect(url_for("gate.login"))
 
 
+def password_given() -> bool:
+    """Whether the form holds the right password; says why not. A stolen session alone moves no money."""
+    if not _may_try():
+        return False
+    if secrets_of().right(request.form.get("password", "")):
+        throttle().passed(_address())
+        return True
+    _failed("That is not the password.")
+    return False
+
+
 def _may_try() -> bool:
     wait = throttle().wait_s(_address())
     if wait:

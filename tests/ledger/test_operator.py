@@ -178,12 +178,12 @@ def test_a_withdrawal_that_could_never_leave_is_refused_at_once(fresh: Fresh) ->
 
 def test_a_mark_tells_a_copy_of_a_database(service: Service) -> None:
     payer, (a, b, c) = service.client(PAYER), (secrets.token_hex(32) for _ in range(3))
-    assert payer.mark([], a)
-    assert payer.mark([a], b)
-    assert payer.mark([a, b], b), "an answer that was lost is asked for again"
-    assert not payer.mark([a], c), "who knows an older mark has an older database"
-    assert not payer.mark([], c)
-    assert service.client(SELLER).mark([], c), "accounts are apart"
+    assert payer.mark([], a) == a
+    assert payer.mark([a], b) == b
+    assert payer.mark([a, b], b) == b, "an answer that was lost is asked for again"
+    assert payer.mark([a], c) == b, "who knows an older mark has an older database"
+    assert payer.mark([], c) == b
+    assert service.client(SELLER).mark([], c) == c, "accounts are apart"
 
 
 def test_the_same_name_twice_pays_once_and_another_meaning_is_refused(service: Service) -> None:

@@ -101,9 +101,10 @@ class Container:
         )
         (binary / "seedbox").chmod(0o755)
         units = self.root / "etc/systemd/system"
-        for unit in (PROJECT / "systemd").glob("*.service"):
+        for unit in (*(PROJECT / "systemd").glob("*.service"), *(PROJECT / "systemd").glob("*.timer")):
             shutil.copy(unit, units)
-            (units / "multi-user.target.wants" / unit.name).symlink_to(unit.name)
+            if unit.name in ("seedbox.service", "seedbox-web.service"):
+                (units / "multi-user.target.wants" / unit.name).symlink_to(unit.name)
         for folder in ("sysusers.d", "tmpfiles.d"):
             shutil.copy(PROJECT / "systemd" / folder / "seedbox.conf", self.root / "usr/lib" / folder)
 

@@ -4,16 +4,18 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from appliance.control import api
+from appliance.control import api, money
 from tests.support.addresses import address, free_port
 from tests.support.box import SEEDBOX, Box
 from tests.support.processes import end, start
@@ -28,7 +30,8 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.ip = address()
         self.port = free_port(self.ip)
-        self.box = Box(folder, web__address=self.ip, web__port=self.port)
+        own = {"ledger__address": self.ip, "ledger__port": free_port(self.ip)}
+        self.box = Box(folder, web__address=self.ip, web__port=self.port, **own)
         self.log = folder / "terminal"
 
     def start(self) -> None:
@@ -40,12 +43,14 @@ class Run:
         return self.log.read_text()
 
     def children(self) -> dict[str, psutil.Process]:
-        """By their command."""
-        return {
-            child.cmdline()[-1]: child
-            for child in psutil.Process(self.process.pid).children()
-            if child.status() != psutil.STATUS_ZOMBIE
-        }
+        """By their command; one that was just forked has none yet."""
+        found = {}
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess):
+                if child.status() != psutil.STATUS_ZOMBIE:
+                    words = set(child.cmdline()) & {"daemon", "web", "ledger"}
+                    found |= dict.fromkeys(words, child)
+        return found
 
     def healthy(self) -> bool:
         try:
@@ -69,6 +74,35 @@ def test_the_address_and_the_claim_code_are_printed_and_the_page_answers(run: Ru
     assert f"http://{run.ip}:{run.port}/" in run.said()
     assert re.search(r"Claim code: [A-Z2-9]{4}-[A-Z2-9]{4}", run.said())
     until(run.healthy, "the page")
+
+
+def test_a_newcomer_has_an_account_at_a_ledger_of_their_own(run: Run) -> None:
+    until(run.healthy, "the page")
+    account = run.box.call(money.GetMoney())
+    assert account.on
+    assert account.ledger.startswith(f"http://{run.ip}:")
+    assert account.name == "ledger"
+    assert run.box.call(money.VerifyMoney()).findings[0].verdict is api.Verdict.OK
+    run.box.client.close()
+
+
+def test_a_ledger_that_cannot_listen_keeps_no_box_from_seeding(tmp_path: Path) -> None:
+    run = Run(tmp_path / "var")
+    with socket.create_server((run.ip, 0)) as taken:
+        text = (run.box.folder / "seedbox.toml").read_text()
+        port = f"port = {taken.getsockname()[1]}"
+        (run.box.folder / "seedbox.toml").write_text(
+            re.sub(r"(?<=\[ledger\]\n)(.*\n)port = \d+", rf"\1{port}", text)
+        )
+        run.start()
+        try:
+            until(run.healthy, "the page")
+            assert "cannot listen" in run.said()
+            assert run.box.call(money.GetMoney()).away
+            assert run.box.call(api.GetStatus())
+        finally:
+            run.box.client.close()
+            end(run.process, 60)
 
 
 def test_make_run_is_all_that_a_newcomer_types(tmp_path: Path) -> None:
@@ -104,7 +138,7 @@ def test_a_page_that_was_killed_is_started_again_and_the_box_runs_on(run: Run) -
 def test_it_ends_in_order_and_leaves_nothing_behind(run: Run, by: signal.Signals) -> None:
     until(run.healthy, "the page")
     children = list(run.children().values())
-    assert len(children) == 2
+    assert len(children) == 3
     os.kill(run.process.pid, by)
     assert run.process.wait(30) == 0
     assert not [child for child in children if child.is_running()]

@@ -62,6 +62,47 @@ def test_the_units_are_closed_in(host: Container, unit: str) -> None:
     assert exposure <= 2.0, said
 
 
+def test_an_operators_ledger_and_gateway_run_apart_and_the_wallets_key_is_the_gateways_alone(
+    host: Container,
+) -> None:
+    """A chain, a ledger and the gateway's timer, as an operator would enable them."""
+    config = '[gateway]\\nnodes = ["http://127.0.0.1:8091"]\\n[wallet]\\nledger = "http://127.0.0.1:8090"\\n'
+    key = "01" * 32
+    for words in (
+        f"printf '{config}' > /etc/seedbox/seedbox.toml",
+        f"mkdir -p /etc/credstore && echo {key} > /etc/credstore/wallet-key && chmod 600 /etc/credstore/*",
+        "systemd-run --unit devnet /opt/seedbox/bin/seedbox devnet",
+        "systemctl enable --now seedbox-ledger.service",
+    ):
+        done = host.run("sh", "-c", words)
+        assert done.returncode == 0, done.stderr
+    until(lambda: host.unit("seedbox-ledger.service", "ActiveState") == "active", "the ledger")
+    assert host.unit("seedbox-ledger.service", "StatusText") == "The ledger is served."
+    until(lambda: "Node:" in "".join(one["MESSAGE"] for one in host.journal("devnet")), "the chain")
+    host.run("systemctl", "start", "seedbox-settle.service")
+    said = [one["MESSAGE"] for one in host.journal("seedbox-settle.service")]
+    assert host.unit("seedbox-settle.service", "Result") == "success", said
+    assert any(line.startswith("Wallet: T") for line in said)
+    assert key not in "".join(said)
+    assert host.run("systemctl", "enable", "--now", "seedbox-settle.timer").returncode == 0
+    # Both wrote the same database; the others' user reads none of it.
+    assert host.run("cat", "/var/lib/seedbox-ledger/ledger.db", user="seedbox").returncode != 0
+    for user in ("seedbox-ledger", "seedbox", "seedbox-web"):
+        assert host.run("cat", "/etc/credstore/wallet-key", user=user).returncode != 0
+    host.run("systemctl", "restart", "seedbox.service")
+    until(lambda: host.unit("seedbox.service", "ActiveState") == "active", "the daemon with money")
+    money = json.loads(host.run(*SEEDBOX, "wallet", "deposit", "--json").stdout)
+    assert money["development"] is True
+    assert host.run("stat", "-c", "%U %a", "/var/lib/seedbox/identity.key").stdout.split() == [
+        "seedbox",
+        "600",
+    ]
+    for unit in ("seedbox-ledger.service", "seedbox-settle.service"):
+        rated = host.run("systemd-analyze", "security", "--no-pager", unit).stdout
+        assert float(rated.rstrip().splitlines()[-1].split(":")[1].split()[0]) <= 2.0, rated
+    host.run("systemctl", "disable", "--now", "seedbox-settle.timer", "seedbox-ledger.service", "devnet")
+
+
 def test_a_torrent_is_made_of_a_folder_in_the_content_folder(host: Container) -> None:
     """The sandbox leaves everything that the main job needs."""
     films = "/var/lib/seedbox/content/films"

@@ -18,7 +18,7 @@ def analyze() -> str:
     return program
 
 
-@pytest.mark.parametrize("unit", ["seedbox.service", "seedbox-web.service"])
+@pytest.mark.parametrize("unit", sorted(file.name for file in UNITS.glob("*.service")))
 def test_a_unit_is_right_and_well_shut_in(analyze: str, unit: str, tmp_path: Path) -> None:
     for file in UNITS.glob("*.service"):
         text = file.read_text().replace("/opt/seedbox/bin/seedbox", "/bin/true")

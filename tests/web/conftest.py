@@ -28,11 +28,11 @@ PASSWORD = "correct horse battery"
 class Page:
     """A box and its page's process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **keys: str) -> None:
         ip = address()
         self.port = free_port(ip)
         self.url = f"http://{ip}:{self.port}"
-        self.box = Box(folder, web__address=ip, web__port=self.port)
+        self.box = Box(folder, web__address=ip, web__port=self.port, **keys)
         self.code = ""
 
     def start_web(self) -> None:

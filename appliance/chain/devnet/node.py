@@ -121,10 +121,13 @@ def create_app(node: Node) -> Flask:
 
     @app.post("/dev/send")
     def send() -> ResponseReturnValue:
-        """A transfer of the faucet's token, for those who try things out: `{to, amount, memo}`."""
+        """What the faucet gives, for those who try things out: `{to, amount, memo, asset}`; "" is TRX."""
         asked = request.get_json()
         with node.lock:
-            raw = _given(node, _address(asked["to"]), int(asked["amount"]), str(asked.get("memo", "")))
+            asset, memo = str(asked.get("asset", node.asset)), str(asked.get("memo", ""))
+            raw = _given(
+                node, Transfer(FAUCET.address, _address(asked["to"]), asset, int(asked["amount"])), memo
+            )
             try:
                 id = node.chain.take(raw, sign(raw, FAUCET, parse(raw).transfer))
             except Refused as error:
@@ -146,9 +149,8 @@ def create_app(node: Node) -> Flask:
     return app
 
 
-def _given(node: Node, to: Address, amount: int, memo: str) -> bytes:
+def _given(node: Node, transfer: Transfer, memo: str) -> bytes:
     solid, now = node.chain.solid, node.chain.newest.timestamp
-    transfer = Transfer(FAUCET.address, to, node.asset, amount)
     ref = solid.id[6:8], solid.id[8:16]
     fee_limit = FEE_LIMIT if transfer.is_call else 0
     return serialise(Transaction(transfer, *ref, now + 60_000, now, memo.encode(), fee_limit))

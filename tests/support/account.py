@@ -1,0 +1,73 @@
+"""An account at a ledger without a line in between: a written stand-in for LedgerClient."""
+
+import secrets
+from dataclasses import dataclass, field
+
+from appliance.clock import Clock
+from appliance.errors import RetryLater
+from appliance.keys import Key
+from appliance.ledger.channel import Channel, State
+from appliance.ledger.request import Signer
+from appliance.ledger.statement import Line
+from appliance.operator import wire
+from appliance.operator.service import Operator
+from appliance.units import MicroBtt, UtcMs
+
+
+@dataclass
+class DirectLedger:
+    """`wallet.ports.Ledger`, with bad days of its own."""
+
+    operator: Operator
+    key: Key
+    clock: Clock
+    away: bool = False
+    silent: int = 0
+    """So many requests are carried out, and their answers lost."""
+    _asked: int = field(default=0, repr=False)
+
+    def _signer(self) -> Signer:
+        if self.away:
+            raise RetryLater("away")
+        return Signer(self.key.public, self.key.address, secrets.token_hex(16), self.clock.now())
+
+    def _answered(self) -> None:
+        if self.silent:
+            self.silent -= 1
+            raise RetryLater("the answer was lost")
+
+    @property
+    def ledger(self) -> bytes:
+        return self.operator.id
+
+    def now(self) -> UtcMs:
+        return self.clock.now()
+
+    def account(self) -> tuple[MicroBtt, MicroBtt]:
+        return self.operator.account(self._signer().address)
+
+    def statement(self, after: int = 0, count: int = 1_000) -> list[Line]:
+        return self.operator.statement(self._signer().address, after, count)
+
+    def open(self, name: str, recipient: str, lock: MicroBtt, expires: UtcMs, window_ms: int) -> Channel:
+        wanted = wire.NewChannel(name, recipient, str(lock), expires, window_ms)
+        found = self.operator.open(self._signer(), wanted)
+        self._answered()
+        return found
+
+    def channel(self, id: bytes) -> Channel:
+        return self.operator.channel(self._signer().address, id)
+
+    def channels(self) -> list[Channel]:
+        return self.operator.channels(self._signer().address)
+
+    def close_channel(self, id: bytes, state: State | None) -> Channel:
+        shown = state and wire.ShownState(str(state.seq), str(state.paid), state.signature.hex())
+        found = self.operator.close(self._signer(), id, shown)
+        self._answered()
+        return found
+
+    def mark(self, known: list[str], new: str) -> str:
+        found = self.operator.mark(self._signer(), wire.NewMark(known, new))
+        self._answered()
+        return found
