@@ -78,6 +78,7 @@ def verify(public: bytes, domain: bytes, message: bytes, signature: bytes) -> bo
         return False
 
 
+@lru_cache(maxsize=4_096)
 def address_of(public: bytes) -> Address:
     """The address of a compressed public key. Raises PeerMisbehaved where that is no point of the curve."""
     try:
@@ -90,15 +91,21 @@ def address_of(public: bytes) -> Address:
 
 def parse_address(text: str) -> Address:
     """An address that somebody typed. Raises OwnerMustAct where a character is wrong."""
-    try:
-        raw = base58.b58decode_check(text.strip().encode("ascii", "replace"))
-    except ValueError:
-        raw = b""
+    raw = _decoded(text.strip()[:40])
     if len(raw) != _ADDRESS_BYTES or raw[:1] != _VERSION:
         raise OwnerMustAct(
             f'"{text.strip()[:40]}" is no TRON address: 34 characters that begin with T. Copy it again.'
         )
-    return Address(base58.b58encode_check(raw).decode())
+    return Address(text.strip())
+
+
+@lru_cache(maxsize=4_096)
+def _decoded(text: str) -> bytes:
+    """The 25 bytes' content, empty where the checksum is wrong. Base58 is slow, and the same come again."""
+    try:
+        return bytes(base58.b58decode_check(text.encode("ascii", "replace")))
+    except ValueError:
+        return b""
 
 
 @lru_cache(maxsize=1_024)

@@ -241,7 +241,7 @@ def _payout(money: api.Money) -> str:
         return "not set (seedbox wallet payout ADDRESS)"
     if not money.payout_next:
         return money.payout
-    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(money.payout_since / 1_000))
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(money.payout_since // 1_000))
     return f"{money.payout}; from {at} on {money.payout_next}"
 
 

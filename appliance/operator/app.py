@@ -1,15 +1,16 @@
 """The ledger's HTTP API: one table of what can be asked; the routes and the OpenAPI document come from it."""
 
+import asyncio
+import logging
 import re
 import time
-from collections.abc import Callable
+import urllib.parse
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
-from flask import Flask, Response, request
-from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
 
 from appliance import __version__
 from appliance.clock import Clock
@@ -18,11 +19,19 @@ from appliance.keys import parse_address
 from appliance.ledger.book import NotEnough
 from appliance.ledger.request import AT, KEY, NONCE, SIGNATURE, Request, Signer, WrongTime, check
 from appliance.operator import wire
-from appliance.operator.service import Operator, Replayed
+from appliance.operator.batch import Batches
+from appliance.operator.service import Asked, Operator, Replayed
+
+log = logging.getLogger(__name__)
 
 MOST_BODY = 16 * 1024
+READERS = 4
+"""Threads for requests that are answered by themselves."""
 _FIGURES_S = 1.0
+_HEADERS = {name.lower().encode(): name for name in (AT, KEY, NONCE, SIGNATURE)}
 T = TypeVar("T")
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
 
 
 class Unsigned(PeerMisbehaved):
@@ -71,6 +80,8 @@ class Route:
     run: Callable[[Call], object]
     takes: Any = None
     signed: bool = True
+    together: bool = False
+    """What `run` gives is `Asked`, and done in one transaction with what others ask at the same time."""
     query: tuple[str, ...] = ()
 
 
@@ -103,9 +114,10 @@ class Api:
                 "POST",
                 "/v1/transfers",
                 "Pay another account.",
-                wire.AccountInfo,
+                wire.TransferInfo,
                 self.transfer,
                 wire.NewTransfer,
+                together=True,
             ),
             Route("GET", "/v1/withdrawals", "One's own.", wire.Withdrawals, self.withdrawals),
             Route(
@@ -148,6 +160,7 @@ class Api:
                 wire.ChannelInfo,
                 self.open,
                 wire.NewChannel,
+                together=True,
             ),
             Route("GET", "/v1/channels/{channel}", "One channel.", wire.ChannelInfo, self.channel),
             Route(
@@ -157,6 +170,7 @@ class Api:
                 wire.ChannelInfo,
                 self.close,
                 wire.Closing,
+                together=True,
             ),
             Route(
                 "POST",
@@ -165,6 +179,7 @@ class Api:
                 wire.ChannelInfo,
                 self.dispute,
                 wire.Dispute,
+                together=True,
             ),
         )
 
@@ -194,9 +209,9 @@ class Api:
         lines = self._operator.statement(call.signer.address, after, count)
         return wire.Statement([wire.line_info(line) for line in lines])
 
-    def transfer(self, call: Call) -> wire.AccountInfo:
-        self._operator.transfer(call.signer, call.body)
-        return self.account(call)
+    def transfer(self, call: Call) -> Asked[wire.TransferInfo]:
+        asked = self._operator.transferring(call.signer, call.body)
+        return asked.then(lambda balance: wire.TransferInfo(str(balance)))
 
     def withdraw(self, call: Call) -> wire.WithdrawalInfo:
         return wire.withdrawal_info(self._operator.withdraw(call.signer, call.body))
@@ -222,72 +237,150 @@ class Api:
         found = self._operator.channels(call.signer.address)
         return wire.Channels([wire.channel_info(one) for one in found])
 
-    def open(self, call: Call) -> wire.ChannelInfo:
-        return wire.channel_info(self._operator.open(call.signer, call.body))
+    def open(self, call: Call) -> Asked[wire.ChannelInfo]:
+        return self._operator.opening(call.signer, call.body).then(wire.channel_info)
 
     def channel(self, call: Call) -> wire.ChannelInfo:
         return wire.channel_info(self._operator.channel(call.signer.address, call.channel))
 
-    def close(self, call: Call) -> wire.ChannelInfo:
-        return wire.channel_info(self._operator.close(call.signer, call.channel, call.body.state))
+    def close(self, call: Call) -> Asked[wire.ChannelInfo]:
+        asked = self._operator.closing(call.signer, call.channel, call.body.state)
+        return asked.then(wire.channel_info)
 
-    def dispute(self, call: Call) -> wire.ChannelInfo:
-        return wire.channel_info(self._operator.dispute(call.signer, call.channel, call.body.state))
+    def dispute(self, call: Call) -> Asked[wire.ChannelInfo]:
+        asked = self._operator.disputing(call.signer, call.channel, call.body.state)
+        return asked.then(wire.channel_info)
 
 
-def create_app(operator: Operator, clock: Clock) -> Flask:
-    """The application of one ledger."""
-    app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MOST_BODY
-    api = Api(operator, clock)
-    for route in api.routes:
-        app.add_url_rule(
-            route.path.replace("{", "<").replace("}", ">"),
-            endpoint=f"{route.method} {route.path}",
-            view_func=_view(route, operator, clock),
-            methods=[route.method],
-        )
-    document = msgspec.json.encode(openapi(api.routes, operator.name))
+class App:
+    """The ledger over HTTP, as an ASGI application (https://asgi.readthedocs.io, 3.0)."""
 
-    @app.get("/openapi.json")
-    def described() -> ResponseReturnValue:
-        return Response(document, content_type="application/json")
+    def __init__(self, operator: Operator, clock: Clock, ready: Callable[[], None] = lambda: None) -> None:
+        """`ready` is called when requests are answered."""
+        self._operator, self._clock, self._ready = operator, clock, ready
+        api = Api(operator, clock)
+        self._exact = {(route.method, route.path): route for route in api.routes if "{" not in route.path}
+        self._matched = [(_pattern(route.path), route) for route in api.routes if "{" in route.path]
+        self._paths = {path for _, path in self._exact}
+        self._document = msgspec.json.encode(openapi(api.routes, operator.name))
+        self._batches: Batches | None = None
+        self._readers = ThreadPoolExecutor(READERS, "ledger")
 
-    @app.errorhandler(SeedboxError)
-    def refused(error: SeedboxError) -> ResponseReturnValue:
-        status, code = _status(error)
-        now = clock.now() if isinstance(error, WrongTime) else None
-        answer = _answer(wire.Problem(code, str(error), now), status)
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """One request, or the life of the server."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        body = await _body(receive)
+        status, answer = await self._respond(scope, body)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(answer)).encode()),
+            (b"cache-control", b"no-store"),
+        ]
         if status == 503:
-            answer.headers["Retry-After"] = "5"
-        return answer
+            headers.append((b"retry-after", b"5"))
+        if status == 413:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer if scope["method"] != "HEAD" else b""})
 
-    @app.errorhandler(HTTPException)
-    def other(error: HTTPException) -> ResponseReturnValue:
-        return _answer(wire.Problem("http", error.description or error.name), error.code or 500)
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._batches = Batches(self._operator.together)
+        await send({"type": "lifespan.startup.complete"})
+        self._ready()
+        await receive()
+        await self._batches.close()
+        self._readers.shutdown()
+        await send({"type": "lifespan.shutdown.complete"})
 
-    return app
+    async def _respond(self, scope: Any, body: bytes | None) -> tuple[int, bytes]:
+        """(status, JSON)."""
+        if body is None:
+            return 413, _problem("http", f"A request has at most {MOST_BODY} bytes.")
+        try:
+            return 200, await self._run(scope, body)
+        except Unknown as error:
+            return error.status, _problem("http", str(error))
+        except SeedboxError as error:
+            status, code = _status(error)
+            if status == 500:
+                log.exception("a request failed")
+            now = self._clock.now() if isinstance(error, WrongTime) else None
+            return status, _problem(code, str(error), now)
+        except Exception:
+            log.exception("a request failed")
+            return 500, _problem("fault", "The ledger has failed at this. Its log says more.")
+
+    async def _run(self, scope: Any, body: bytes) -> bytes:
+        if scope["path"] == "/openapi.json" and scope["method"] in ("GET", "HEAD"):
+            return self._document
+        route, path = self._route(scope["method"], scope["path"])
+        # The target as it came over the line: what was signed is not what a parser makes of it.
+        query = scope["query_string"].decode("latin-1")
+        target = scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
+        signer = self._signer(scope, Request(route.method, target, body)) if route.signed else None
+        parsed = _parsed(body, route.takes) if route.takes else None
+        call = Call(signer, parsed, path, dict(urllib.parse.parse_qsl(query, max_num_fields=20)))
+        assert self._batches is not None
+        if route.together:
+            asked: Any = route.run(call)
+            return wire.encode(await self._batches.add(asked))
+        return wire.encode(await asyncio.get_running_loop().run_in_executor(self._readers, route.run, call))
+
+    def _route(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        if found := self._exact.get(("GET" if method == "HEAD" else method, path)):
+            return found, {}
+        known = path in self._paths
+        for pattern, route in self._matched:
+            if fits := pattern.fullmatch(path):
+                if route.method == method:
+                    return route, fits.groupdict()
+                known = True
+        raise Unknown(405 if known else 404, "There is no such request; see /openapi.json.")
+
+    def _signer(self, scope: Any, request: Request) -> Signer:
+        headers = {}
+        for name, value in scope["headers"]:
+            if known := _HEADERS.get(name):
+                headers[known] = value.decode("latin-1")
+        try:
+            return check(headers, self._operator.id, request, self._clock.now())
+        except WrongTime:
+            raise
+        except PeerMisbehaved as error:
+            raise Unsigned(str(error)) from error
 
 
-def _view(route: Route, operator: Operator, clock: Clock) -> Callable[..., ResponseReturnValue]:
-    def view(**path: str) -> ResponseReturnValue:
-        raw = request.get_data()
-        signer = None
-        if route.signed:
-            # The target as it came over the line: what was signed is not what a parser makes of it.
-            target = request.environ["REQUEST_URI"]
-            try:
-                signer = check(
-                    dict(request.headers), operator.id, Request(request.method, target, raw), clock.now()
-                )
-            except WrongTime:
-                raise
-            except PeerMisbehaved as error:
-                raise Unsigned(str(error)) from error
-        body = _parsed(raw, route.takes) if route.takes else None
-        return _answer(route.run(Call(signer, body, path, request.args.to_dict())))
+class Unknown(Exception):
+    """A request that no route takes."""
 
-    return view
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """The whole body; None where it is too long."""
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MOST_BODY:
+            return None
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path))
+
+
+def _problem(code: str, message: str, time: int | None = None) -> bytes:
+    return wire.encode(wire.Problem(code, message, time))
 
 
 def _parsed(raw: bytes, kind: type[T]) -> T:
@@ -295,12 +388,6 @@ def _parsed(raw: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise OwnerMustAct(f"The request is not as it should be: {error}.") from error
-
-
-def _answer(answer: object, status: int = 200) -> Response:
-    return Response(
-        wire.encode(answer), status, content_type="application/json", headers={"Cache-Control": "no-store"}
-    )
 
 
 def _status(error: SeedboxError) -> tuple[int, str]:

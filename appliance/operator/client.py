@@ -88,7 +88,7 @@ class LedgerClient:
 
     def transfer(self, name: str, to: str, amount: MicroBtt, about: str = "") -> None:
         """Pay an account; the same `name` again pays nothing more."""
-        self._ask("POST", "/v1/transfers", wire.NewTransfer(name, to, str(amount), about), wire.AccountInfo)
+        self._ask("POST", "/v1/transfers", wire.NewTransfer(name, to, str(amount), about), wire.TransferInfo)
 
     def open(self, name: str, recipient: str, lock: MicroBtt, expires: UtcMs, window_ms: int) -> Channel:
         """Open a channel; the same `name` again is the same channel."""

@@ -1,14 +1,14 @@
 """What the ledger does for its accounts: each call is one transaction, and the same call twice is one."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from appliance.clock import Clock
-from appliance.errors import NotFound, OwnerMustAct, PeerMisbehaved
+from appliance.errors import NotFound, OwnerMustAct, PeerMisbehaved, SeedboxError
 from appliance.keys import Address, parse_address
 from appliance.ledger import channel as channels
 from appliance.ledger import gateway
@@ -22,8 +22,10 @@ from appliance.ledger.statement import Line
 from appliance.operator import wire
 from appliance.store import ledger as store
 from appliance.store.ledger_database import LedgerDatabase, Sql
+from appliance.store.ledger_unit import Draft, Needs, Nonce, Unit
 from appliance.units import MOST_MONEY, MicroBtt, UtcMs
 
+S = TypeVar("S")
 T = TypeVar("T")
 LONGEST_CHANNEL_MS = 366 * 86_400_000
 MOST_LINES = 1_000
@@ -42,6 +44,19 @@ class Figures:
     outside: MicroBtt
     solid: MicroBtt | None
     gateway: wire.GatewayInfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[T]):
+    """A signed request that can be done together with others."""
+
+    signer: Signer
+    needs: Needs
+    work: Callable[[Draft], T]
+
+    def then(self, show: Callable[[T], S]) -> "Asked[S]":
+        """The same, with its result shown in another way."""
+        return Asked(self.signer, self.needs, lambda draft: show(self.work(draft)))
 
 
 class Operator:
@@ -94,20 +109,33 @@ class Operator:
         count = max(1, min(MOST_LINES, count))
         return self._database.transact(lambda sql: store.statement(sql, who, after=after, count=count))
 
-    def transfer(self, signer: Signer, wanted: wire.NewTransfer) -> None:
-        """Pay another account."""
+    def transfer(self, signer: Signer, wanted: wire.NewTransfer) -> MicroBtt:
+        """Pay another account; the balance after it."""
+        return self.now(self.transferring(signer, wanted))
+
+    def transferring(self, signer: Signer, wanted: wire.NewTransfer) -> Asked[MicroBtt]:
+        """The same, to be done with others."""
         who, to = signer.address, parse_address(wanted.to)
         if to == who:
             raise OwnerMustAct("A transfer to the same account moves nothing.")
         move = Move(who, to, _amount(wanted.amount))
         line = entry(f"transfer:{who}:{wanted.name}", "transfer", self._clock.now(), move, about=wanted.about)
-        try:
-            self.once(signer, lambda sql: store.post(sql, line))
-        except CauseReused as error:
-            raise OwnerMustAct("A transfer of this name exists already; choose another name.") from error
+
+        def work(draft: Draft) -> MicroBtt:
+            try:
+                draft.post(line)
+            except CauseReused as error:
+                raise OwnerMustAct("A transfer of this name exists already; choose another name.") from error
+            return draft.balance(who)
+
+        return Asked(signer, Needs(accounts=(who, to), causes=(line.cause,), nonce=_nonce(signer)), work)
 
     def open(self, signer: Signer, wanted: wire.NewChannel) -> Channel:
         """Lock money in a channel."""
+        return self.now(self.opening(signer, wanted))
+
+    def opening(self, signer: Signer, wanted: wire.NewChannel) -> Asked[Channel]:
+        """The same, to be done with others."""
         now, recipient = self._clock.now(), parse_address(wanted.recipient)
         if wanted.expires > now + LONGEST_CHANNEL_MS:
             raise OwnerMustAct("A channel lasts a year at most; give an earlier end.")
@@ -121,12 +149,12 @@ class Operator:
             window_ms=wanted.window_ms,
         )
 
-        def work(sql: Sql) -> Channel:
+        def work(draft: Draft) -> Channel:
             try:
-                known = store.get_channel(sql, channel.id)
+                known = draft.channel(channel.id)
             except NotFound:
-                store.post(sql, channels.open_channel(channel, now))
-                store.put_channel(sql, channel)
+                draft.post(channels.open_channel(channel, now))
+                draft.put_channel(channel)
                 return channel
             if (known.lock, known.expires, known.window_ms) != (
                 channel.lock,
@@ -136,7 +164,13 @@ class Operator:
                 raise OwnerMustAct("A channel of this name exists on other terms; choose another name.")
             return known
 
-        return self.once(signer, work)
+        needs = Needs(
+            accounts=(signer.address, channel.account),
+            causes=(f"{channel.account}:open",),
+            channels=(channel.id,),
+            nonce=_nonce(signer),
+        )
+        return Asked(signer, needs, work)
 
     def channel(self, who: Address, id: bytes) -> Channel:
         """A channel, for those who are in it. Raises NotFound."""
@@ -150,33 +184,73 @@ class Operator:
 
     def close(self, signer: Signer, id: bytes, shown: wire.ShownState | None) -> Channel:
         """Close a channel for its recipient, or begin to for its payer; closed ones stay as they are."""
+        return self.now(self.closing(signer, id, shown))
 
-        def work(sql: Sql) -> Channel:
-            found = store.get_channel(sql, id)
+    def closing(self, signer: Signer, id: bytes, shown: wire.ShownState | None) -> Asked[Channel]:
+        """The same, to be done with others."""
+
+        def work(draft: Draft) -> Channel:
+            found = draft.channel(id)
             _inside(found, signer.address)
             if found.phase is channels.Phase.CLOSED:
                 return found
             state = shown.of(found) if shown else None
             after, settled = channels.close(found, signer.address, state, self._clock.now())
             if settled:
-                store.post(sql, settled)
-            store.put_channel(sql, after)
+                draft.post(settled)
+            draft.put_channel(after)
             return after
 
-        return self.once(signer, work)
+        needs = Needs(causes=(f"channel:{id.hex()}:close",), channels=(id,), nonce=_nonce(signer))
+        return Asked(signer, needs, work)
 
     def dispute(self, signer: Signer, id: bytes, shown: wire.ShownState) -> Channel:
         """Show a higher state while the payer's closing can still be put right."""
+        return self.now(self.disputing(signer, id, shown))
 
-        def work(sql: Sql) -> Channel:
-            found = store.get_channel(sql, id)
+    def disputing(self, signer: Signer, id: bytes, shown: wire.ShownState) -> Asked[Channel]:
+        """The same, to be done with others."""
+
+        def work(draft: Draft) -> Channel:
+            found = draft.channel(id)
             _inside(found, signer.address)
             state: State = shown.of(found)
             after = channels.dispute(found, state, self._clock.now())
-            store.put_channel(sql, after)
+            draft.put_channel(after)
             return after
 
-        return self.once(signer, work)
+        return Asked(signer, Needs(channels=(id,), nonce=_nonce(signer)), work)
+
+    def now(self, asked: Asked[T]) -> T:
+        """Do one thing that was asked, by itself. Raises what it raises."""
+        (done,) = self.together([asked])
+        if isinstance(done, Exception):
+            raise done
+        result: T = done
+        return result
+
+    def together(self, asked: Sequence[Asked[Any]]) -> list[Any]:
+        """Do many things in one transaction, each wholly or not at all; results, or what each has raised.
+
+        Raises RetryLater where nothing was done.
+        """
+
+        def work(sql: Sql) -> list[Any]:
+            unit = Unit(sql, [one.needs for one in asked])
+            results: list[Any] = []
+            for one in asked:
+                draft = unit.draft()
+                try:
+                    if not draft.take_nonce(_nonce(one.signer)):
+                        raise Replayed("This very request came before; sign it anew to ask again.")
+                    results.append(one.work(draft))
+                    draft.keep()
+                except SeedboxError as error:
+                    results.append(error)
+            unit.write()
+            return results
+
+        return self._database.transact(work)
 
     def withdraw(self, signer: Signer, wanted: wire.NewWithdrawal) -> Withdrawal:
         """Set money apart for the chain; the gateway sends it. The same name again is the same withdrawal."""
@@ -278,6 +352,10 @@ class Operator:
 def _gateway(sql: Sql) -> wire.GatewayInfo | None:
     told = store.fact(sql, gateway.FACT)
     return msgspec.json.decode(told, type=wire.GatewayInfo) if told else None
+
+
+def _nonce(signer: Signer) -> Nonce:
+    return signer.public, signer.nonce, signer.at
 
 
 def _own_id(sql: Sql) -> bytes:

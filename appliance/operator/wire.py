@@ -156,6 +156,12 @@ class LedgerInfo(Struct):
     gateway: GatewayInfo | None = None
 
 
+class TransferInfo(Struct):
+    """What is left after a transfer."""
+
+    balance: Sum
+
+
 class AccountInfo(Struct):
     """One's own account."""
 

@@ -27,32 +27,65 @@ def post(sql: Sql, entry: Entry) -> bool:
     if known := find(sql, entry.cause):
         book.same(known, entry)
         return False
-    after = book.post(entry, lambda account: balance(sql, account))
-    row = "INSERT INTO entry (cause, kind, at, about) VALUES (?, ?, ?, ?) RETURNING number"
-    number = sql.run(row, entry.cause, entry.kind, entry.at, entry.about)[0][0]
-    for posting in entry.postings:
-        now = after[posting.account]
-        sql.run(
-            "INSERT INTO account (name, balance) VALUES (?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET balance = excluded.balance",
-            posting.account,
-            now,
-        )
-        sql.run("INSERT INTO posting VALUES (?, ?, ?, ?)", number, posting.account, posting.amount, now)
+    held = balances_in(sql, [posting.account for posting in entry.postings])
+    after = book.post(entry, lambda account: held.get(account, MicroBtt(0)))
+    insert_entries(sql, [(entry, after)])
     return True
+
+
+def insert_entries(sql: Sql, posted: Sequence[tuple[Entry, dict[str, MicroBtt]]]) -> None:
+    """Write entries, each with the balances after it, in their order."""
+    rows = [(one.cause, one.kind, int(one.at), one.about) for one, _ in posted]
+    made = sql.insert("entry (cause, kind, at, about)", rows, "RETURNING number, cause")
+    numbers = {cause: number for number, cause in made}
+    balances = {name: held for _, after in posted for name, held in after.items()}
+    sql.insert(
+        "account (name, balance)",
+        list(balances.items()),
+        "ON CONFLICT (name) DO UPDATE SET balance = excluded.balance",
+    )
+    postings = [
+        (numbers[one.cause], posting.account, posting.amount, after[posting.account])
+        for one, after in posted
+        for posting in one.postings
+    ]
+    sql.insert("posting (entry, account, amount, balance)", postings)
 
 
 def find(sql: Sql, cause: str) -> Entry | None:
     """The entry of a cause."""
-    rows = sql.run("SELECT number, kind, at, about FROM entry WHERE cause = ?", cause)
-    if not rows:
-        return None
-    number, kind, at, about = rows[0]
-    # By code points, as Python sorts: a database has an order of its own for people's words.
-    postings = sorted(sql.run("SELECT account, amount FROM posting WHERE entry = ?", number))
-    return Entry(
-        cause, kind, UtcMs(at), tuple(Posting(account, amount) for account, amount in postings), about
+    return next(iter(entries_in(sql, [cause])), None)
+
+
+def entries_in(sql: Sql, causes: Sequence[str]) -> list[Entry]:
+    """The entries of those causes that have one."""
+    rows = sql.among(
+        "SELECT number, cause, kind, at, about, account, amount FROM entry LEFT JOIN posting "
+        "ON posting.entry = entry.number WHERE cause",
+        causes,
     )
+    found: dict[int, tuple[str, str, int, str, list[tuple[str, int]]]] = {}
+    for number, cause, kind, at, about, account, amount in rows:
+        postings = found.setdefault(number, (cause, kind, at, about, []))[4]
+        if account is not None:
+            postings.append((account, amount))
+    # By code points, as Python sorts: a database has an order of its own for people's words.
+    return [
+        Entry(
+            cause,
+            kind,
+            UtcMs(at),
+            tuple(Posting(name, MicroBtt(amount)) for name, amount in sorted(all)),
+            about,
+        )
+        for cause, kind, at, about, all in found.values()
+    ]
+
+
+def balances_in(sql: Sql, accounts: Sequence[str]) -> dict[str, MicroBtt]:
+    """What those accounts hold that exist."""
+    rows = sql.among("SELECT name, balance FROM account WHERE name", accounts)
+    return {name: MicroBtt(balance) for name, balance in rows}
 
 
 def balance(sql: Sql, account: str, at: UtcMs | None = None) -> MicroBtt:
@@ -82,22 +115,40 @@ def statement(sql: Sql, account: str, *, after: int = 0, count: int = 1_000) -> 
 
 def put_channel(sql: Sql, channel: Channel) -> None:
     """Keep a channel as it is now."""
-    sql.run(
-        "INSERT INTO channel VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+    put_channels(sql, [channel])
+
+
+def put_channels(sql: Sql, channels: Sequence[Channel]) -> None:
+    """Keep channels as they are now."""
+    rows = [
+        (
+            one.id,
+            one.ledger,
+            one.payer,
+            str(one.payer_address),
+            str(one.recipient),
+            int(one.lock),
+            int(one.expires),
+            one.window_ms,
+            one.phase.value,
+            one.seq,
+            int(one.paid),
+            int(one.closes),
+        )
+        for one in channels
+    ]
+    sql.insert(
+        "channel (id, ledger, payer, payer_address, recipient, locked, expires, window_ms, phase, seq, paid, "
+        "closes)",
+        rows,
+        "ON CONFLICT (id) DO UPDATE SET "
         "phase = excluded.phase, seq = excluded.seq, paid = excluded.paid, closes = excluded.closes",
-        channel.id,
-        channel.ledger,
-        channel.payer,
-        channel.payer_address,
-        channel.recipient,
-        channel.lock,
-        channel.expires,
-        channel.window_ms,
-        channel.phase.value,
-        channel.seq,
-        channel.paid,
-        channel.closes,
     )
+
+
+def channels_in(sql: Sql, ids: Sequence[bytes]) -> list[Channel]:
+    """Those channels that there are."""
+    return [_channel(row) for row in sql.among("SELECT * FROM channel WHERE id", ids)]
 
 
 def get_channel(sql: Sql, id: bytes) -> Channel:
@@ -227,10 +278,19 @@ def swap_mark(sql: Sql, account: Address, known: Sequence[str], new: str) -> str
     return new
 
 
+def note_nonces(sql: Sql, nonces: Sequence[tuple[bytes, str, UtcMs]]) -> set[tuple[bytes, str]]:
+    """Remember the nonces of signed requests; (key, nonce) of those that were not known."""
+    fresh = sql.insert(
+        "nonce (public, nonce, at)",
+        [(public, nonce, int(at)) for public, nonce, at in nonces],
+        "ON CONFLICT DO NOTHING RETURNING public, nonce",
+    )
+    return {(bytes(public), nonce) for public, nonce in fresh}
+
+
 def note_nonce(sql: Sql, public: bytes, nonce: str, at: UtcMs) -> bool:
     """Remember the nonce of a signed request; False where it is known."""
-    row = "INSERT INTO nonce VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING at"
-    return bool(sql.run(row, public, nonce, at))
+    return bool(note_nonces(sql, [(public, nonce, at)]))
 
 
 def forget_nonces(sql: Sql, before: UtcMs) -> None:

@@ -36,6 +36,14 @@ class Sql(Protocol):
         """Run one statement; its rows, if it has any."""
         ...
 
+    def among(self, select: str, values: Sequence[str] | Sequence[bytes]) -> Sequence[tuple[Any, ...]]:
+        """The rows of a SELECT whose last word, a column, is one of some values."""
+        ...
+
+    def insert(self, into: str, rows: Sequence[tuple[Any, ...]], then: str = "") -> Sequence[tuple[Any, ...]]:
+        """Insert rows in their order; `then` follows them, such as RETURNING."""
+        ...
+
 
 class LedgerDatabase(Protocol):
     """A database of one ledger."""
@@ -107,6 +115,19 @@ class SqliteLedger:
     def run(self, statement: str, *parameters: object) -> Sequence[tuple[Any, ...]]:
         """Run one statement of the transaction that is under way."""
         return self._connection.execute(statement, parameters).fetchall()
+
+    def among(self, select: str, values: Sequence[str] | Sequence[bytes]) -> Sequence[tuple[Any, ...]]:
+        """The rows of a SELECT whose last word, a column, is one of some values."""
+        return self.run(f"{select} IN ({', '.join('?' * len(values))})", *values) if values else ()
+
+    def insert(self, into: str, rows: Sequence[tuple[Any, ...]], then: str = "") -> Sequence[tuple[Any, ...]]:
+        """Insert rows in their order; `then` follows them, such as RETURNING."""
+        if not rows:
+            return ()
+        one = f"({', '.join('?' * len(rows[0]))})"
+        values = [value for row in rows for value in row]
+        all = ", ".join([one] * len(rows))
+        return self.run(f"INSERT INTO {into} VALUES {all} {then}", *values)  # noqa: S608  placeholders only
 
     def transact(self, work: Callable[[Sql], T]) -> T:
         """One after another."""
@@ -192,6 +213,25 @@ class _PostgresSql:
     def run(self, statement: str, *parameters: object) -> Sequence[tuple[Any, ...]]:
         self._cursor.execute(statement.replace("?", "%s").encode(), parameters or None)
         return self._cursor.fetchall() if self._cursor.description else ()
+
+    # Arrays make one statement of any number of rows: parsed, planned and prepared once.
+
+    def among(self, select: str, values: Sequence[str] | Sequence[bytes]) -> Sequence[tuple[Any, ...]]:
+        return self.run(f"{select} = ANY(?::{_array(values[0])})", list(values)) if values else ()
+
+    def insert(self, into: str, rows: Sequence[tuple[Any, ...]], then: str = "") -> Sequence[tuple[Any, ...]]:
+        if not rows:
+            return ()
+        names = ", ".join(f"c{number}" for number in range(len(rows[0])))
+        arrays = ", ".join(f"?::{_array(value)}" for value in rows[0])
+        source = f"unnest({arrays}) WITH ORDINALITY AS given ({names}, place)"
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        return self.run(f"INSERT INTO {into} SELECT {names} FROM {source} ORDER BY place {then}", *columns)  # noqa: S608
+
+
+def _array(value: object) -> str:
+    """PostgreSQL's type of an array of such values."""
+    return {str: "text[]", int: "bigint[]", bytes: "bytea[]"}[type(value)]
 
 
 def _prepare(sql: Sql, words: dict[str, str], where: str) -> None:

@@ -364,6 +364,8 @@ BENCHES: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     "writes": writes,
     "states": money.states,
     "operator": money.operator,
+    "flood": money.flood,
+    "money": money.memory,
 }
 
 

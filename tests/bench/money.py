@@ -1,27 +1,45 @@
 """What money costs: channel states, and the ledger's service under load."""
 
+import asyncio
 import hashlib
 import secrets
+import selectors
+import socket
 import sqlite3
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+import urllib.parse
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+import psutil
 from coincurve import PrivateKey, PublicKey
 
-from appliance.errors import RetryLater
+from appliance.clock import SystemClock
+from appliance.control import money as api
 from appliance.keys import Key
-from appliance.ledger.channel import Channel, accept, channel_id, check, pay
-from appliance.operator.client import LedgerClient
-from appliance.store import ledger
+from appliance.ledger.channel import Channel, State, channel_id, check, pay
+from appliance.ledger.request import Request, sign
+from appliance.operator import wire
+from appliance.operator.service import Operator
+from appliance.store.database import Database
 from appliance.store.ledger_database import SqliteLedger
+from appliance.store.wallet import WalletMemory
 from appliance.units import MicroBtt, UtcMs
+from appliance.wallet.model import Held, Purpose, Standing
+from appliance.wallet.wallet import Wallet
 from tests.bench.figure import Figure
+from tests.chain.test_settle import ALICE
+from tests.chain.test_settle import Bench as Settling
+from tests.ledger.service import serving
+from tests.support.account import DirectLedger
+from tests.support.box import Box
 from tests.support.postgres import Postgres
+from tests.support.until import until
 
-CLIENTS = 32
+CLIENTS, TURNS = 32, 60
 
 
 def _per_second(work: Callable[[], object], count: int) -> float:
@@ -51,8 +69,16 @@ def states(folder: Path, pairs: int) -> Iterator[Figure]:
     plain.execute("PRAGMA journal_mode = WAL")
     plain.execute("PRAGMA synchronous = FULL")
     plain.execute("CREATE TABLE best (id INTEGER PRIMARY KEY, seq INTEGER, paid INTEGER, signature BLOB)")
-    database, current = SqliteLedger(folder / "ledger.db"), channel
-    database.transact(lambda sql: ledger.put_channel(sql, channel))
+    database = Database(folder / "box.db", check=False)
+    wallet = Wallet(
+        seller,
+        DirectLedger(_no_ledger(folder), seller, SystemClock()),
+        WalletMemory(database, b"L" * 32, SystemClock()),
+    )
+    held = Held(channel=channel, purpose=Purpose.DISTRIBUTION, standing=Standing.OPEN)
+    runner = asyncio.Runner()
+    runner.run(wallet.store.new_channel(held))
+    runner.run(wallet.load())
 
     def verify_alone() -> None:
         assert public.verify(signature, digest, hasher=None)
@@ -61,10 +87,12 @@ def states(folder: Path, pairs: int) -> Iterator[Figure]:
         verify_alone()
         plain.execute("INSERT OR REPLACE INTO best VALUES (1, 2, 3, ?)", (signature,))
 
-    def keep() -> None:
-        nonlocal current
-        current = accept(current, next(signed))
-        database.transact(lambda sql: ledger.put_channel(sql, current))
+    async def keep(states: Sequence[State]) -> float:
+        """Milliseconds a state, as the box accepts them."""
+        started = time.perf_counter()
+        for one in states:
+            await wallet.accept_state(channel.id, one, "ab" * 20)
+        return (time.perf_counter() - started) * 1e3 / len(states)
 
     verified, alone, kept, least = [], [], [], []
     latest = channel
@@ -75,14 +103,47 @@ def states(folder: Path, pairs: int) -> Iterator[Figure]:
         for _ in range(200):
             latest, one = pay(latest, payer, MicroBtt(latest.paid + 1))
             made.append(one)
-        signed = iter(made)
-        kept.append(1e3 / _per_second(keep, 200))
+        kept.append(runner.run(keep(made)))
         least.append(1e3 / _per_second(commit_alone, 200))
+    wallet.close()
+    runner.close()
     database.close()
     plain.close()
     middle = statistics.median
     yield Figure("verify and keep a channel state", middle(kept), middle(least), "<= 1.5", "ms")
     yield Figure("states verified a second, not kept", middle(verified), middle(alone), ">= 0.8", "/s")
+
+
+def _no_ledger(folder: Path) -> Operator:
+    return Operator(SqliteLedger(folder / "ledger.db"), SystemClock(), "bench")
+
+
+def memory(folder: Path, pairs: int) -> Iterator[Figure]:
+    """RSS of the daemon with money and without, and of the gateway while it works."""
+    with serving(str(folder / "ledger.db")) as (url, _):
+        sizes: dict[str, list[float]] = {"": [], url: []}
+        for number in range(pairs):
+            for where, found in sizes.items():
+                with Box(folder / f"box{number}{bool(where)}", wallet__ledger=where) as box:
+                    if where:
+                        until(lambda box=box: box.call(api.GetMoney()).as_of, "the ledger's answer")
+                    box.call(api.GetMoney())
+                    found.append(psutil.Process(box.process.pid).memory_info().rss / 1e6)
+    without, money = (statistics.median(one) for one in sizes.values())
+    yield Figure(
+        "RSS of the daemon that money adds", money - without, without, "<= 8 MB", "MB (ref: without)"
+    )
+    bench = Settling(folder / "settle")
+    try:
+        bench.blocks(1)
+        bench.settle()
+        for number in range(20):
+            bench.give(ALICE.address, 1_000_000 + number)
+        bench.blocks()
+        most = bench.peak()
+    finally:
+        bench.close()
+    yield Figure("RSS of settle at its peak, 20 deposits", most, None, "<= 90 MB", "MB")
 
 
 def operator(folder: Path, pairs: int) -> Iterator[Figure]:
@@ -115,44 +176,99 @@ def operator(folder: Path, pairs: int) -> Iterator[Figure]:
 
 def _load(where: str) -> tuple[float, list[float]]:
     """(requests a second, seconds of each) of clients that each transfer, open a channel and close it."""
-    from appliance.clock import SystemClock
-    from tests.ledger.service import serving
-
     keys = [Key.make() for _ in range(CLIENTS)]
-    times: list[float] = []
     with serving(where) as (url, running):
         for key in keys:
             running.credit(key.address, MicroBtt(10**9), secrets.token_hex(32))
+        # Signed beforehand: what is measured is the ledger, as pgbench measures a server.
+        scripts = [_script(running, keys[mine], keys[(mine + 1) % CLIENTS]) for mine in range(CLIENTS)]
+        times = _drive(url, scripts)
+        running.audit()
+    started, ended = min(one[0] for one in times), max(one[1] for one in times)
+    return len(times) / (ended - started), [end - start for start, end in times]
 
-        def work(mine: int) -> None:
-            client, other = LedgerClient(url, keys[mine], SystemClock()), keys[(mine + 1) % CLIENTS]
-            seller = LedgerClient(url, other, SystemClock())
-            for turn in range(6):
-                ends = UtcMs(client.now() + 3_600_000)
-                for ask in (
-                    lambda turn=turn: client.transfer(f"t{turn}", other.address, MicroBtt(1)),
-                    lambda turn=turn, ends=ends: client.open(
-                        f"c{turn}", other.address, MicroBtt(5), ends, 60_000
-                    ),
-                    lambda turn=turn: seller.close_channel(
-                        channel_id(client.ledger, keys[mine].public, other.address, f"c{turn}".encode()), None
-                    ),
-                ):
-                    started = time.perf_counter()
-                    while True:
-                        try:
-                            ask()
-                        except RetryLater:
-                            continue
-                        break
-                    times.append(time.perf_counter() - started)
-            client.close()
-            seller.close()
 
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(CLIENTS)]
-        started = time.perf_counter()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return len(times) / (time.perf_counter() - started), times
+def _script(running: Operator, key: Key, other: Key) -> list[bytes]:
+    """All that one client asks, as it goes over the line."""
+    now = SystemClock().now()
+    asked: list[tuple[Key, str, object]] = []
+    for turn in range(TURNS):
+        name, ends = f"c{turn}", UtcMs(now + 3_600_000)
+        id = channel_id(running.id, key.public, other.address, name.encode())
+        asked += [
+            (key, "/v1/transfers", wire.NewTransfer(f"t{turn}", other.address, "1")),
+            (key, "/v1/channels", wire.NewChannel(name, other.address, "5", ends, 60_000)),
+            (other, f"/v1/channels/{id.hex()}/close", wire.Closing()),
+        ]
+    made = []
+    for by, target, body in asked:
+        raw = msgspec.json.encode(body)
+        headers = sign(by, running.id, Request("POST", target, raw), now, secrets.token_hex(16))
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        made.append(
+            f"POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(raw)}\r\n{head}\r\n".encode() + raw
+        )
+    return made
+
+
+def _drive(url: str, scripts: Sequence[list[bytes]]) -> list[tuple[float, float]]:
+    """Each script over a connection of its own, one request at a time; (begin, end) of each."""
+    parts = urllib.parse.urlsplit(url)
+    chosen, times, left = selectors.DefaultSelector(), list[tuple[float, float]](), len(scripts)
+    for script in scripts:
+        line = socket.create_connection((parts.hostname, parts.port))
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        chosen.register(line, selectors.EVENT_READ, [iter(script), 0.0, b""])
+    for key in list(chosen.get_map().values()):
+        key.data[1] = time.perf_counter()
+        key.fileobj.sendall(next(key.data[0]))  # type: ignore[union-attr]
+    while left:
+        for key, _ in chosen.select():
+            line, state = key.fileobj, key.data
+            assert isinstance(line, socket.socket)
+            state[2] += line.recv(65_536)
+            head, _, body = state[2].partition(b"\r\n\r\n")
+            if not body or len(body) < int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]):
+                continue
+            assert head.startswith(b"HTTP/1.1 200"), state[2]
+            now = time.perf_counter()
+            times.append((state[1], now))
+            state[1], state[2] = now, b""
+            following = next(state[0], None)
+            if following is None:
+                chosen.unregister(line)
+                line.close()
+                left -= 1
+            else:
+                line.sendall(following)
+    return times
+
+
+def flood(folder: Path, pairs: int) -> Iterator[Figure]:
+    """What an honest client feels while one address sends garbage as fast as it can."""
+    with serving(str(folder / "flood.db")) as (url, running):
+        payer, seller = Key.make(), Key.make()
+        running.credit(payer.address, MicroBtt(10**9), secrets.token_hex(32))
+        calm = [end - start for start, end in _drive(url, [_script(running, payer, seller)])]
+        garbage = [b"POST /v1/transfers HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n{{{{"] * 200
+        over = threading.Event()
+        sent = [0]
+
+        def storm() -> None:
+            parts = urllib.parse.urlsplit(url)
+            while not over.is_set():
+                with socket.create_connection((parts.hostname, parts.port)) as line:
+                    for one in garbage:
+                        line.sendall(one)
+                        line.recv(4_096)
+                        sent[0] += 1
+
+        thread = threading.Thread(target=storm)
+        thread.start()
+        stranger = Key.make()
+        running.credit(stranger.address, MicroBtt(10**9), secrets.token_hex(32))
+        stormy = [end - start for start, end in _drive(url, [_script(running, stranger, seller)])]
+        over.set()
+        thread.join()
+    p99 = [statistics.quantiles(one, n=100)[98] * 1e3 for one in (stormy, calm)]
+    yield Figure(f"p99 of an honest client, {sent[0]} garbage requests meanwhile", p99[0], p99[1], "-", "ms")

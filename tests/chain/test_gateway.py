@@ -498,6 +498,23 @@ def test_it_works_over_http_with_tronpy_and_through_a_nodes_bad_moods(
     http.close()
 
 
+def test_a_wallet_that_the_node_says_has_run_dry_sends_nothing_and_loses_nothing(
+    world: World, line: tuple[Node, str]
+) -> None:
+    funded(world)
+    node, url = line
+    http = HttpNode([url], asset=world.asset.id, sleep=lambda seconds: None)
+    world.withdraw("w", 30)
+    node.mischief = Mischief(dry=WALLET.address)
+    assert "run dry" in world.another(http).run()[0].why
+    assert world.phase("w") is Phase.LOCKED
+    assert json.loads(world.database.transact(lambda sql: ledger.fact(sql, "solid")) or "") == 0
+    node.mischief = Mischief()
+    assert world.another(http).run() == []
+    assert world.phase("w") is Phase.SIGNED
+    http.close()
+
+
 def test_both_nodes_say_the_same(world: World, line: tuple[Node, str]) -> None:
     """The contract of ChainNode, on the stand-in and on the real adapter."""
     funded(world)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -76,6 +77,12 @@ class Bench:
             stdin=subprocess.DEVNULL,
             env=os.environ | {"CREDENTIALS_DIRECTORY": str(self.folder / "credentials")} | env,
         )
+
+    def peak(self) -> float:
+        """MB of RSS that a pass takes at most."""
+        process = self.settling()
+        process.communicate(timeout=60)
+        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
 
     def close(self) -> None:
         for process in self.processes:

@@ -8,12 +8,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import waitress
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
@@ -21,16 +21,19 @@ from openapi_spec_validator import validate
 from appliance.clock import FakeClock, SystemClock
 from appliance.errors import NotFound, OwnerMustAct, RetryLater
 from appliance.keys import Key
-from appliance.ledger.book import NotEnough
+from appliance.ledger.book import Move, NotEnough, entry
 from appliance.ledger.channel import Channel, Phase, State, accept, pay
 from appliance.ledger.gateway import Limits
 from appliance.ledger.gateway import Phase as WithdrawalPhase
-from appliance.ledger.request import WINDOW_MS, Request, sign
-from appliance.operator.app import MOST_BODY, create_app
+from appliance.ledger.request import WINDOW_MS, Request, Signer, sign
+from appliance.operator.app import MOST_BODY, Api, App
 from appliance.operator.client import LedgerClient
-from appliance.operator.service import NO_LIMITS, Operator
+from appliance.operator.server import LedgerServer, listen
+from appliance.operator.service import NO_LIMITS, Asked, Operator, Replayed
+from appliance.operator.wire import NewTransfer
 from appliance.store import ledger as store
 from appliance.store.ledger_database import LedgerDatabase, Sql, open_ledger
+from appliance.store.ledger_unit import Draft
 from appliance.units import MicroBtt, UtcMs
 from tests.support.addresses import address, free_port
 from tests.support.box import SEEDBOX
@@ -51,12 +54,11 @@ class Service:
         self.database: LedgerDatabase = open_ledger(where)
         self.operator = Operator(self.database, self.clock, "test", limits)
         self.ip = address()
-        self._server = waitress.create_server(
-            create_app(self.operator, self.clock), host=self.ip, port=0, threads=4, ident=""
-        )
-        self.port = int(self._server.effective_port)
+        sock = listen(self.ip, 0)
+        self.port = int(sock.getsockname()[1])
         self.url = f"http://{self.ip}:{self.port}"
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._server = LedgerServer(App(self.operator, self.clock))
+        self._thread = threading.Thread(target=self._server.run, args=([sock],), daemon=True)
         self._thread.start()
         self._clients: list[LedgerClient] = []
 
@@ -87,7 +89,7 @@ class Service:
         self.operator.audit()
         for client in self._clients:
             client.close()
-        self._server.close()
+        self._server.should_exit = True
         self._thread.join(10)
         self.database.close()
 
@@ -435,12 +437,7 @@ def test_the_openapi_document_is_valid_and_has_every_route(service: Service) -> 
     document = json.loads(line.getresponse().read())
     line.close()
     validate(document)
-    rules = [
-        (rule.rule.replace("<", "{").replace(">", "}"), method.lower())
-        for rule in create_app(service.operator, service.clock).url_map.iter_rules()
-        for method in rule.methods or ()
-        if method in ("GET", "POST") and rule.rule != "/openapi.json"
-    ]
+    rules = [(route.path, route.method.lower()) for route in Api(service.operator, service.clock).routes]
     assert sorted(rules) == sorted(
         (path, method) for path, one in document["paths"].items() for method in one
     )
@@ -529,6 +526,68 @@ def test_the_ledger_does_not_import_what_only_a_box_needs() -> None:
     script = "import appliance.operator.main, sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert not {"libtorrent", "tronpy", "gpiozero", "psycopg"} & set(loaded.split())
+
+
+@pytest.mark.parametrize(
+    "start", [b"", b"GET /v1/ledger HTTP/1.1\r\nX-A: b", b"POST /v1/transfers HTTP/1.1\r\n"]
+)
+def test_who_does_not_finish_a_request_is_cut_off(
+    service: Service, start: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.operator.server.REQUEST_S", 0.3)
+    with socket.create_connection((service.ip, service.port), timeout=20) as slow:
+        slow.sendall(start)
+        with suppress(ConnectionResetError):
+            assert slow.recv(100) == b""
+
+
+def test_a_head_without_an_end_is_cut_off(service: Service) -> None:
+    with socket.create_connection((service.ip, service.port), timeout=20) as endless:
+        endless.sendall(b"GET /v1/ledger HTTP/1.1\r\n")
+        line = b"X-A: " + b"a" * 60_000 + b"\r\n"
+        with pytest.raises(OSError):
+            endless.sendall(line * 1_000)
+
+
+def test_one_request_does_not_spoil_the_others_of_its_batch(service: Service) -> None:
+    """Together in one transaction: good ones, one without money, a replay, and one that fails by itself."""
+    service.credit(PAYER, 100)
+    service.credit(SELLER, 100)
+
+    def asked(key: Key, name: str, amount: int, nonce: str = "") -> Asked[MicroBtt]:
+        signer = Signer(key.public, key.address, nonce or secrets.token_hex(16), service.clock.now())
+        return service.operator.transferring(signer, NewTransfer(name, STRANGER.address, str(amount)))
+
+    def breaks(draft: Draft) -> MicroBtt:
+        draft.post(entry("x", "x", UtcMs(1), Move(PAYER.address, "nowhere", MicroBtt(5))))
+        raise OwnerMustAct("no")
+
+    broken = replace(asked(PAYER, "z", 1), work=breaks)
+    same = asked(PAYER, "a", 10, "ab" * 16)
+    results = service.operator.together(
+        [
+            same,
+            asked(SELLER, "b", 101),
+            same,
+            broken,
+            asked(PAYER, "c", 91),
+            asked(PAYER, "d", 90),
+            asked(SELLER, "e", 100),
+            asked(SELLER, "e", 99),
+        ]
+    )
+    assert [result if isinstance(result, int) else type(result) for result in results] == [
+        90,
+        NotEnough,
+        Replayed,
+        OwnerMustAct,
+        NotEnough,
+        0,
+        0,
+        OwnerMustAct,
+    ]
+    assert service.operator.account(STRANGER.address) == (200, 0)
+    assert [line.balance for line in service.operator.statement(STRANGER.address, 0, 9)] == [10, 100, 200]
 
 
 def test_a_flood_of_garbage_does_not_keep_honest_clients_out(service: Service) -> None:

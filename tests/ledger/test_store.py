@@ -307,6 +307,18 @@ class Cutting:
         self._left -= 1
         return self._sql.run(statement, *parameters)
 
+    def among(self, *told: Any) -> Any:
+        if self._left == 0:
+            raise Cut
+        self._left -= 1
+        return self._sql.among(*told)
+
+    def insert(self, *told: Any) -> Any:
+        if self._left == 0:
+            raise Cut
+        self._left -= 1
+        return self._sql.insert(*told)
+
 
 def machine(fresh: Fresh) -> type[RuleBasedStateMachine]:
     class Ledger(RuleBasedStateMachine):

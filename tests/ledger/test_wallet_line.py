@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -20,20 +19,9 @@ from appliance.wallet.model import Purpose
 from appliance.wallet.ports import Ledger
 from appliance.wallet.wallet import Wallet
 from tests.ledger.test_operator import HOUR, PAYER, SELLER, Service
-from tests.support.account import DirectLedger
+from tests.support.account import DirectLedger, Heard
 
 Fresh = Callable[[], str]
-
-
-@dataclass
-class Heard:
-    texts: list[str] = field(default_factory=list)
-
-    def info(self, text: str) -> None:
-        self.texts.append(text)
-
-    def error(self, text: str) -> None:
-        raise AssertionError(text)
 
 
 @pytest.fixture
@@ -49,7 +37,7 @@ def test_two_boxes_deal_with_each_other(service: Service, tmp_path: Path, direct
     service.credit(PAYER, 10_000)
 
     async def deal() -> None:
-        boxes = []
+        boxes, heard = [], Heard()
         for key in (PAYER, SELLER):
             line: Ledger = (
                 DirectLedger(service.operator, key, service.clock) if direct else service.client(key)
@@ -58,7 +46,7 @@ def test_two_boxes_deal_with_each_other(service: Service, tmp_path: Path, direct
             memory = WalletMemory(database, service.operator.id, service.clock)
             wallet = Wallet(key, line, memory)
             await wallet.load()
-            boxes.append((wallet, Keeper(wallet, Heard()), database))
+            boxes.append((wallet, Keeper(wallet, heard), database))
         (payer, paying, one), (seller, selling, other) = boxes
         for keeper in (paying, selling):
             await keeper.round()
@@ -79,6 +67,7 @@ def test_two_boxes_deal_with_each_other(service: Service, tmp_path: Path, direct
             wallet.close()
         one.close()
         other.close()
+        assert all("collected" in text for text in heard.texts), heard.texts
 
     asyncio.run(deal())
 

@@ -71,3 +71,16 @@ class DirectLedger:
         found = self.operator.mark(self._signer(), wire.NewMark(known, new))
         self._answered()
         return found
+
+
+@dataclass
+class Heard:
+    """A journal that keeps what was said."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def info(self, text: str) -> None:
+        self.texts.append(text)
+
+    def error(self, text: str) -> None:
+        self.texts.append(text)

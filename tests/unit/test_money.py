@@ -19,6 +19,16 @@ ROOMS = (
     "appliance/settle/gateway.py",
     "appliance/keys.py",
     "appliance/store/ledger.py",
+    "appliance/store/ledger_unit.py",
+    "appliance/store/wallet.py",
+    "appliance/wallet",
+    "appliance/operator/service.py",
+    "appliance/operator/wire.py",
+    "appliance/chain/fee.py",
+    "appliance/daemon/money_handlers.py",
+    "appliance/control/money.py",
+    "appliance/web/money.py",
+    "appliance/cli/wallet.py",
 )
 amounts = st.integers(0, MOST_MONEY).map(MicroBtt)
 

@@ -3,9 +3,9 @@
 import asyncio
 import secrets
 import shutil
+import sqlite3
 from collections.abc import Coroutine, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +28,7 @@ from appliance.units import MicroBtt, UtcMs
 from appliance.wallet.keeper import Keeper
 from appliance.wallet.model import Held, Purpose, Standing
 from appliance.wallet.wallet import CLOSE_BEFORE_MS, HOUR_MS, Wallet
-from tests.support.account import DirectLedger
+from tests.support.account import DirectLedger, Heard
 
 T = TypeVar("T")
 BOX, SELLER, BUYER = (Key(bytes(31) + bytes([number])) for number in (1, 2, 3))
@@ -73,19 +73,6 @@ class CuttingMemory(WalletMemory):
 
     async def add_lines(self, *args: Any) -> None:
         return await self._write(super().add_lines(*args))
-
-
-@dataclass
-class Heard:
-    """A journal."""
-
-    texts: list[str] = field(default_factory=list)
-
-    def info(self, text: str) -> None:
-        self.texts.append(text)
-
-    def error(self, text: str) -> None:
-        self.texts.append(text)
 
 
 class World:
@@ -441,6 +428,33 @@ def test_a_statement_that_does_not_add_up_is_not_believed(world: World) -> None:
         world.round()
     assert world.sums()[0] == 10_000
     world.ledger_database.transact(lambda sql: sql.run("UPDATE posting SET balance = 10007 WHERE amount = 7"))
+
+
+def test_a_full_disk_credits_nothing_and_loses_nothing(world: World) -> None:
+    channel = world.earning()
+    paid, state = world.paid(channel, 1)
+    world.accept(state)
+
+    def fill(db: sqlite3.Connection) -> None:
+        # Whatever is written from now on finds no room.
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+        db.execute(f"PRAGMA max_page_count = {pages}")
+
+    world.database.run_now(fill)
+    refused = None
+    for number in range(2, 400):
+        paid, state = world.paid(paid, number)
+        try:
+            world.do(world.wallet.accept_state(channel.id, state, f"{number:040x}"))
+        except RetryLater:
+            refused = number
+            break
+    assert refused is not None
+    assert world.sums()[3] == refused - 1
+    world.restart()
+    assert world.sums()[3] == refused - 1
+    assert world.accept(state) == 1, "it is accepted when there is room again"
+    assert world.do(world.memory.audit()) is None
 
 
 def test_a_clock_that_is_wrong_by_years_loses_nothing(world: World) -> None:

@@ -87,6 +87,8 @@ class Mischief:
     """So many requests are answered with a page for people."""
     broken: int = 0
     """So many requests end with a 503."""
+    dry: str = ""
+    """This address has run dry, as far as the node tells, and nothing of it is taken."""
 
 
 @dataclass(slots=True)
@@ -234,7 +236,7 @@ def _account(node: Node, asked: dict[str, Any], solid: bool) -> Any:
     address = _address(asked["address"])
     accounts = node.chain.accounts_at(node.chain.solid.number) if solid else node.chain.accounts
     account = accounts.get(address)
-    if account is None:
+    if account is None or address == node.mischief.dry:
         return {}
     told: dict[str, Any] = {"address": asked["address"], "create_time": account.created}
     if account.trx:
@@ -268,7 +270,8 @@ def _constant(node: Node, asked: dict[str, Any], solid: bool) -> Any:
     match asked["function_selector"]:
         case "balanceOf(address)":
             who = _address("41" + data[24:64])
-            answer, energy = accounts.get(who, Account()).assets.get(TOKEN, 0), 1_000
+            held = accounts.get(who, Account()).assets.get(TOKEN, 0)
+            answer, energy = 0 if who == node.mischief.dry else held, 1_000
         case "decimals()":
             answer, energy = 18, 500
         case "transfer(address,uint256)":
@@ -356,6 +359,8 @@ def _take(node: Node, raw: bytes, signature: bytes) -> Any:
         node.mischief.lose -= 1
         return {"result": True, "txid": id.hex()}
     try:
+        if parse(raw).transfer.owner == node.mischief.dry:
+            raise Refused("CONTRACT_VALIDATE_ERROR", "Contract validate error : balance is not sufficient.")
         node.chain.take(raw, signature)
     except Refused as error:
         return {"code": error.code, "txid": id.hex(), "message": str(error).encode().hex()}
