@@ -1,0 +1,1 @@
+"""The slot auction: selling upload slots, and bidding for them elsewhere. Pure rules."""
