@@ -26,7 +26,7 @@ from appliance.config import Network
 from appliance.control import api
 from appliance.daemon.limits import configured_limits
 from appliance.engine.settings import PREAD, engine_settings
-from tests.bench import money
+from tests.bench import auction, money
 from tests.bench.figure import Figure
 from tests.support.addresses import address
 from tests.support.box import SEEDBOX, Box
@@ -366,6 +366,7 @@ BENCHES: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     "operator": money.operator,
     "flood": money.flood,
     "money": money.memory,
+    "clearing": auction.clearing,
 }
 
 

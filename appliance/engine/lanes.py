@@ -1,0 +1,76 @@
+"""Lanes in libtorrent: which address is in which peer class, and how wide each is."""
+
+from collections.abc import Mapping
+
+import libtorrent as lt
+
+from appliance.engine.classes import ClassPool
+from appliance.engine.session import LibtorrentEngine
+
+_BLOCKED = 1
+"""`ip_filter::blocked`, which the bindings leave out."""
+_WON, _LOST = 255, 1
+"""Priorities of a class: whose turn it is when the uplink is short."""
+
+
+class EngineLanes:
+    """The lanes of one session; works on addresses of either family, over TCP and uTP."""
+
+    def __init__(self, engine: LibtorrentEngine) -> None:
+        """The engine has to be started."""
+        self._engine = engine
+        self._pool: ClassPool = engine.classes
+        self._set: dict[int, tuple[int, int]] = {}
+
+    def map(self, lanes: Mapping[str, int]) -> None:
+        """Put new connections of these addresses (address -> number of the lane) into their lanes."""
+        everyone, free = 1 << self._pool.everyone, 1 << self._pool.free
+        rules = lt.ip_filter()
+        rules.add_rule("0.0.0.0", "255.255.255.255", everyone | free)  # noqa: S104  a range, not a listener
+        rules.add_rule("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", everyone | free)
+        for ip, lane in lanes.items():
+            rules.add_rule(ip, ip, everyone | 1 << self._pool.lanes[lane])
+        self._engine.session.set_peer_class_filter(rules)
+
+    def widen(self, lane: int) -> None:
+        """Its holder has won: no limit of its own, and before all others."""
+        self._turn(self._pool.lanes[lane], 0, _WON)
+
+    def narrow(self, lane: int, rate: int) -> None:
+        """Its holder has not won, or does not pay: so many bytes a second (1 is as good as none)."""
+        self._turn(self._pool.lanes[lane], rate, _LOST)
+
+    def share(self, rate: int) -> None:
+        """Bytes a second for all that are in no lane together; 0 is unlimited."""
+        self._turn(self._pool.free, rate, _LOST)
+
+    def _turn(self, number: int, rate: int, priority: int) -> None:
+        if self._set.get(number) == (rate, priority):
+            return
+        session = self._engine.session
+        # `ignore_unchoke_slots` stays as it is, for good: see classes.py.
+        session.set_peer_class(
+            number, session.get_peer_class(number) | {"upload_limit": rate, "upload_priority": priority}
+        )
+        self._set[number] = (rate, priority)
+
+    def cut(self, ips: set[str]) -> None:
+        """Cut the connections of addresses; `uncut` lets them in again."""
+        session = self._engine.session
+        blocked = session.get_ip_filter()
+        for ip in ips:
+            blocked.add_rule(ip, ip, _BLOCKED)
+        session.set_ip_filter(blocked)
+
+    def uncut(self, ips: set[str]) -> None:
+        """Let addresses in again."""
+        session = self._engine.session
+        blocked = session.get_ip_filter()
+        for ip in ips:
+            blocked.add_rule(ip, ip, 0)
+        session.set_ip_filter(blocked)
+
+    def call(self, torrent: str, ip: str, port: int) -> None:
+        """Connect to a peer of a torrent, where that is still here."""
+        if handle := self._engine.handle(torrent):
+            handle.connect_peer((ip, port))
