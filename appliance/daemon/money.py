@@ -23,6 +23,9 @@ from appliance.wallet.wallet import Wallet
 log = logging.getLogger(__name__)
 
 ROUND_S = 300.0
+BEAT_S = 5.0
+PATIENCE_S = 120.0
+"""For a round: a ledger that sends a byte now and then would otherwise be waited for without an end."""
 AWAY_S = 30.0
 """How soon a ledger that is away is asked again."""
 FRESH_MS = 5_000
@@ -101,14 +104,26 @@ class Money:
         self._client.abort()
 
     async def run(self, beat: Callable[[], None]) -> None:
-        """Rounds, for ever; a ledger that is away is asked again sooner."""
-        due = 0.0
-        while True:
-            beat()
-            if time.monotonic() >= due:
-                await self.round()
-                due = time.monotonic() + (AWAY_S if self.told.away else ROUND_S)
-            await asyncio.sleep(min(5.0, max(0.1, due - time.monotonic())))
+        """Rounds, for ever; a ledger that is away is asked sooner, one that never ends is hung up on."""
+        due, going, began = 0.0, None, 0.0
+        try:
+            while True:
+                beat()
+                now = time.monotonic()
+                if going is None and now >= due:
+                    going, began = asyncio.create_task(self.round()), now
+                if going is None:
+                    await asyncio.sleep(min(BEAT_S, max(0.1, due - now)))
+                    continue
+                await asyncio.wait([going], timeout=BEAT_S)
+                if going.done():
+                    going.result()
+                    going, due = None, time.monotonic() + (AWAY_S if self.told.away else ROUND_S)
+                elif time.monotonic() - began > PATIENCE_S:
+                    self._client.abort()
+        finally:
+            if going is not None:
+                going.cancel()
 
     async def fresh(self) -> Told:
         """What the ledger tells now, for somebody who looks."""
