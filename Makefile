@@ -9,7 +9,7 @@ RUN_PACKAGES := python3-venv python3-dev gcc pkg-config libsystemd-dev
 TEST_PACKAGES := chromium fonts-dejavu-core transmission-daemon opentracker \
 	faketime strace iproute2 procps systemd systemd-container mmdebstrap zbar-tools postgresql nodejs npm
 
-.PHONY: run test bench lint format clean
+.PHONY: run test bench simulate lint format clean
 
 run: $(VENV)/.run
 	@$(BIN)/seedbox --state $(STATE) run
@@ -19,6 +19,9 @@ test: $(VENV)/.test lint
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench $(ARGS)
+
+simulate: $(VENV)/.test
+	$(BIN)/python -m tests.simulation $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
