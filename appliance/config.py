@@ -228,6 +228,41 @@ class Gateway(_Table, frozen=True, kw_only=True):
     ] = "wallet.json"
 
 
+class Auction(_Table, frozen=True, kw_only=True):
+    """Selling upload slots; needs an account at a ledger."""
+
+    sell: Annotated[
+        bool,
+        Meta(description="Sell upload slots to the highest bidders; others share what is kept for them."),
+    ] = False
+    slots: Annotated[int, Meta(ge=1, le=28, description="Slots that are sold at once.")] = 5
+    per_torrent: Annotated[
+        int, Meta(ge=0, le=28, description="Of them for one torrent.", extra={"unit": "0 = all"})
+    ] = 0
+    rule: Annotated[
+        Literal["lowest-winning", "highest-losing"], Meta(description="What all winners pay.")
+    ] = "lowest-winning"
+    free_share: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=90,
+            description="Kept for those who do not bid, while slots are sold.",
+            extra={"unit": "% of the upload limit"},
+        ),
+    ] = 20
+    reserve: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10**12,
+            description="Least price of a MiB; it rises with demand and falls to this again.",
+            extra={"unit": "µBTT"},
+        ),
+    ] = 100
+    port: Annotated[int, Meta(ge=1, le=65535, description="TCP port of the market, where others bid.")] = 6882
+
+
 class Wallet(_Table, frozen=True, kw_only=True):
     """The box's own money."""
 
@@ -250,6 +285,7 @@ class Config(_Table, frozen=True, kw_only=True):
     seeding: Seeding = Seeding()
     web: Web = Web()
     wallet: Wallet = Wallet()
+    auction: Auction = Auction()
     ledger: Ledger = Ledger()
     gateway: Gateway = Gateway()
 

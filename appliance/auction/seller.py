@@ -83,6 +83,8 @@ class Asks:
     rule: Rule
     commit: bytes
     left_ms: int
+    credit: int = CREDIT
+    """Bytes."""
 
 
 @dataclass(frozen=True, slots=True)

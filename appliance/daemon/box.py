@@ -28,7 +28,7 @@ from appliance.engine.metainfo import parse_magnet, parse_torrent
 from appliance.engine.queries import Queries
 from appliance.engine.session import LibtorrentEngine
 from appliance.engine.settings import engine_settings
-from appliance.errors import RetryLater
+from appliance.errors import OwnerMustAct, RetryLater
 from appliance.state import StateFolder
 from appliance.store.content import ContentFolder
 from appliance.store.database import Database
@@ -37,6 +37,7 @@ from appliance.store.torrents import TorrentStore
 
 if TYPE_CHECKING:
     from appliance.daemon.money import Money
+    from appliance.daemon.selling import Selling
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,14 @@ class Box:
         ram = self.machine.total_ram()
         self.limits = LimitsKeeper(configured_limits(config.limits, ram), self.settings)
         self.engine = LibtorrentEngine(
-            engine_settings(config.network, self.limits.current, ram, config.box.name, __version__),
+            engine_settings(
+                config.network,
+                self.limits.current,
+                ram,
+                config.box.name,
+                __version__,
+                market=config.auction.port if self._sells else 0,
+            ),
             pex=config.network.pex,
             state=self.settings.get("dht") or b"",
         )
@@ -82,6 +90,7 @@ class Box:
         self.places = places(config.content, state)
         self.jobs = Jobs(self.catalogue, self.journal)
         self.money = self._account(database)
+        self.selling: Selling | None = None
         self.heart = Heart(self.clock)
         self.mounted = True
         self.findings: list[Finding] = []
@@ -98,6 +107,37 @@ class Box:
 
         key = own_key(self.state.identity)
         return Money(url, key, database, self.settings, self.journal, self.clock)
+
+    @property
+    def _sells(self) -> bool:
+        return self.config.auction.sell and bool(self.config.wallet.ledger)
+
+    async def _open_market(self, money: "Money") -> None:
+        """Take bids, where slots are sold."""
+        if not self._sells:
+            return
+        from appliance.daemon.selling import Selling
+        from appliance.engine.lanes import EngineLanes
+
+        told = self.config.auction
+        self.selling = Selling(
+            told,
+            money,
+            self.catalogue,
+            EngineLanes(self.engine),
+            self.journal,
+            self.clock,
+            f"Seedbox/{__version__}",
+            lambda: self.limits.current.upload_rate,
+        )
+        everywhere = ["0.0.0.0", *(["::"] if self.config.network.ipv6 else [])]  # noqa: S104  peers come from there
+        try:
+            addresses = list(self.config.network.listen_addresses) or everywhere
+            await self.selling.market.listen(addresses, told.port)
+        except OwnerMustAct as error:
+            # Seeding does not wait for selling.
+            self.journal.error(f"{error} No slots are sold until auction.port is another one, or free.")
+            self.selling = None
 
     # ------------------------------------------------------------------------------------------- life
 
@@ -117,6 +157,7 @@ class Box:
             self.journal.error(report)
         if self.money:
             await self.money.start()
+            await self._open_market(self.money)
 
     async def run(self) -> None:
         """All loops, for ever; the first that ends takes the others with it."""
@@ -146,6 +187,8 @@ class Box:
             loops.append(("watch folder", watch.run))
         if self.money:
             loops.append(("money", self.money.run))
+        if self.selling:
+            loops.append(("auction", self.selling.run))
         return loops
 
     async def stop(self) -> None:
@@ -153,6 +196,8 @@ class Box:
         loop = asyncio.get_running_loop()
         await _stage("jobs", 3, self.jobs.stop())
         await _stage("catalogue", 10, self.catalogue.stop())
+        if self.selling:
+            await _stage("market", 3, self.selling.stop())
         if self.money:
             self.money.close()
         await _stage("metrics", 5, self._last_write())

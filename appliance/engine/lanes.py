@@ -1,6 +1,7 @@
 """Lanes in libtorrent: which address is in which peer class, and how wide each is."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 
 import libtorrent as lt
 
@@ -69,6 +70,16 @@ class EngineLanes:
         for ip in ips:
             blocked.add_rule(ip, ip, 0)
         session.set_ip_filter(blocked)
+
+    async def counters(self, torrents: Iterable[str]) -> dict[str, dict[str, int]]:
+        """Payload sent over each connection of these torrents: address -> address and port -> bytes."""
+        found: dict[str, dict[str, int]] = {}
+        for torrent in torrents:
+            if handle := self._engine.handle(torrent):
+                for peer in await asyncio.to_thread(handle.get_peer_info):
+                    host, port = peer.ip
+                    found.setdefault(host, {})[f"{torrent} {host} {port}"] = peer.total_upload
+        return found
 
     def call(self, torrent: str, ip: str, port: int) -> None:
         """Connect to a peer of a torrent, where that is still here."""

@@ -19,10 +19,12 @@ _ENCRYPTION = {
 }
 
 
-def engine_settings(network: Network, limits: Limits, ram: Bytes, name: str, version: str) -> dict[str, Any]:
-    """All settings that differ from libtorrent's defaults."""
+def engine_settings(
+    network: Network, limits: Limits, ram: Bytes, name: str, version: str, market: int = 0
+) -> dict[str, Any]:
+    """All settings that differ from libtorrent's defaults; `market` is the port where bids are taken."""
     return (
-        _identity(name, version)
+        _identity(name, version, market)
         | _network(network)
         | _throughput(ram)
         | _queue()
@@ -43,8 +45,11 @@ def limit_settings(limits: Limits) -> dict[str, Any]:
     }
 
 
-def _identity(name: str, version: str) -> dict[str, Any]:
+def _identity(name: str, version: str, market: int) -> dict[str, Any]:
     shown = f"{name}/{version}" if name.lower().startswith("seedbox") else f"Seedbox/{version} ({name})"
+    if market:
+        # Every peer sees it: whoever wants to bid knows where.
+        shown += f" sb/1:{market}"
     return {
         # What peers and trackers are shown; peers see it as the client's name (BEP 10, key `v`).
         "user_agent": f"Seedbox/{version} libtorrent/{lt.__version__}",

@@ -33,6 +33,11 @@ class WalletMemory:
         self._clock = clock
         self._mark = f"mark:{ledger.hex()}"
 
+    @property
+    def ledger(self) -> bytes:
+        """The id of the ledger whose account it is."""
+        return self._ledger
+
     async def sums(self) -> Sums:
         """The account."""
         return await self._database.run(lambda db: _sums(db, self._ledger))

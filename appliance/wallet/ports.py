@@ -65,6 +65,11 @@ class Journal(Protocol):
 class WalletStore(Protocol):
     """The wallet's memory. Every change is durable when it returns; RetryLater where the disk is full."""
 
+    @property
+    def ledger(self) -> bytes:
+        """The id of the ledger whose account it is."""
+        ...
+
     async def sums(self) -> Sums:
         """The account."""
         ...

@@ -37,6 +37,8 @@ class Wallet:
 
     def __init__(self, key: Key, ledger: Ledger, store: WalletStore) -> None:
         self.key = key
+        self.ledger = store.ledger
+        """The ledger's id."""
         self.store = store
         self._ledger = ledger
         self._line = ThreadPoolExecutor(1, "ledger")
@@ -60,6 +62,12 @@ class Wallet:
     def day(self, back: int = 0) -> str:
         """Today (UTC) by the ledger's clock, or so many days before: `2026-11-21`."""
         return time.strftime("%Y-%m-%d", time.gmtime(self._ledger.now() // 1_000 - back * 86_400))
+
+    def held(self, id: bytes) -> Held:
+        """A channel that is under way. Raises NotFound."""
+        if id not in self._held:
+            raise NotFound(f"This box has no channel {id.hex()[:16]}.")
+        return self._held[id]
 
     @property
     def channels(self) -> list[Held]:

@@ -1,0 +1,104 @@
+"""Somebody who bids for slots of a box, and pays for them as they are served."""
+
+import asyncio
+import secrets
+from dataclasses import dataclass, field
+
+from appliance.auction.clearing import Bid as Offer
+from appliance.auction.clearing import Rule, Told, fair
+from appliance.clock import SystemClock
+from appliance.keys import Key
+from appliance.ledger import channel as channels
+from appliance.ledger.channel import Channel
+from appliance.operator.client import LedgerClient
+from appliance.units import MicroBtt, MicroBttPerMib, UtcMs
+from appliance.wire.market import Line, Market
+from appliance.wire.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
+
+DAY_MS = 86_400_000
+
+
+@dataclass
+class Buyer:
+    """A key, a channel, and what was heard. `pays` of False takes and does not pay."""
+
+    key: Key
+    price: int
+    port: int
+    """Of its BitTorrent client."""
+    pays: bool = True
+    line: Line | None = None
+    asks: list[Ask] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+    unfair: int = 0
+    _bid_for: int = 0
+
+    def open(self, url: str, seller: str, lock: int) -> None:
+        """Lock money in a channel to the seller."""
+        line = LedgerClient(url, self.key, SystemClock())
+        ends = UtcMs(SystemClock().now() + DAY_MS)
+        self.channel: Channel = line.open(secrets.token_hex(8), seller, MicroBtt(lock), ends, DAY_MS)
+        line.close()
+
+    async def meet(self, host: str, port: int, info_hash: bytes, source: str) -> None:
+        """Call the box's market, from the address that is to be served."""
+        self.market = Market(self.key, "buyer", lambda found: False, self)
+        self.source = source
+        await self.market.dial(host, port, info_hash, source)
+
+    def opened(self, line: Line) -> None:
+        self.line = line
+
+    def closed(self, line: Line) -> None:
+        self.line = None
+
+    def heard(self, line: Line, message: Message) -> None:
+        match message:
+            case Ask():
+                self.asks.append(message)
+                if not self._bid_for:
+                    self._bid_for = message.round
+                    bid = Bid(
+                        round=message.round,
+                        max_price=self.price,
+                        bytes=1 << 30,
+                        port=self.port,
+                        channel=self.channel.id,
+                    )
+                    line.send(bid)
+            case Result():
+                self.results.append(message)
+                self._judge(message)
+            case Receipt():
+                self.receipts.append(message)
+                if self.pays and message.owed > self.channel.paid:
+                    self.channel, state = channels.pay(self.channel, self.key, MicroBtt(message.owed))
+                    line.send(Pay(seq=state.seq, paid=state.paid, state=state.signature))
+            case Trouble():
+                self.troubles.append(message)
+
+    def _judge(self, result: Result) -> None:
+        ask = next((one for one in self.asks if one.round == result.round), None)
+        if ask is None:
+            return
+        offer = Offer(self.key.public, self.source, "", MicroBttPerMib(self.price))
+        rule = Rule(ask.rule.decode())
+        told = Told(
+            rule,
+            ask.commit,
+            result.reveal,
+            bool(result.won),
+            MicroBttPerMib(result.price),
+            result.tie or None,
+            bool(result.full),
+        )
+        self.unfair += not fair(offer, told)
+
+    async def until(self, true: object, seconds: float = 60) -> None:
+        """Wait for something that a function says."""
+        assert callable(true)
+        async with asyncio.timeout(seconds):
+            while not true():
+                await asyncio.sleep(0.05)
