@@ -106,7 +106,10 @@ class Box:
         from appliance.store.identity import own_key
 
         key = own_key(self.state.identity)
-        return Money(url, key, database, self.settings, self.journal, self.clock)
+        try:
+            return Money(url, key, database, self.settings, self.journal, self.clock)
+        except OwnerMustAct as error:
+            raise OwnerMustAct(f"wallet.ledger in seedbox.toml: {error}") from error
 
     @property
     def _sells(self) -> bool:

@@ -122,8 +122,10 @@ class Money:
                 elif time.monotonic() - began > PATIENCE_S:
                     self._client.abort()
         finally:
-            if going is not None:
-                going.cancel()
+            # Who looks must not begin another question when this one is cut off.
+            for task in (going, self._looking):
+                if task is not None:
+                    task.cancel()
 
     async def fresh(self) -> Told:
         """What the ledger tells now, for somebody who looks."""

@@ -195,6 +195,14 @@ def rename(folder: Path, old: str, new: str) -> None:
     database.close()
 
 
+def test_an_address_that_is_none_is_refused_with_the_name_of_its_key(tmp_path: Path) -> None:
+    box = Box(tmp_path / "box", wallet__ledger="ledger.example")
+    box.launch()
+    assert box.process.wait(30) == 1
+    assert "wallet.ledger in seedbox.toml" in box.log()
+    assert "https://host" in box.log()
+
+
 def test_a_lost_key_is_told_before_anything_else(tmp_path: Path) -> None:
     with serving(str(tmp_path / "one.db")) as (url, _):
         box = Box(tmp_path / "box", wallet__ledger=url)

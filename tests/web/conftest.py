@@ -59,9 +59,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         page.stop_web()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, headless."""
+    """Debian's Chromium, headless; gone with these tests, as its driver keeps a loop in this thread."""
     if not CHROMIUM.exists():
         pytest.skip("chromium is not installed")
     with sync_playwright() as playwright:
