@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from appliance.auction.clearing import Rule
-from appliance.auction.lanes import Bounce, Lanes, Wish, free_share, trickle
+from appliance.auction.lanes import Bounce, Lanes, Phase, Wish, free_share, trickle
 from appliance.auction.reserve import Reserve
 from appliance.auction.seller import (
     Asks,
@@ -42,6 +42,7 @@ from appliance.wire.messages import Ask, Bid, Message, Pay, Receipt, Result, Tro
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
+CALL_AGAIN_S = 5.0
 GONE_S = 3.0
 """How long a connection that was cut may take to be gone."""
 CEILING = MicroBttPerMib(10**12)
@@ -87,6 +88,7 @@ class Selling:
         """Who has won (True), bids or does not pay (False)."""
         self._shut: set[bytes] = set()
         self._looking: set[int] = set()
+        self._called = 0.0
         self._others = 1
         """Peers that are in no lane, when they were last counted."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -104,6 +106,7 @@ class Selling:
             if self.lanes.look({ip: list(found) for ip, found in counters.items()}):
                 self._turn_all()
             self._share(counters)
+            self._call_missing(counters)
             await asyncio.sleep(LOOK_S)
 
     async def stop(self) -> None:
@@ -287,6 +290,16 @@ class Selling:
             self._engine.widen(lane)
         else:
             self._engine.narrow(lane, SHUT if key in self._shut else self._trickle)
+
+    def _call_missing(self, counters: dict[str, dict[str, int]]) -> None:
+        """Call those again who have a lane and are not connected: a first call may find them not ready."""
+        now = time.monotonic()
+        if now - self._called < CALL_AGAIN_S:
+            return
+        self._called = now
+        for seat in self.lanes.seats.values():
+            if seat.phase is Phase.SEATED and seat.wish.ip not in counters:
+                self._engine.call(seat.wish.torrent, seat.wish.ip, seat.wish.port)
 
     @property
     def _trickle(self) -> int:
