@@ -1,7 +1,6 @@
 """Commands about the box's money."""
 
 import secrets
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -241,8 +240,7 @@ def _payout(money: api.Money) -> str:
         return "not set (seedbox wallet payout ADDRESS)"
     if not money.payout_next:
         return money.payout
-    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(money.payout_since // 1_000))
-    return f"{money.payout}; from {at} on {money.payout_next}"
+    return f"{money.payout}; from {when(money.payout_since)} on {money.payout_next}"
 
 
 def _total(money: api.Money, purpose: str) -> str:

@@ -12,6 +12,7 @@ from appliance.errors import OwnerMustAct, SeedboxError
 from appliance.units import MicroBtt, UtcMs, show_btt
 
 if TYPE_CHECKING:
+    from appliance.daemon.money import Money
     from appliance.operator.wire import GatewayInfo, LedgerInfo
 
 T = TypeVar("T")
@@ -21,13 +22,13 @@ _OFF = api.Money(on=False)
 
 
 def _when_on(handler: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
-    """Refuse a command where no ledger is named."""
+    """Give a handler the box's account; refuse its command where no ledger is named."""
 
     @wraps(handler)
     async def checked(self: "MoneyHandlers", command: Any) -> T:
         if self._box.money is None:
             raise OwnerMustAct("No ledger keeps money for this box. Name one: wallet.ledger in seedbox.toml.")
-        return await handler(self, command)
+        return await handler(self, self._box.money, command)
 
     return checked
 
@@ -43,11 +44,9 @@ class MoneyHandlers:
         if self._box.money is None:
             return _OFF
         await self._box.money.fresh()
-        return await self._money()
+        return await self._money(self._box.money)
 
-    async def _money(self) -> api.Money:
-        money = self._box.money
-        assert money is not None
+    async def _money(self, money: "Money") -> api.Money:
         told, wallet = money.told, money.wallet
         known = api.Money(
             on=True,
@@ -94,10 +93,9 @@ class MoneyHandlers:
         )
 
     @_when_on
-    async def get_totals(self, command: api.GetTotals) -> api.Totals:
+    async def get_totals(self, money: "Money", command: api.GetTotals) -> api.Totals:
         """Earned and spent by heading."""
-        assert self._box.money is not None
-        wallet, days = self._box.money.usable(), max(1, min(MOST_DAYS, command.days))
+        wallet, days = money.usable(), max(1, min(MOST_DAYS, command.days))
         sums = await wallet.store.tallies(command.by, wallet.day(days - 1))
         found: dict[str, tuple[int, int]] = {}
         for one in sums:
@@ -115,10 +113,9 @@ class MoneyHandlers:
         )
 
     @_when_on
-    async def list_money(self, command: api.ListMoney) -> api.MoneyLines:
+    async def list_money(self, money: "Money", command: api.ListMoney) -> api.MoneyLines:
         """The statement."""
-        assert self._box.money is not None
-        count, store = max(1, min(MOST_LINES, command.count)), self._box.money.usable().store
+        count, store = max(1, min(MOST_LINES, command.count)), money.usable().store
         if command.forgotten:
             lines = list(reversed(await store.forgotten()))
             count = len(lines)
@@ -139,37 +136,33 @@ class MoneyHandlers:
         return api.MoneyLines(lines=shown, more=len(lines) > count)
 
     @_when_on
-    async def withdraw(self, command: api.Withdraw) -> api.Money:
+    async def withdraw(self, money: "Money", command: api.Withdraw) -> api.Money:
         """Ask for money on the chain."""
-        assert self._box.money is not None
-        await self._box.money.withdraw(command.name, MicroBtt(command.amount), command.to)
+        await money.withdraw(command.name, MicroBtt(command.amount), command.to)
         self._box.journal.info(f"{show_btt(MicroBtt(command.amount))} BTT are to be sent to {command.to}.")
-        return await self._money()
+        return await self._money(money)
 
     @_when_on
-    async def cancel_withdrawal(self, command: api.CancelWithdrawal) -> api.Money:
+    async def cancel_withdrawal(self, money: "Money", command: api.CancelWithdrawal) -> api.Money:
         """Take one back."""
-        assert self._box.money is not None
-        await self._box.money.cancel(command.name)
+        await money.cancel(command.name)
         self._box.journal.info("A withdrawal was taken back.")
-        return await self._money()
+        return await self._money(money)
 
     @_when_on
-    async def set_payout(self, command: api.SetPayout) -> api.Money:
+    async def set_payout(self, money: "Money", command: api.SetPayout) -> api.Money:
         """Another payout address."""
-        assert self._box.money is not None
-        await self._box.money.set_payout(command.to)
-        told = self._box.money.told.payout
+        await money.set_payout(command.to)
+        told = money.told.payout
         wait = f", in force from {_day(UtcMs(told.since))}" if told.next else ""
         self._box.journal.warning(f"The payout address was set to {command.to}{wait}.")
-        return await self._money()
+        return await self._money(money)
 
     @_when_on
-    async def verify_money(self, _: api.VerifyMoney) -> api.Verified:
+    async def verify_money(self, money: "Money", _: api.VerifyMoney) -> api.Verified:
         """Check all that the box can check by itself."""
-        assert self._box.money is not None
-        await self._box.money.fresh()
-        return api.Verified(findings=await verify(self._box))
+        await money.fresh()
+        return api.Verified(findings=await verify(money))
 
 
 def _deposit(gateway: "GatewayInfo", memo: str) -> api.Deposit:
@@ -183,10 +176,8 @@ def _deposit(gateway: "GatewayInfo", memo: str) -> api.Deposit:
     )
 
 
-async def verify(box: Box) -> list[Finding]:
+async def verify(money: "Money") -> list[Finding]:
     """What the box can say of its account and its ledger."""
-    money = box.money
-    assert money is not None
     if money.told.away:
         findings = [Finding("ledger", Verdict.WARNING, f"The ledger {money.url} is away.", money.told.away)]
     else:

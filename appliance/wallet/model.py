@@ -23,19 +23,6 @@ class Purpose(StrEnum):
         """Whether the box is the one that is paid."""
         return self in (Purpose.DISTRIBUTION, Purpose.STORAGE)
 
-    @property
-    def sentence(self) -> str:
-        """What is paid for."""
-        return _PURPOSES[self]
-
-
-_PURPOSES = {
-    Purpose.DISTRIBUTION: "Others paid for the box's upload.",
-    Purpose.STORAGE: "Others paid for content that the box stores.",
-    Purpose.DOWNLOADING: "The box paid to get content sooner.",
-    Purpose.STORING: "The box paid others to store content.",
-}
-
 
 class Standing(StrEnum):
     """How a channel stands with this box."""

@@ -4,10 +4,8 @@ import re
 import secrets
 from typing import Literal
 
-import segno
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from markupsafe import Markup
 
 from appliance.control import api, money
 from appliance.control.client import ControlClient
@@ -16,6 +14,7 @@ from appliance.units import parse_btt
 from appliance.web import forms
 from appliance.web.bars import bars
 from appliance.web.gate import password_given
+from appliance.web.qr import qr
 
 DAYS = 30
 MOST_HEADINGS = 10
@@ -61,7 +60,7 @@ class Views:
             totals=[(self._named(one.heading, by), one) for one in found.totals[:MOST_HEADINGS]],
             page=self._box.call(money.ListMoney(before=before, count=10)),
             before=before,
-            qr=_qr(account.deposit.address) if account.deposit else "",
+            qr=qr(account.deposit.address, error="m") if account.deposit else "",
         )
 
     def _named(self, heading: str, by: str) -> str:
@@ -111,8 +110,3 @@ class Views:
             waits = "; it is in force after the wait that is shown" if after.payout_next else ""
             flash(f"The payout address is noted{waits}.", "ok")
         return redirect(url_for("money.overview"))
-
-
-def _qr(address: str) -> Markup:
-    code = segno.make_qr(address, error="m")
-    return Markup(code.svg_inline(border=4, light="#fff", svgclass="qr", omitsize=True))  # noqa: S704

@@ -24,6 +24,7 @@ from appliance.errors import OwnerMustAct
 from appliance.web import forms
 from appliance.web.graph import graph, pieces
 from appliance.web.guard import secrets_of, sign_in
+from appliance.web.qr import qr
 
 SPANS = ("hour", "day", "month")
 FILES_PAGE = 100
@@ -376,8 +377,5 @@ def _qr(magnet: str) -> Markup:
     """The magnet link to scan; without its trackers, which would make it too fine to read."""
     if not magnet:
         return Markup("")
-    import segno
-
     short = "&".join(part for part in magnet.split("&") if not part.startswith("tr="))
-    code = segno.make_qr(short[:1_500], error="l")
-    return Markup(code.svg_inline(border=4, light="#fff", svgclass="qr", omitsize=True))  # noqa: S704
+    return qr(short[:1_500], error="l")

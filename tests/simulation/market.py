@@ -171,6 +171,8 @@ class Run:
         self.outcome = Outcome()
         self.here: list[Peer] = []
         self.leases: dict[int, Lease] = {}
+        self.shares: dict[int, int] = {}
+        """How many slots each winner has: more than one under false names."""
         self.cheated: set[int] = set()
         floor = MicroBttPerMib(100)
         self.reserve = Reserve(
