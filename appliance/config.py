@@ -229,7 +229,7 @@ class Gateway(_Table, frozen=True, kw_only=True):
 
 
 class Auction(_Table, frozen=True, kw_only=True):
-    """Selling upload slots; needs an account at a ledger."""
+    """Selling upload slots, and bidding for slots of others; needs an account at a ledger."""
 
     sell: Annotated[
         bool,
@@ -260,6 +260,54 @@ class Auction(_Table, frozen=True, kw_only=True):
             extra={"unit": "µBTT"},
         ),
     ] = 100
+    reserve_moves: Annotated[
+        bool, Meta(description="Let the least price follow demand; false: it stays as it is set.")
+    ] = True
+    ceiling: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10**12,
+            description="The least price of a MiB never rises above this.",
+            extra={"unit": "µBTT, 0 = no ceiling"},
+        ),
+    ] = 0
+    credit: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_024,
+            description="Sent before it is paid, at most; more lets faster lines be filled.",
+            extra={"unit": "MiB"},
+        ),
+    ] = 4
+    buy_price: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10**12,
+            description="Bid by itself up to this for a MiB of whatever is being downloaded.",
+            extra={"unit": "µBTT, 0 = never bid by itself"},
+        ),
+    ] = 0
+    buy_budget: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10**9,
+            description="The most that is spent on downloading in a day (UTC).",
+            extra={"unit": "BTT"},
+        ),
+    ] = 10
+    buy_hours: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000,
+            description="Bid by itself only for what would not be here so soon without paying.",
+            extra={"unit": "hours after it was added, 0 = always bid"},
+        ),
+    ] = 0
     port: Annotated[int, Meta(ge=1, le=65535, description="TCP port of the market, where others bid.")] = 6882
 
 

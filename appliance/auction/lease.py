@@ -4,9 +4,12 @@ Everything follows from two sums, bytes sent and µBTT paid, so that splitting r
 ways never changes a charge.
 
 Invariants, checked by tests/unit/test_lease.py:
-L1  what is owed never exceeds the bid's price for the bytes, rounded up once;
-L2  nothing is sent while a whole credit window is unpaid;
+L1  what is owed never exceeds the bid's price for the bytes, rounded up once for each price;
+L2  it is not served while a whole credit window is unpaid, and never owes more than its channel holds;
 L3  a lease that has ended never serves again.
+
+Money is counted as the channel counts it: as what is due, and paid, in it since it was opened. So a receipt
+means the same before and after a lease ends, a connection breaks, or the seller is started again.
 """
 
 from dataclasses import dataclass, replace
@@ -15,9 +18,14 @@ from enum import StrEnum
 from appliance.units import MIB, MicroBtt, MicroBttPerMib, MonoNs
 
 CREDIT = 4 * MIB
-"""The credit window T, as bytes at the lease's price."""
+"""The credit window T, as bytes at the lease's price, where the owner has set no other."""
 ROUND_NS = 15_000_000_000
 LEASE_ROUNDS = 2
+GRACE_NS = 5_000_000_000
+"""How long a slot stays shut for want of payment before it goes to somebody else.
+
+By time and not by bytes: whether a count comes late is not in the payer's hands.
+"""
 
 
 class Standing(StrEnum):
@@ -50,6 +58,8 @@ class Why(StrEnum):
     DISAGREED = "the two meters do not agree"
     GONE = "the torrent is gone"
     CHANNEL = "its channel is closed or used up"
+    UNKEPT = "the box could not write it down"
+    CLOSED = "its owner sells no slots any more"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,22 +69,30 @@ class Lease:
     key: bytes
     ip: str
     torrent: str
+    channel: bytes
+    lock: MicroBtt
+    """What the channel holds in all."""
     price: MicroBttPerMib
     until: MonoNs
-    sent: int = 0
-    """Bytes of payload since it began."""
-    paid: MicroBtt = MicroBtt(0)  # noqa: RUF009  a NewType, not a call
-    before: MicroBtt = MicroBtt(0)  # noqa: RUF009
-    """Owed for what was sent at other prices, in earlier rounds of the same lease."""
+    base: MicroBtt
+    """Due in the channel for what was sent before it began, and at other prices."""
+    paid: MicroBtt
+    """In the channel, in all."""
+    before: MicroBtt
+    """Of that, paid before it began."""
     from_: int = 0
     """`sent` when the price was last set."""
+    sent: int = 0
+    """Bytes of payload since it began."""
     credit: int = CREDIT
+    stopped: MonoNs | None = None
+    """Since when its slot is shut."""
     ended: Why | None = None
 
     @property
     def owed(self) -> MicroBtt:
-        """For all that was sent."""
-        return MicroBtt(self.before + charge(self.sent - self.from_, self.price))
+        """Due in the channel in all; never more than it holds."""
+        return MicroBtt(min(self.lock, self.base + charge(self.sent - self.from_, self.price)))
 
     @property
     def unpaid(self) -> MicroBtt:
@@ -103,22 +121,14 @@ def charge(sent: int, price: MicroBttPerMib) -> MicroBtt:
     return MicroBtt(-(-sent * price // MIB))
 
 
-def begin(key: bytes, ip: str, torrent: str, price: MicroBttPerMib, now: MonoNs) -> Lease:
-    """A lease that was won just now: for this round and the next."""
-    return Lease(key=key, ip=ip, torrent=torrent, price=price, until=MonoNs(now + LEASE_ROUNDS * ROUND_NS))
-
-
 def renew(lease: Lease, price: MicroBttPerMib, now: MonoNs) -> Lease:
     """Won again, perhaps at another price: what was sent before keeps the old one."""
     if lease.ended:
         return lease
-    return replace(
-        lease,
-        before=lease.owed,
-        from_=lease.sent,
-        price=price,
-        until=MonoNs(now + LEASE_ROUNDS * ROUND_NS),
-    )
+    until = MonoNs(now + LEASE_ROUNDS * ROUND_NS)
+    if price == lease.price:
+        return replace(lease, until=until)
+    return replace(lease, base=lease.owed, from_=lease.sent, price=price, until=until)
 
 
 def deliver(lease: Lease, sent: int) -> Lease:
@@ -127,24 +137,24 @@ def deliver(lease: Lease, sent: int) -> Lease:
 
 
 def pay(lease: Lease, paid: MicroBtt) -> Lease:
-    """`paid` in all was received."""
+    """`paid` in all was received in its channel."""
     return replace(lease, paid=max(lease.paid, paid))
 
 
 def check(lease: Lease, now: MonoNs) -> Lease:
-    """End it where its time is over, or more is unpaid than a window and a quarter."""
+    """End it where its time is over, its channel is used up, or it has been stopped for too long."""
     if lease.ended:
         return lease
-    if 4 * lease.unpaid > 5 * lease.window:
-        return end(lease, Why.UNPAID)
-    return end(lease, Why.TIME) if now >= lease.until else lease
+    if lease.price and lease.owed >= lease.lock:
+        return end(lease, Why.CHANNEL)
+    if now >= lease.until:
+        return end(lease, Why.TIME)
+    if lease.standing is not Standing.STOPPED:
+        return replace(lease, stopped=None)
+    since = now if lease.stopped is None else lease.stopped
+    return end(lease, Why.UNPAID) if now - since >= GRACE_NS else replace(lease, stopped=since)
 
 
 def end(lease: Lease, why: Why) -> Lease:
     """End it for good; the first reason stays."""
     return lease if lease.ended else replace(lease, ended=why)
-
-
-def agree(ours: int, theirs: int, in_flight: int) -> bool:
-    """Whether two meters of one lease can both be right, with so many bytes on their way at most."""
-    return 0 <= ours - theirs <= in_flight

@@ -34,5 +34,10 @@ def after(reserve: Reserve, *, slots: int, sold: int, waiting: int, clearing: Mi
         price = min(reserve.price + max(1, reserve.price * UP // ONE), clearing)
     else:
         return reserve
-    held = max(reserve.floor, min(reserve.ceiling, price))
+    return limited(replace(reserve, price=MicroBttPerMib(price)))
+
+
+def limited(reserve: Reserve) -> Reserve:
+    """Its price within the floor and the ceiling."""
+    held = max(reserve.floor, min(reserve.ceiling, reserve.price))
     return replace(reserve, price=MicroBttPerMib(held))

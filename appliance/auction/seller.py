@@ -1,7 +1,8 @@
 """One seller: bids come in, rounds are decided, leases are served, stopped and ended. Nothing here waits.
 
 Events go in, effects come out, and who calls carries them out in their order. Money is only spoken of here
-after the wallet has kept it (`funded`, `paid`), and a lease is told to its bidder only after `Keep`.
+after the wallet has kept it (`funded`, `paid`), and a lease is told to its bidder only after `Keep`. What is
+kept is enough to go on after a crash: the payer never pays twice, the seller loses a credit window at most.
 
 Invariants, checked by tests/unit/test_seller.py:
 S1  no bidder has more than one lease, and no lease charges more than its bidder has bid;
@@ -11,7 +12,7 @@ S4  every bidder of a round is told its result, with what it needs to check it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from appliance.auction import lease as leases
@@ -26,7 +27,10 @@ from appliance.units import MicroBtt, MicroBttPerMib, MonoNs
 
 SEED_BYTES = 32
 RECEIPT_EVERY = 1 << 20
-"""Bytes between two receipts."""
+"""Bytes between two receipts, at most."""
+LOOK_NS = 250_000_000
+"""How often counters are to be read while leases run."""
+MOST_DEBTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,10 @@ class Bidder:
     ip: str
     torrent: str
     offer: Offer | None = None
-    available: MicroBtt = MicroBtt(0)  # noqa: RUF009  a NewType, not a call
-    """Left in the channel of the offer; 0 until the wallet has looked at it."""
+    lock: MicroBtt = MicroBtt(0)  # noqa: RUF009  a NewType, not a call
+    """Of the offer's channel; 0 until the wallet has looked at it."""
+    paid: MicroBtt = MicroBtt(0)  # noqa: RUF009
+    """In that channel, in all."""
 
 
 @dataclass(slots=True)
@@ -60,12 +66,49 @@ class Served:
     """A lease, and how far it is."""
 
     lease: Lease
-    channel: bytes
+    port: int
+    """Of its holder's BitTorrent client."""
     meter: Meter = field(default_factory=Meter)
     told: int = 0
     """Bytes of the last receipt."""
     fresh: bool = True
     """Its meter has not been read since it began."""
+    wide: bool | None = None
+    """Whether it is served before all others; None: nothing was said yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Debt:
+    """What is owed for a lease that has ended: that `due` in all is paid in a channel."""
+
+    channel: bytes
+    due: MicroBtt
+    paid: MicroBtt
+
+
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """A lease as it is kept over a restart."""
+
+    key: bytes
+    ip: str
+    torrent: str
+    port: int
+    channel: bytes
+    lock: MicroBtt
+    price: MicroBttPerMib
+    due: MicroBtt
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a seller must not forget."""
+
+    round: int = 1
+    reserve: MicroBttPerMib = MicroBttPerMib(0)  # noqa: RUF009  a NewType, not a call
+    sold: tuple[Sold, ...] = ()
+    debts: Mapping[bytes, Debt] = field(default_factory=dict)
+    """By the debtor's key."""
 
 
 # ------------------------------------------------------------------------------------------------ effects
@@ -83,7 +126,7 @@ class Asks:
     rule: Rule
     commit: bytes
     left_ms: int
-    credit: int = CREDIT
+    credit: int
     """Bytes."""
 
 
@@ -103,9 +146,10 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """Tell a bidder what was counted."""
+    """Tell a bidder what was counted: bytes of its lease, and money of its channel."""
 
     line: int
+    channel: bytes
     sent: int
     owed: MicroBtt
     paid: MicroBtt
@@ -128,7 +172,7 @@ class Seats:
 
 @dataclass(frozen=True, slots=True)
 class Wide:
-    """Serve a bidder without a limit of its own."""
+    """Serve a bidder before all others."""
 
     key: bytes
 
@@ -143,9 +187,7 @@ class Narrow:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Write a lease down before anything else is done."""
-
-    lease: Lease
+    """Write `memory()` down before anything that follows is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +197,18 @@ class Over:
     lease: Lease
 
 
-Effect: TypeAlias = Asks | Results | Receipts | Look | Seats | Wide | Narrow | Keep | Over
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A round is over: for the history."""
+
+    sold: int
+    waiting: int
+    """Bids that did not win."""
+    price: MicroBttPerMib
+    reserve: MicroBttPerMib
+
+
+Effect: TypeAlias = Asks | Results | Receipts | Look | Seats | Wide | Narrow | Keep | Over | Decided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,28 +218,61 @@ class Terms:
     slots: int
     per_torrent: int = 0
     rule: Rule = Rule.LOWEST_WINNING
+    credit: int = CREDIT
+    """Bytes that are sent before they are paid, at most."""
 
 
 class Seller:
     """The market of one box, from its own side."""
 
     def __init__(
-        self, terms: Terms, reserve: Reserve, chance: Callable[[int], bytes], now: MonoNs, round: int = 1
+        self,
+        terms: Terms,
+        reserve: Reserve,
+        chance: Callable[[int], bytes],
+        now: MonoNs,
+        memory: Memory = Memory(),
+        paid: Mapping[bytes, MicroBtt] = {},
     ) -> None:
-        """`chance` gives random bytes; `round` goes on from the last one that was kept."""
+        """`chance` gives random bytes; `memory` is what was kept last, `paid` what its channels have paid."""
         self.terms = terms
-        self.reserve = reserve
-        self.round = round
+        self.reserve = reserves.limited(replace(reserve, price=max(reserve.price, memory.reserve)))
+        self.round = memory.round
         self.began = now
         self._chance = chance
         self._seed = chance(SEED_BYTES)
         self.bidders: dict[int, Bidder] = {}
-        self.served: dict[bytes, Served] = {}
+        self.served: dict[bytes, Served] = {
+            one.key: _resumed(one, paid[one.channel], terms.credit, now)
+            for one in memory.sold
+            if one.channel in paid
+        }
         """By the bidder's key."""
-        self.debts: dict[bytes, MicroBtt] = {}
-        """What is owed for leases that have ended."""
-        self._totals: dict[bytes, MicroBtt] = {}
-        """What was paid in each channel in all, as far as it was told."""
+        self.debts: dict[bytes, Debt] = {}
+        for key, debt in memory.debts.items():
+            self._owe(key, replace(debt, paid=max(debt.paid, paid.get(debt.channel, debt.paid))))
+
+    def memory(self) -> Memory:
+        """What is to be kept."""
+        sold = [
+            Sold(
+                key,
+                served.lease.ip,
+                served.lease.torrent,
+                served.port,
+                served.lease.channel,
+                served.lease.lock,
+                served.lease.price,
+                served.lease.owed,
+            )
+            for key, served in self.served.items()
+            if not served.lease.ended
+        ]
+        return Memory(self.round, self.reserve.price, tuple(sold), dict(self.debts))
+
+    def seats(self) -> Seats:
+        """Lanes for those whose leases were taken up again."""
+        return Seats(tuple(_wish_of(served) for served in self.served.values()))
 
     # ------------------------------------------------------------------------------------------ events
 
@@ -210,67 +296,85 @@ class Seller:
             round = self.round
         known = bidder.offer
         bidder.offer = offer if offer.price else None
-        if not offer.price:
+        if not offer.price or (known and known.channel == offer.channel):
             return []
-        if known and known.channel == offer.channel:
-            return []
-        bidder.available = MicroBtt(0)
+        bidder.lock = bidder.paid = MicroBtt(0)
         return [Look(line, offer.channel)]
 
-    def funded(self, line: int, channel: bytes, total: MicroBtt, available: MicroBtt) -> list[Effect]:
-        """What was paid so far in a channel that was looked at, and what is left in it."""
+    def funded(self, line: int, channel: bytes, paid: MicroBtt, lock: MicroBtt) -> list[Effect]:
+        """What was paid so far in a channel that was looked at, and what it holds in all.
+
+        Who owes something in it is told.
+        """
         bidder = self.bidders.get(line)
-        if bidder and bidder.offer and bidder.offer.channel == channel:
-            bidder.available = available
-            self._totals.setdefault(channel, total)
+        if bidder is None or bidder.offer is None or bidder.offer.channel != channel:
+            return []
+        bidder.paid, bidder.lock = paid, lock
+        debt, served = self.debts.get(bidder.key), self.served.get(bidder.key)
+        if served and served.lease.channel == channel and served.lease.unpaid:
+            return [Receipts(line, channel, served.lease.sent, served.lease.owed, served.lease.paid)]
+        if debt and debt.channel == channel:
+            return [Receipts(line, channel, 0, debt.due, debt.paid)]
         return []
 
-    def paid(self, key: bytes, channel: bytes, total: MicroBtt, available: MicroBtt) -> list[Effect]:
-        """A state was accepted and kept: `total` in the channel so far, `available` left in it.
-
-        It pays for the lease that is served, or for what an earlier one still owes.
-        """
+    def paid(self, key: bytes, channel: bytes, total: MicroBtt) -> list[Effect]:
+        """A state was accepted and kept: `total` in the channel so far."""
         for bidder in self.bidders.values():
             if bidder.key == key and bidder.offer and bidder.offer.channel == channel:
-                bidder.available = available
-        more = MicroBtt(max(0, total - self._totals.get(channel, MicroBtt(0))))
-        self._totals[channel] = max(total, self._totals.get(channel, MicroBtt(0)))
-        served = self.served.get(key)
-        if served is None:
-            self._owe(key, MicroBtt(self.debts.get(key, MicroBtt(0)) - more))
+                bidder.paid = max(bidder.paid, total)
+        debt, served = self.debts.get(key), self.served.get(key)
+        if debt and debt.channel == channel:
+            self._owe(key, replace(debt, paid=max(debt.paid, total)))
+        if served is None or served.lease.channel != channel:
             return []
-        before = served.lease.standing
-        served.lease = leases.pay(served.lease, MicroBtt(served.lease.paid + more))
-        return self._turned(served, before)
+        served.lease = leases.pay(served.lease, total)
+        return self._widths(served)
+
+    def disagreed(self, line: int) -> list[Effect]:
+        """A bidder finds that the two meters do not agree: its lease ends."""
+        bidder = self.bidders[line]
+        bidder.offer = None
+        return self._end(lambda lease: lease.key == bidder.key, Why.DISAGREED)
 
     def counted(self, counters: Mapping[str, dict[str, int]], now: MonoNs) -> list[Effect]:
         """Payload counters of all connections, by address: leases go on, are stopped, or end."""
         effects: list[Effect] = []
         for key, served in list(self.served.items()):
-            now_there = dict(counters.get(served.lease.ip, {}))
+            there = dict(counters.get(served.lease.ip, {}))
             if served.fresh:
-                served.meter.begin(now_there)
+                served.meter.begin(there)
                 served.fresh = False
             before = served.lease.standing
-            served.lease = leases.check(leases.deliver(served.lease, served.meter.read(now_there)), now)
-            effects += self._receipts(served, before)
-            effects += self._turned(served, before)
+            served.lease = leases.check(leases.deliver(served.lease, served.meter.read(there)), now)
             if served.lease.ended:
                 del self.served[key]
-                self._owe(key, served.lease.unpaid)
-                effects += [Keep(served.lease), Over(served.lease)]
+                lease = served.lease
+                self._owe(key, Debt(lease.channel, lease.owed, lease.paid))
+                effects.append(Keep())
+            effects += self._receipts(served, before)
+            effects += self._widths(served)
+            if served.lease.ended:
+                effects.append(Over(served.lease))
         return effects
 
     def gone(self, torrent: str) -> list[Effect]:
         """A torrent is here no more: its leases end."""
-        effects: list[Effect] = []
-        for served in self.served.values():
-            if served.lease.torrent == torrent:
-                served.lease = leases.end(served.lease, Why.GONE)
-                effects.append(Narrow(served.lease.key, shut=False))
         for bidder in self.bidders.values():
             if bidder.torrent == torrent:
                 bidder.offer = None
+        return self._end(lambda lease: lease.torrent == torrent, Why.GONE)
+
+    def stop(self, why: Why) -> list[Effect]:
+        """End all leases."""
+        return self._end(lambda lease: True, why)
+
+    def _end(self, which: Callable[[Lease], bool], why: Why) -> list[Effect]:
+        """End leases; they are settled when they are counted the next time."""
+        effects: list[Effect] = []
+        for served in self.served.values():
+            if which(served.lease):
+                served.lease = leases.end(served.lease, why)
+                effects += self._widths(served)
         return effects
 
     def tick(self, now: MonoNs) -> list[Effect]:
@@ -293,49 +397,76 @@ class Seller:
             per_torrent=self.terms.per_torrent,
         )
         winners = {bid.key: latest[bid.key] for bid in cleared.winners}
-        effects = self._leases(winners, cleared.price, now)
-        effects += [self._result(line, offer, cleared) for line, offer in offers.items()]
-        effects.append(Seats(tuple(self._wish(offer) for offer in latest.values())))
-        for key in latest:
-            served = self.served.get(key)
-            wide = served is not None and served.lease.standing in (Standing.SERVED, Standing.WARNED)
-            effects.append(Wide(key) if wide else Narrow(key, shut=served is not None))
+        before = set(self.served)
+        self._leases(winners, cleared.price, now)
+        results = [self._result(line, offer, latest, cleared) for line, offer in offers.items()]
+        reserve = self.reserve.price
+        waiting = len(bids) - len(winners)
         self.reserve = reserves.after(
-            self.reserve,
-            slots=self.terms.slots,
-            sold=len(winners),
-            waiting=len(bids) - len(winners),
-            clearing=cleared.price,
+            self.reserve, slots=self.terms.slots, sold=len(winners), waiting=waiting, clearing=cleared.price
         )
         self.round, self.began, self._seed = self.round + 1, now, self._chance(SEED_BYTES)
+        effects: list[Effect] = [Keep()] if before or self.served else []
+        effects += results
+        # Whose lease still runs keeps its lane, also when it does not bid any more.
+        running = [_wish_of(served) for key, served in self.served.items() if key not in latest]
+        effects.append(Seats((*running, *(_wish(offer) for offer in latest.values()))))
+        for key in latest:
+            served = self.served.get(key)
+            effects += self._widths(served) if served else [Narrow(key, shut=False)]
+        effects.append(Decided(len(winners), waiting, cleared.price, reserve))
+        # Where the ledger did not answer, it is asked again.
+        effects += [
+            Look(line, offer.channel) for line, offer in offers.items() if not self.bidders[line].lock
+        ]
         return effects + [self._asks(line, now) for line in self.bidders]
 
     def _able(self, bidder: Bidder, offer: Offer) -> bool:
         """Whether a bid can be paid for, and its bidder owes nothing."""
-        least = charge(min(CREDIT, max(1, offer.wants)), offer.price)
-        return bidder.available >= least and not self.debts.get(offer.key)
+        served, spent = self.served.get(offer.key), bidder.paid
+        if served and served.lease.channel == offer.channel:
+            spent = max(spent, served.lease.owed)
+        least = charge(min(self.terms.credit, max(1, offer.wants)), offer.price)
+        return bidder.lock - spent >= least and offer.key not in self.debts
 
-    def _leases(self, winners: Mapping[bytes, Offer], price: MicroBttPerMib, now: MonoNs) -> list[Effect]:
-        effects: list[Effect] = []
+    def _leases(self, winners: Mapping[bytes, Offer], price: MicroBttPerMib, now: MonoNs) -> None:
         for key, offer in winners.items():
             served = self.served.get(key)
-            same = served and (served.lease.ip, served.lease.torrent) == (offer.ip, offer.torrent)
-            if served and same and served.channel == offer.channel and not served.lease.ended:
-                served.lease = leases.renew(served.lease, price, now)
-            elif served is None:
-                lease = leases.begin(key, offer.ip, offer.torrent, price, now)
-                served = self.served[key] = Served(lease, offer.channel)
-            else:
-                # Another torrent or address: the old lease ends first, and is settled when it was counted.
-                served.lease = leases.end(served.lease, Why.TIME)
+            if served is None:
+                self.served[key] = Served(self._begun(offer, price, now), offer.port)
                 continue
-            effects.append(Keep(served.lease))
-        return effects
+            lease = served.lease
+            same = (lease.ip, lease.torrent, lease.channel) == (offer.ip, offer.torrent, offer.channel)
+            # Of another torrent, address or channel: the old lease ends first, and is settled when it was
+            # counted.
+            again = replace(leases.renew(lease, price, now), credit=self.terms.credit)
+            served.lease = again if same else leases.end(lease, Why.TIME)
 
-    def _result(self, line: int, offer: Offer, cleared: Cleared) -> Results:
-        won = any(bid.key == offer.key for bid in cleared.winners)
+    def _begun(self, offer: Offer, price: MicroBttPerMib, now: MonoNs) -> Lease:
+        payer = next(one for one in self.bidders.values() if one.offer is offer)
+        return Lease(
+            key=offer.key,
+            ip=offer.ip,
+            torrent=offer.torrent,
+            channel=offer.channel,
+            lock=payer.lock,
+            price=price,
+            until=MonoNs(now + LEASE_ROUNDS * ROUND_NS),
+            base=payer.paid,
+            paid=payer.paid,
+            before=payer.paid,
+            credit=self.terms.credit,
+        )
+
+    def _result(self, line: int, offer: Offer, latest: Mapping[bytes, Offer], cleared: Cleared) -> Results:
+        winners = {bid.key for bid in cleared.winners}
+        won = offer.key in winners and latest[offer.key] is offer
         taken = sum(bid.torrent == offer.torrent for bid in cleared.winners)
-        full = not won and bool(self.terms.per_torrent) and taken >= self.terms.per_torrent
+        of_torrent = bool(self.terms.per_torrent) and taken >= self.terms.per_torrent
+        # One slot for each key and each address: another bid of the same has it.
+        of_bidder = offer.key in winners or any(bid.ip == offer.ip for bid in cleared.winners)
+        unable = offer.key not in latest
+        full = not won and (of_torrent or of_bidder or unable)
         lease_ms = LEASE_ROUNDS * ROUND_NS // 1_000_000 if won else 0
         return Results(line, self.round, won, cleared.price, lease_ms, self._seed, cleared.tie, full)
 
@@ -352,31 +483,64 @@ class Seller:
             self.terms.rule,
             commitment(self._seed),
             left,
+            self.terms.credit,
         )
 
-    def _turned(self, served: Served, before: Standing) -> list[Effect]:
-        """What a change of a lease's standing means for its lane."""
-        after = served.lease.standing
-        if after is before or {after, before} == {Standing.SERVED, Standing.WARNED}:
+    def _widths(self, served: Served) -> list[Effect]:
+        """What a lease's standing means for its lane, where that has changed."""
+        lease = served.lease
+        wide = lease.standing in (Standing.SERVED, Standing.WARNED)
+        if wide is served.wide and not lease.ended:
             return []
-        key = served.lease.key
-        return [Wide(key)] if after in (Standing.SERVED, Standing.WARNED) else [Narrow(key, shut=True)]
+        served.wide = wide
+        if wide:
+            return [Wide(lease.key)]
+        return [Narrow(lease.key, shut=lease.ended in (None, Why.UNPAID))]
 
     def _receipts(self, served: Served, before: Standing) -> list[Effect]:
         lease = served.lease
-        due = lease.sent - served.told >= RECEIPT_EVERY or lease.standing is not before
+        due = lease.sent - served.told >= min(RECEIPT_EVERY, lease.credit // 4)
         lines = [line for line, bidder in self.bidders.items() if bidder.key == lease.key]
-        if not due or not lines:
+        if not lines or not (due or lease.standing is not before):
             return []
         served.told = lease.sent
-        return [Receipts(lines[-1], lease.sent, lease.owed, lease.paid)]
+        return [Receipts(lines[-1], lease.channel, lease.sent, lease.owed, lease.paid)]
 
-    def _owe(self, key: bytes, amount: MicroBtt) -> None:
+    def _owe(self, key: bytes, debt: Debt) -> None:
         """Note what somebody still owes for leases that have ended."""
-        if amount > 0:
-            self.debts[key] = amount
-        else:
-            self.debts.pop(key, None)
+        self.debts.pop(key, None)
+        if debt.due > debt.paid:
+            self.debts[key] = debt
+            if len(self.debts) > MOST_DEBTS:
+                del self.debts[next(iter(self.debts))]
 
-    def _wish(self, offer: Offer) -> Wish:
-        return Wish(offer.key, offer.ip, offer.torrent, offer.port, offer.price)
+
+def _wish(offer: Offer) -> Wish:
+    return Wish(offer.key, offer.ip, offer.torrent, offer.port, offer.price)
+
+
+def _wish_of(served: Served) -> Wish:
+    lease = served.lease
+    return Wish(lease.key, lease.ip, lease.torrent, served.port, lease.price)
+
+
+def _resumed(one: Sold, paid: MicroBtt, credit: int, now: MonoNs) -> Served:
+    """A lease of before a restart: for a round, in which its holder can bid again.
+
+    What was sent after it was kept is forgotten, and what was paid for it is not asked for twice.
+    """
+    due = max(one.due, paid)
+    lease = Lease(
+        key=one.key,
+        ip=one.ip,
+        torrent=one.torrent,
+        channel=one.channel,
+        lock=one.lock,
+        price=one.price,
+        until=MonoNs(now + ROUND_NS),
+        base=due,
+        paid=paid,
+        before=paid,
+        credit=credit,
+    )
+    return Served(lease, one.port)

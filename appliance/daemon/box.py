@@ -27,7 +27,7 @@ from appliance.doctor.model import Finding
 from appliance.engine.metainfo import parse_magnet, parse_torrent
 from appliance.engine.queries import Queries
 from appliance.engine.session import LibtorrentEngine
-from appliance.engine.settings import engine_settings
+from appliance.engine.settings import engine_settings, shown_name
 from appliance.errors import OwnerMustAct, RetryLater
 from appliance.state import StateFolder
 from appliance.store.content import ContentFolder
@@ -37,7 +37,7 @@ from appliance.store.torrents import TorrentStore
 
 if TYPE_CHECKING:
     from appliance.daemon.money import Money
-    from appliance.daemon.selling import Selling
+    from appliance.daemon.trading import Trading
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,6 @@ class Box:
                 ram,
                 config.box.name,
                 __version__,
-                market=config.auction.port if self._sells else 0,
             ),
             pex=config.network.pex,
             state=self.settings.get("dht") or b"",
@@ -90,7 +89,7 @@ class Box:
         self.places = places(config.content, state)
         self.jobs = Jobs(self.catalogue, self.journal)
         self.money = self._account(database)
-        self.selling: Selling | None = None
+        self.trading = self._market()
         self.heart = Heart(self.clock)
         self.mounted = True
         self.findings: list[Finding] = []
@@ -111,36 +110,27 @@ class Box:
         except OwnerMustAct as error:
             raise OwnerMustAct(f"wallet.ledger in seedbox.toml: {error}") from error
 
-    @property
-    def _sells(self) -> bool:
-        return self.config.auction.sell and bool(self.config.wallet.ledger)
+    def _market(self) -> "Trading | None":
+        """The box's auction, where it has an account."""
+        if self.money is None:
+            return None
+        from appliance.daemon.trading import Trading
 
-    async def _open_market(self, money: "Money") -> None:
-        """Take bids, where slots are sold."""
-        if not self._sells:
-            return
-        from appliance.daemon.selling import Selling
-        from appliance.engine.lanes import EngineLanes
-
-        told = self.config.auction
-        self.selling = Selling(
-            told,
-            money,
+        config = self.config
+        return Trading(
+            config.auction,
+            config.network,
+            self.money,
             self.catalogue,
-            EngineLanes(self.engine),
+            self.engine,
             self.journal,
+            self._database,
+            self.settings,
             self.clock,
             f"Seedbox/{__version__}",
-            lambda: self.limits.current.upload_rate,
+            shown_name(config.box.name, __version__),
+            lambda: self.limits.current.upload_rate or self.meter.peak,
         )
-        everywhere = ["0.0.0.0", *(["::"] if self.config.network.ipv6 else [])]  # noqa: S104  peers come from there
-        try:
-            addresses = list(self.config.network.listen_addresses) or everywhere
-            await self.selling.market.listen(addresses, told.port)
-        except OwnerMustAct as error:
-            # Seeding does not wait for selling.
-            self.journal.error(f"{error} No slots are sold until auction.port is another one, or free.")
-            self.selling = None
 
     # ------------------------------------------------------------------------------------------- life
 
@@ -160,7 +150,8 @@ class Box:
             self.journal.error(report)
         if self.money:
             await self.money.start()
-            await self._open_market(self.money)
+        if self.trading:
+            await self.trading.start()
 
     async def run(self) -> None:
         """All loops, for ever; the first that ends takes the others with it."""
@@ -190,8 +181,10 @@ class Box:
             loops.append(("watch folder", watch.run))
         if self.money:
             loops.append(("money", self.money.run))
-        if self.selling:
-            loops.append(("auction", self.selling.run))
+        if self.trading:
+            loops.append(("selling", self.trading.run_selling))
+            loops.append(("announcing", self.trading.run_announcing))
+            loops.append(("buying", self.trading.buying.run))
         return loops
 
     async def stop(self) -> None:
@@ -199,8 +192,8 @@ class Box:
         loop = asyncio.get_running_loop()
         await _stage("jobs", 3, self.jobs.stop())
         await _stage("catalogue", 10, self.catalogue.stop())
-        if self.selling:
-            await _stage("market", 3, self.selling.stop())
+        if self.trading:
+            await _stage("market", 3, self.trading.stop())
         if self.money:
             self.money.close()
         await _stage("metrics", 5, self._last_write())
@@ -208,6 +201,8 @@ class Box:
 
     async def _last_write(self) -> None:
         await self.traffic.flush(all=True)
+        if self.trading:
+            await self.trading.rounds.flush()
         await self.journal.flush()
         await self.meter.flush()
         await self.settings.put("dht", self.engine.state(), durable=False)
@@ -238,7 +233,7 @@ class Box:
             await try_flush(self.journal)
             if (self.clock.mono() - written) / 1e9 >= WRITE_S:
                 written = self.clock.mono()
-                await try_flush(self.traffic)
+                await try_flush(self.traffic, *([self.trading.rounds] if self.trading else []))
                 with contextlib.suppress(RetryLater):
                     await self.meter.flush()
 

@@ -14,6 +14,7 @@ from appliance.catalogue.model import State
 from appliance.catalogue.torrent import Torrent
 from appliance.config import all_keys, toml_value
 from appliance.control import api
+from appliance.daemon.auction_handlers import AuctionHandlers
 from appliance.daemon.box import Box
 from appliance.daemon.control import Handler
 from appliance.daemon.money_handlers import MoneyHandlers
@@ -29,7 +30,7 @@ _BAD = (Verdict.WARNING, Verdict.ERROR)
 
 def handlers(box: Box) -> Mapping[type[api.Command[Any]], Handler]:
     """A handler for every command there is."""
-    rooms = (Handlers(box), MoneyHandlers(box))
+    rooms = (Handlers(box), MoneyHandlers(box), AuctionHandlers(box))
     return {
         command: next(getattr(room, method) for room in rooms if hasattr(room, method))
         for method, command in api.COMMANDS.items()

@@ -7,6 +7,7 @@ from appliance.store.journal import Settings, TrafficLog
 
 _KEY = "payload"
 _SMOOTH_S = 6.0
+_FADE_S = 86_400.0
 
 
 class _Total(msgspec.Struct):
@@ -29,6 +30,8 @@ class Meter:
         self.up_rate = 0
         """Bytes per second, smoothed over some seconds."""
         self.down_rate = 0
+        self.peak = 0
+        """Highest `up_rate` for some hours: what the uplink can do, where no limit says it."""
 
     @property
     def uploaded(self) -> int:
@@ -54,6 +57,7 @@ class Meter:
         self._traffic.add(up, down)
         share = min(1.0, seconds / _SMOOTH_S)
         self.up_rate = _smoothed(self.up_rate, up / seconds, share)
+        self.peak = max(self.up_rate, int(self.peak * (1 - seconds / _FADE_S)))
         self.down_rate = _smoothed(self.down_rate, down / seconds, share)
 
     async def flush(self) -> None:

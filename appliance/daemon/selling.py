@@ -3,15 +3,17 @@
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import Any
 
 from appliance.auction.clearing import Rule
-from appliance.auction.lanes import Bounce, Lanes, Phase, Wish, free_share, trickle
-from appliance.auction.reserve import Reserve
+from appliance.auction.lease import Why
+from appliance.auction.reserve import Reserve, limited
 from appliance.auction.seller import (
+    LOOK_NS,
     Asks,
+    Decided,
     Effect,
     Keep,
     Look,
@@ -26,29 +28,31 @@ from appliance.auction.seller import (
     Wide,
 )
 from appliance.catalogue.catalogue import Catalogue
+from appliance.catalogue.model import State as TorrentState
 from appliance.clock import Clock
 from appliance.config import Auction
 from appliance.daemon.money import Money
+from appliance.daemon.seats import SeatKeeper
 from appliance.engine.lanes import EngineLanes
 from appliance.errors import PeerMisbehaved, RetryLater, SeedboxError
 from appliance.keys import address_of
 from appliance.ledger.channel import State
+from appliance.store.auction import AuctionMemory, RoundLog
 from appliance.store.journal import EventJournal
-from appliance.units import MicroBtt, MicroBttPerMib, show_btt, show_bytes
+from appliance.units import MIB, MicroBtt, MicroBttPerMib, show_btt, show_bytes
 from appliance.wallet.model import Purpose
 from appliance.wire.market import Line, Market
 from appliance.wire.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 1.0
-CALL_AGAIN_S = 5.0
-GONE_S = 3.0
-"""How long a connection that was cut may take to be gone."""
+LOOK_S = LOOK_NS / 1e9
+IDLE_S = 1.0
+"""Between two looks while no slot is sold."""
+WIDE_S = 5.0
+"""Between two looks at all torrents, for what those with a lane take of others."""
 CEILING = MicroBttPerMib(10**12)
-LEAST_TRICKLE = 8 * 1024
-SHUT = 1
-"""Bytes a second of one who does not pay: libtorrent takes 0 for unlimited."""
+_HERE = (TorrentState.SEEDING, TorrentState.DOWNLOADING)
 
 
 class Selling:
@@ -61,59 +65,120 @@ class Selling:
         catalogue: Catalogue,
         lanes: EngineLanes,
         journal: EventJournal,
+        memory: AuctionMemory,
+        rounds: RoundLog,
         clock: Clock,
         client: str,
         uplink: Callable[[], int],
     ) -> None:
-        """`uplink` is the upload limit in bytes a second, 0 where there is none."""
-        self._told = told
+        """`uplink` is what the box can send, in bytes a second, 0 while nobody knows."""
+        self.told = told
         self._money = money
         self._catalogue = catalogue
         self._engine = lanes
         self._journal = journal
+        self._memory = memory
+        self.rounds = rounds
         self._clock = clock
-        self._uplink = uplink
-        floor = MicroBttPerMib(told.reserve)
+        self.seats = SeatKeeper(lanes, uplink, told.free_share)
+        wallet = money.wallet
+        known = memory.load()
         self.seller = Seller(
-            Terms(slots=told.slots, per_torrent=told.per_torrent, rule=Rule(told.rule)),
-            Reserve(price=floor, floor=floor, ceiling=CEILING),
+            terms_of(told, uplink()),
+            reserve_of(told),
             secrets.token_bytes,
             clock.mono(),
+            known,
+            {held.channel.id: held.channel.paid for held in wallet.channels} if wallet else {},
         )
-        self.lanes = Lanes()
         self.market = Market(money.key, client, lambda found: self._torrent(found) is not None, self)
         self._lines: dict[int, Line] = {}
         self._numbers: dict[Line, int] = {}
-        self._wide: dict[bytes, bool] = {}
-        """Who has won (True), bids or does not pay (False)."""
-        self._shut: set[bytes] = set()
+        self.price = MicroBttPerMib(0)
+        """Of the last round in which a slot was sold."""
+        self.connected: set[str] = set()
+        """Addresses to which there is a connection."""
         self._looking: set[int] = set()
-        self._called = 0.0
-        self._others = 1
-        """Peers that are in no lane, when they were last counted."""
+        self._others: set[str] = set()
+        """Torrents of which those with a lane take something, beside those that they bid for."""
+        self._looked_wide = 0
+        self._keeping = False
+        self._later: list[Effect] = []
+        """What came up while something was being written down."""
+        self._unkept = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
 
     async def run(self, beat: Callable[[], None]) -> None:
-        """Count, decide, serve: once a second, for ever."""
+        """Count, decide, serve: for ever."""
+        if self.seller.served:
+            await self.seats.arrange(self.seller.seats().wishes)
         while True:
             beat()
-            torrents = {bidder.torrent for bidder in self.seller.bidders.values()}
-            torrents |= {served.lease.torrent for served in self.seller.served.values()}
-            counters = await self._engine.counters(torrents)
-            self._do(self.seller.counted(counters, self._clock.mono()))
-            self._do(self.seller.tick(self._clock.mono()))
-            if self.lanes.look({ip: list(found) for ip, found in counters.items()}):
-                self._turn_all()
-            self._share(counters)
-            self._call_missing(counters)
-            await asyncio.sleep(LOOK_S)
+            counters = await self._counters()
+            for torrent in self._torrents():
+                if not self._sells(torrent):
+                    await self._carry(self.seller.gone(torrent))
+            self.connected = set(counters)
+            before = {key: served.lease.sent for key, served in self.seller.served.items()}
+            leases = dict(self.seller.served)
+            effects = self.seller.counted(counters, self._clock.mono())
+            for key, served in leases.items():
+                if more := served.lease.sent - before[key]:
+                    self.rounds.sent(served.lease.torrent, more)
+            await self._carry(effects)
+            self.seller.terms = terms_of(self.told, self.seats.uplink)
+            await self._carry(self.seller.tick(self._clock.mono()))
+            self.seats.look(counters)
+            self.seats.share(counters, sold=bool(self.seller.served))
+            await asyncio.sleep(LOOK_S if self.seller.served else IDLE_S)
+
+    async def _counters(self) -> dict[str, dict[str, int]]:
+        """Payload sent to all who have a lane, of every torrent: the lane serves them all."""
+        now = self._clock.mono()
+        torrents = self._torrents() | self.seats.torrents
+        if self.seats.lanes.map and now - self._looked_wide >= WIDE_S * 1e9:
+            self._looked_wide = now
+            busy = {one.record.id for one in self._catalogue.all() if one.peers} - torrents
+            found = await self._engine.counters(busy)
+            self._others = {
+                connection.partition(" ")[0]
+                for ip, connections in found.items()
+                if ip in self.seats.lanes.map
+                for connection in connections
+            }
+        return await self._engine.counters(torrents | self._others)
+
+    def _torrents(self) -> set[str]:
+        bid_for = {bidder.torrent for bidder in self.seller.bidders.values()}
+        return bid_for | {served.lease.torrent for served in self.seller.served.values()}
+
+    async def end(self) -> None:
+        """Sell nothing any more: leases end, and everybody is served alike."""
+        await self._carry(self.seller.stop(Why.CLOSED))
+        await self._carry(self.seller.counted(await self._counters(), self._clock.mono()))
+        await self.stop()
+        await self.seats.arrange(())
+        self.seats.share({}, sold=False)
 
     async def stop(self) -> None:
-        """Hang up, and serve everybody alike."""
+        """Hang up; what was sold is kept."""
         await self.market.close()
         for task in self._tasks:
             task.cancel()
+        await self._memory.keep(self.seller.memory())
+
+    async def listen(self, addresses: list[str]) -> None:
+        """Take bids. Raises OwnerMustAct where the port is taken."""
+        await self.market.listen(addresses, self.told.port)
+
+    def set_terms(self, told: Auction) -> None:
+        """Other terms: the reserve at once, the rest from the next round on."""
+        reserve = reserve_of(told)
+        if (self.told.reserve, self.told.reserve_moves) == (told.reserve, told.reserve_moves):
+            reserve = limited(replace(reserve, price=self.seller.reserve.price))
+        self.seller.terms, self.seller.reserve, self.told = terms_of(told, self.seats.uplink), reserve, told
+        self.seats.percent = told.free_share
 
     # ------------------------------------------------------------------------------- what bidders say
 
@@ -139,54 +204,82 @@ class Selling:
         number = self._numbers.get(line, 0)
         if not number:
             return
-        if isinstance(message, Bid):
-            bidder = self.seller.bidders[number]
-            offer = Offer(
-                key=bidder.key,
-                ip=bidder.ip,
-                torrent=bidder.torrent,
-                port=message.port,
-                price=MicroBttPerMib(message.max_price),
-                wants=message.bytes,
-                channel=message.channel,
-            )
-            self._do(self.seller.bid(number, message.round, offer))
-        elif isinstance(message, Pay):
-            self._start(self._paid(line, number, message))
-        elif not isinstance(message, Trouble | Receipt):
-            raise PeerMisbehaved("A bidder says what only sellers say.")
+        match message:
+            case Bid():
+                bidder = self.seller.bidders[number]
+                offer = Offer(
+                    key=bidder.key,
+                    ip=bidder.ip,
+                    torrent=bidder.torrent,
+                    port=message.port,
+                    price=MicroBttPerMib(message.max_price),
+                    wants=message.bytes,
+                    channel=message.channel,
+                )
+                self._do(self.seller.bid(number, message.round, offer))
+            case Pay():
+                self._start(self._paid(number, message), line)
+            case Trouble(code=b"meter"):
+                self._do(self.seller.disagreed(number))
+            case Trouble() | Receipt():
+                pass
+            case _:
+                raise PeerMisbehaved("A bidder says what only sellers say.")
 
-    async def _paid(self, line: Line, number: int, message: Pay) -> None:
+    async def _paid(self, number: int, message: Pay) -> None:
         bidder = self.seller.bidders.get(number)
-        if bidder is None or bidder.offer is None:
+        if bidder is None or not message.channel:
             raise PeerMisbehaved("Somebody pays who has not bid.")
-        wallet, channel = self._money.usable(), bidder.offer.channel
-        state = State(wallet.ledger, channel, message.seq, MicroBtt(message.paid), message.state)
-        await wallet.accept_state(channel, state, bidder.torrent)
-        left = MicroBtt(wallet.held(channel).channel.lock - message.paid)
-        self._do(self.seller.paid(bidder.key, channel, MicroBtt(message.paid), left))
+        wallet = self._money.usable()
+        held = wallet.held(message.channel)
+        if held.channel.payer != bidder.key:
+            raise PeerMisbehaved("Somebody pays with a channel that is not theirs.")
+        state = State(wallet.ledger, message.channel, message.seq, MicroBtt(message.paid), message.state)
+        more = await wallet.accept_state(message.channel, state, bidder.torrent)
+        self.rounds.earned(more)
+        self._do(self.seller.paid(bidder.key, message.channel, MicroBtt(message.paid)))
 
     async def _look(self, number: int, channel: bytes) -> None:
         """Look at the channel that somebody wants to pay with."""
-        line, bidder = self._lines.get(number), self.seller.bidders.get(number)
-        if line is None or bidder is None:
-            self._looking.discard(number)
-            return
         try:
-            held = await self._money.usable().adopt(channel, Purpose.DISTRIBUTION)
-            if held.channel.payer != bidder.key:
-                raise PeerMisbehaved("A channel is somebody else's.")
-        except (PeerMisbehaved, RetryLater) as error:
-            line.send(Trouble(code=b"channel", text=str(error).encode()[:300]))
-            return
+            line, bidder = self._lines.get(number), self.seller.bidders.get(number)
+            if line is None or bidder is None:
+                return
+            try:
+                held = await self._money.usable().adopt(channel, Purpose.DISTRIBUTION)
+                if held.channel.payer != bidder.key:
+                    raise PeerMisbehaved("A channel is somebody else's.")
+            except (PeerMisbehaved, RetryLater) as error:
+                line.send(Trouble(code=b"channel", text=str(error).encode()[:300]))
+                return
+            self._do(self.seller.funded(number, channel, held.channel.paid, held.channel.lock))
         finally:
             self._looking.discard(number)
-        one = held.channel
-        self._do(self.seller.funded(number, channel, one.paid, MicroBtt(one.lock - one.paid)))
 
     # ----------------------------------------------------------------------------------------- effects
 
+    async def _carry(self, effects: list[Effect]) -> None:
+        """Carry out effects; where a lease changed, it is written down before anything is done."""
+        if any(isinstance(one, Keep) for one in effects):
+            self._keeping = True
+            try:
+                await self._memory.keep(self.seller.memory())
+                self._unkept = False
+            except RetryLater as error:
+                if not self._unkept:
+                    self._journal.error(f"No slots are sold: {error}")
+                self._unkept = True
+                effects = [one for one in effects if not isinstance(one, Results | Wide | Seats)]
+                effects += self.seller.stop(Why.UNKEPT)
+            finally:
+                self._keeping = False
+        later, self._later = self._later, []
+        self._do([*effects, *later])
+
     def _do(self, effects: Iterable[Effect]) -> None:
+        if self._keeping:
+            self._later += effects
+            return
         for one in effects:
             match one:
                 case Asks() | Results() | Receipts():
@@ -195,34 +288,32 @@ class Selling:
                     # One at a time for each line: a stranger must not make the box flood its ledger.
                     if line not in self._looking:
                         self._looking.add(line)
-                        self._start(self._look(line, channel))
+                        self._start(self._look(line, channel), self._lines.get(line))
                 case Seats(wishes):
-                    self._start(self._arrange(wishes))
+                    self._start(self.seats.arrange(wishes))
                 case Wide(key):
-                    self._wide[key] = True
-                    self._turn(key)
+                    self.seats.wide(key)
                 case Narrow(key, shut):
-                    self._wide[key] = False
-                    (self._shut.add if shut else self._shut.discard)(key)
-                    self._turn(key)
-                case Keep():
-                    pass
+                    self.seats.narrow(key, shut=shut)
+                case Decided():
+                    self.rounds.decided(one)
+                    self.price = one.price if one.sold else self.price
                 case Over(lease):
                     self._journal.info(
                         f"A slot was sold to {address_of(lease.key)}: {show_bytes(lease.sent)} for "
-                        f"{show_btt(lease.paid)} BTT; it ended because {lease.ended}.",
+                        f"{show_btt(MicroBtt(lease.paid - lease.before))} BTT; it ended because "
+                        f"{lease.ended}.",
                         lease.torrent,
                     )
+                case Keep():
+                    pass
 
     def _say(self, one: Asks | Results | Receipts) -> None:
-        line = self._lines.get(one.line)
-        if line is None:
+        line, wallet = self._lines.get(one.line), self._money.wallet
+        if line is None or wallet is None:
             return
         match one:
             case Asks():
-                wallet = self._money.wallet
-                if wallet is None:
-                    return
                 line.send(
                     Ask(
                         round=one.round,
@@ -249,68 +340,7 @@ class Selling:
                     )
                 )
             case Receipts():
-                line.send(Receipt(sent=one.sent, owed=one.owed, paid=one.paid))
-
-    async def _arrange(self, wishes: tuple[Wish, ...]) -> None:
-        """Give lanes, and move those who are connected already into theirs."""
-        torrents = {wish.torrent for wish in wishes} | {
-            seat.wish.torrent for seat in self.lanes.seats.values()
-        }
-        there = await self._engine.counters(torrents)
-        bounces = self.lanes.arrange(wishes, {ip: list(found) for ip, found in there.items()})
-        self._engine.map(self.lanes.map)
-        self._turn_all()
-        if bounces:
-            await self._bounce(bounces, torrents)
-
-    async def _bounce(self, bounces: list[Bounce], torrents: set[str]) -> None:
-        ips = {one.ip for one in bounces}
-        self._engine.cut(ips)
-        until = time.monotonic() + GONE_S
-        while time.monotonic() < until:
-            there = await self._engine.counters(torrents)
-            if not ips & set(there):
-                break
-            await asyncio.sleep(0.1)
-        if self.lanes.look({ip: list(found) for ip, found in there.items()}):
-            self._turn_all()
-        self._engine.uncut(ips)
-        for one in bounces:
-            self._engine.call(one.torrent, one.ip, one.port)
-
-    def _turn_all(self) -> None:
-        for seat in self.lanes.seats.values():
-            self._turn(seat.wish.key)
-
-    def _turn(self, key: bytes) -> None:
-        lane = self.lanes.lane_of(key)
-        if lane is None:
-            return
-        if self._wide.get(key):
-            self._engine.widen(lane)
-        else:
-            self._engine.narrow(lane, SHUT if key in self._shut else self._trickle)
-
-    def _call_missing(self, counters: dict[str, dict[str, int]]) -> None:
-        """Call those again who have a lane and are not connected: a first call may find them not ready."""
-        now = time.monotonic()
-        if now - self._called < CALL_AGAIN_S:
-            return
-        self._called = now
-        for seat in self.lanes.seats.values():
-            if seat.phase is Phase.SEATED and seat.wish.ip not in counters:
-                self._engine.call(seat.wish.torrent, seat.wish.ip, seat.wish.port)
-
-    @property
-    def _trickle(self) -> int:
-        free = free_share(self._uplink(), self._told.free_share, leases=1)
-        return trickle(free, self._others, LEAST_TRICKLE)
-
-    def _share(self, counters: dict[str, dict[str, int]]) -> None:
-        """Keep the free share for all others while slots are sold."""
-        self._others = max(1, len(set(counters) - set(self.lanes.map)))
-        sold = any(not served.lease.ended for served in self.seller.served.values())
-        self._engine.share(free_share(self._uplink(), self._told.free_share, leases=int(sold)))
+                line.send(Receipt(sent=one.sent, owed=one.owed, paid=one.paid, channel=one.channel))
 
     # ----------------------------------------------------------------------------------------- helpers
 
@@ -318,19 +348,47 @@ class Selling:
         """The id of the torrent that an info-hash (20 bytes, of v2 the first) stands for."""
         wanted = info_hash.hex()
         for torrent in self._catalogue.all():
-            if wanted in (torrent.record.v1, torrent.record.v2[:40]):
+            if wanted in (torrent.record.v1, torrent.record.v2[:40]) and torrent.state in _HERE:
                 return torrent.record.id
         return None
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Begin something that takes a while; who misbehaves in it is hung up on by the next message."""
+    def _sells(self, id: str) -> bool:
+        """Whether a torrent is here to be sent."""
+        return any(one.record.id == id and one.state in _HERE for one in self._catalogue.all())
+
+    def _start(self, work: Coroutine[Any, Any, None], line: Line | None = None) -> None:
+        """Begin something that takes a while; who misbehaves in it is hung up on."""
 
         async def guarded() -> None:
             try:
                 await work
             except SeedboxError as error:
                 log.info("auction: %s", error)
+                if line and isinstance(error, PeerMisbehaved):
+                    line.send(Trouble(code=b"refused", text=str(error).encode()[:300]))
+                    line.close()
 
         task = asyncio.create_task(guarded())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def terms_of(told: Auction, uplink: int) -> Terms:
+    """What the owner offers.
+
+    The credit is at least what the uplink sends in a second: looked at four times in it, nobody gets more
+    than a quarter beyond.
+    """
+    return Terms(
+        slots=told.slots,
+        per_torrent=told.per_torrent,
+        rule=Rule(told.rule),
+        credit=max(told.credit * MIB, -(-uplink // MIB) * MIB),
+    )
+
+
+def reserve_of(told: Auction) -> Reserve:
+    """The owner's reserve price: what is set is the floor, or the price itself."""
+    floor = MicroBttPerMib(told.reserve)
+    ceiling = MicroBttPerMib(told.ceiling) if told.ceiling else CEILING
+    return Reserve(price=floor, floor=floor, ceiling=max(floor, ceiling), adaptive=told.reserve_moves)

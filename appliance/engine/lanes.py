@@ -34,7 +34,11 @@ class EngineLanes:
         self._engine.session.set_peer_class_filter(rules)
 
     def widen(self, lane: int) -> None:
-        """Its holder has won: no limit of its own, and before all others."""
+        """Its holder has won: before all others, and without a limit of its own.
+
+        Not with a high limit: a class saves up three seconds of its limit, and spends them when that is
+        lowered (`bandwidth_channel::update_quota`), so that somebody who is stopped would go on for seconds.
+        """
         self._turn(self._pool.lanes[lane], 0, _WON)
 
     def narrow(self, lane: int, rate: int) -> None:

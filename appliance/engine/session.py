@@ -93,6 +93,10 @@ class LibtorrentEngine:
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._rounds: list[asyncio.Future[None]] = []
         self.network = Network()
+        self.own_mappings: set[int] = set()
+        """Ports on the router that are not the session's own."""
+        self.seekers: dict[bytes, Callable[[list[tuple[str, int]]], None]] = {}
+        """Who is told what the DHT answers for a hash."""
         self.heard: Callable[[TorrentEvent], None] = lambda event: None
         self.failed: Callable[[Exception], None] = log.error
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -114,6 +118,7 @@ class LibtorrentEngine:
             lt.portmap_alert: self._on_mapped,
             lt.portmap_error_alert: self._on_map_failed,
             lt.external_ip_alert: self._on_external_ip,
+            lt.dht_get_peers_reply_alert: self._on_dht_peers,
             lt.alerts_dropped_alert: self._on_dropped,
             lt.torrent_conflict_alert: self._on_conflict,
         }
@@ -439,14 +444,19 @@ class LibtorrentEngine:
         log.warning("%s", alert.message())
 
     def _on_mapped(self, alert: lt.portmap_alert) -> None:
-        self.network.mapped[_transport(alert)] = alert.external_port
-        self.network.map_errors.pop(_transport(alert), None)
+        if alert.external_port not in self.own_mappings:
+            self.network.mapped[_transport(alert)] = alert.external_port
+            self.network.map_errors.pop(_transport(alert), None)
 
     def _on_map_failed(self, alert: lt.portmap_error_alert) -> None:
         self.network.map_errors[_transport(alert)] = alert.error.message()
 
     def _on_external_ip(self, alert: lt.external_ip_alert) -> None:
         self.network.external_ip = str(alert.external_address)
+
+    def _on_dht_peers(self, alert: lt.dht_get_peers_reply_alert) -> None:
+        if seeker := self.seekers.get(alert.info_hash.to_bytes()):
+            seeker([(str(host), int(port)) for host, port in alert.peers()])
 
     def _on_dropped(self, alert: lt.alerts_dropped_alert) -> None:
         log.warning("libtorrent dropped alerts; asking for every torrent again")

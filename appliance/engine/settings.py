@@ -19,12 +19,10 @@ _ENCRYPTION = {
 }
 
 
-def engine_settings(
-    network: Network, limits: Limits, ram: Bytes, name: str, version: str, market: int = 0
-) -> dict[str, Any]:
-    """All settings that differ from libtorrent's defaults; `market` is the port where bids are taken."""
+def engine_settings(network: Network, limits: Limits, ram: Bytes, name: str, version: str) -> dict[str, Any]:
+    """All settings that differ from libtorrent's defaults."""
     return (
-        _identity(name, version, market)
+        _identity(name, version)
         | _network(network)
         | _throughput(ram)
         | _queue()
@@ -45,15 +43,15 @@ def limit_settings(limits: Limits) -> dict[str, Any]:
     }
 
 
-def _identity(name: str, version: str, market: int) -> dict[str, Any]:
-    shown = f"{name}/{version}" if name.lower().startswith("seedbox") else f"Seedbox/{version} ({name})"
-    if market:
-        # Every peer sees it: whoever wants to bid knows where.
-        shown += f" sb/1:{market}"
+def shown_name(name: str, version: str) -> str:
+    """What peers see as the client's name (BEP 10, key `v`)."""
+    return f"{name}/{version}" if name.lower().startswith("seedbox") else f"Seedbox/{version} ({name})"
+
+
+def _identity(name: str, version: str) -> dict[str, Any]:
     return {
-        # What peers and trackers are shown; peers see it as the client's name (BEP 10, key `v`).
         "user_agent": f"Seedbox/{version} libtorrent/{lt.__version__}",
-        "handshake_client_version": shown,
+        "handshake_client_version": shown_name(name, version),
         "peer_fingerprint": lt.generate_fingerprint("SX", 0, 1, 0, 0),
     }
 
@@ -173,4 +171,5 @@ ALERTS = (
     | lt.alert_category.status
     | lt.alert_category.storage
     | lt.alert_category.port_mapping
+    | lt.alert_category.dht_operation
 )

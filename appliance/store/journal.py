@@ -4,7 +4,7 @@ import logging
 import sqlite3
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -182,7 +182,15 @@ class Settings:
         )
 
 
-async def try_flush(*parts: EventJournal | TrafficLog) -> None:
+class Flushes(Protocol):
+    """Something that is written in batches."""
+
+    async def flush(self) -> None:
+        """Write what is new. Raises RetryLater."""
+        ...
+
+
+async def try_flush(*parts: Flushes) -> None:
     """Write what can be written; a full disk is logged, and tried again at the next flush."""
     for part in parts:
         try:

@@ -77,18 +77,20 @@ class Result(Struct, frozen=True, kw_only=True):
 
 
 class Pay(Struct, frozen=True, kw_only=True):
-    """A state of the channel that the bid has named."""
+    """A state of a channel to the seller."""
 
     name: ClassVar[bytes] = b"pay"
+    channel: Hash
     seq: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     paid: Whole
     state: Signature
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """What the seller has counted: all that was sent in the lease, and all that was paid in the channel."""
+    """What the seller has counted: bytes of the lease, and money of the channel since it was opened."""
 
     name: ClassVar[bytes] = b"receipt"
+    channel: Hash
     sent: Whole
     owed: Whole
     paid: Whole

@@ -250,7 +250,7 @@ class Run:
             if known and not known.ended:
                 self.leases[owner] = leases.renew(known, price, now)
             else:
-                self.leases[owner] = leases.begin(owner.to_bytes(33, "big"), str(owner), "t", price, now)
+                self.leases[owner] = _begun(owner, price, now)
         for owner in set(self.leases) - held:
             del self.leases[owner]
 
@@ -373,3 +373,19 @@ def _poisson(chance: random.Random, mean: float) -> int:
         count += 1
         product *= chance.random()
     return count
+
+
+def _begun(owner: int, price: MicroBttPerMib, now: MonoNs) -> Lease:
+    nothing = MicroBtt(0)
+    return Lease(
+        key=owner.to_bytes(33, "big"),
+        ip=str(owner),
+        torrent="t",
+        channel=owner.to_bytes(32, "big"),
+        lock=MicroBtt(2**62),
+        price=price,
+        until=MonoNs(now + leases.LEASE_ROUNDS * ROUND_NS),
+        base=nothing,
+        paid=nothing,
+        before=nothing,
+    )

@@ -46,7 +46,14 @@ class Buyer:
         """Call the box's market, from the address that is to be served."""
         self.market = Market(self.key, "buyer", lambda found: False, self)
         self.source = source
+        self._bid_for = 0
         await self.market.dial(host, port, info_hash, source)
+
+    def take_back(self) -> None:
+        """Bid no more."""
+        assert self.line
+        self._bid_for = -1
+        self.line.send(Bid(round=0, max_price=0, bytes=0, port=self.port, channel=self.channel.id))
 
     def opened(self, line: Line) -> None:
         self.line = line
@@ -73,9 +80,11 @@ class Buyer:
                 self._judge(message)
             case Receipt():
                 self.receipts.append(message)
-                if self.pays and message.owed > self.channel.paid:
+                if self.pays and message.channel == self.channel.id and message.owed > self.channel.paid:
                     self.channel, state = channels.pay(self.channel, self.key, MicroBtt(message.owed))
-                    line.send(Pay(seq=state.seq, paid=state.paid, state=state.signature))
+                    line.send(
+                        Pay(channel=state.channel, seq=state.seq, paid=state.paid, state=state.signature)
+                    )
             case Trouble():
                 self.troubles.append(message)
 

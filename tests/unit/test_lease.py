@@ -5,13 +5,12 @@ from hypothesis import strategies as st
 
 from appliance.auction.lease import (
     CREDIT,
+    GRACE_NS,
     LEASE_ROUNDS,
     ROUND_NS,
     Lease,
     Standing,
     Why,
-    agree,
-    begin,
     charge,
     check,
     deliver,
@@ -26,24 +25,48 @@ PRICE = MicroBttPerMib(1_000)
 NOW = MonoNs(5)
 
 
-def new(price: int = PRICE) -> Lease:
-    return begin(b"k" * 33, "10.0.0.1", "t", MicroBttPerMib(price), NOW)
+def new(price: int = PRICE, lock: int = 10**15, paid: int = 0) -> Lease:
+    return Lease(
+        key=b"k" * 33,
+        ip="10.0.0.1",
+        torrent="t",
+        channel=b"c" * 32,
+        lock=MicroBtt(lock),
+        price=MicroBttPerMib(price),
+        until=MonoNs(NOW + LEASE_ROUNDS * ROUND_NS),
+        base=MicroBtt(paid),
+        paid=MicroBtt(paid),
+        before=MicroBtt(paid),
+    )
 
 
-def test_it_is_warned_at_half_the_window_stopped_at_all_and_ended_a_quarter_later() -> None:
+def test_it_is_warned_at_half_the_window_stopped_at_all_and_ended_when_nothing_comes() -> None:
     lease = new()
     for sent, standing in (
         (CREDIT // 2 - MIB, Standing.SERVED),
         (MIB, Standing.WARNED),
         (CREDIT // 2 - MIB, Standing.WARNED),
         (MIB, Standing.STOPPED),
-        (CREDIT // 4, Standing.STOPPED),
     ):
         lease = check(deliver(lease, sent), NOW)
         assert lease.standing is standing
-    lease = check(deliver(lease, MIB), NOW)
-    assert (lease.standing, lease.ended) == (Standing.ENDED, Why.UNPAID)
-    assert check(pay(lease, MicroBtt(10**9)), NOW).ended is Why.UNPAID, "L3"
+    assert check(lease, MonoNs(NOW + GRACE_NS - 1)).standing is Standing.STOPPED
+    ended = check(lease, MonoNs(NOW + GRACE_NS))
+    assert (ended.standing, ended.ended) == (Standing.ENDED, Why.UNPAID)
+    assert check(pay(ended, MicroBtt(10**9)), NOW).ended is Why.UNPAID, "L3"
+
+
+def test_who_pays_in_time_has_all_the_grace_again() -> None:
+    lease = check(deliver(new(), CREDIT), NOW)
+    lease = check(pay(lease, lease.owed), MonoNs(NOW + GRACE_NS - 1))
+    lease = check(deliver(lease, CREDIT), MonoNs(NOW + GRACE_NS))
+    assert check(lease, MonoNs(NOW + 2 * GRACE_NS - 1)).standing is Standing.STOPPED
+
+
+def test_a_channel_that_is_used_up_ends_it_and_no_more_is_ever_owed() -> None:
+    lease = check(deliver(new(lock=1_500, paid=500), MIB), NOW)
+    assert (lease.owed, lease.ended) == (1_500, Why.CHANNEL)
+    assert deliver(lease, 10 * MIB).owed == 1_500
 
 
 def test_who_pays_is_served_again() -> None:
@@ -116,10 +139,3 @@ def test_what_was_sent_before_the_lease_is_nobodys() -> None:
     assert meter.read({"b": 30}) == 0
     assert meter.read({"a": 10, "b": 30}) == 10
     assert meter.total == 240
-
-
-def test_meters_agree_as_far_as_bytes_can_be_on_their_way() -> None:
-    assert agree(100, 100, 0)
-    assert agree(100, 90, 10)
-    assert not agree(100, 89, 10)
-    assert not agree(99, 100, 10), "nobody receives what was not sent"

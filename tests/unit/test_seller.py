@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from appliance.auction.clearing import Bid, Rule, Told, fair
-from appliance.auction.lease import CREDIT, ROUND_NS, Standing, Why, charge
+from appliance.auction.lease import CREDIT, GRACE_NS, ROUND_NS, Standing, Why, charge
 from appliance.auction.reserve import Reserve
 from appliance.auction.seller import (
     Asks,
     Effect,
     Keep,
     Look,
+    Memory,
     Narrow,
     Offer,
     Over,
@@ -57,8 +58,13 @@ class Stall:
         reserve = Reserve(
             price=MicroBttPerMib(10), floor=MicroBttPerMib(10), ceiling=MicroBttPerMib(10), adaptive=False
         )
+        self.reserve = reserve
         self.seller = Seller(Terms(slots=slots, rule=rule), reserve, random.Random(1).randbytes, self.now)
         self.wide: dict[bytes, bool] = {}
+        self.receipts: dict[bytes, Receipts] = {}
+        self.kept = Memory()
+        self.totals: dict[bytes, MicroBtt] = {}
+        """What each channel has paid, as the wallet knows it."""
         self.done: list[Effect] = []
         self.sent: dict[str, dict[str, int]] = {}
 
@@ -66,6 +72,10 @@ class Stall:
         for one in effects:
             if isinstance(one, Wide | Narrow):
                 self.wide[one.key] = isinstance(one, Wide)
+            if isinstance(one, Keep):
+                self.kept = self.seller.memory()
+            if isinstance(one, Receipts):
+                self.receipts[self.seller.bidders[one.line].key] = one
         self.done += effects
         return effects
 
@@ -74,7 +84,8 @@ class Stall:
             self.do(self.seller.opened(number, key(number), f"10.0.0.{number}", "t", self.now))
         for look in self.do(self.seller.bid(number, self.seller.round, offer(number, price))):
             assert isinstance(look, Look)
-            self.do(self.seller.funded(number, look.channel, MicroBtt(0), MicroBtt(available)))
+            paid = self.totals.setdefault(look.channel, MicroBtt(0))
+            self.do(self.seller.funded(number, look.channel, paid, MicroBtt(available)))
 
     def round(self) -> list[Effect]:
         self.now = MonoNs(self.now + ROUND_NS)
@@ -90,7 +101,19 @@ class Stall:
 
     def pays(self, number: int, total: int) -> list[Effect]:
         one = offer(number, 1)
-        return self.do(self.seller.paid(one.key, one.channel, MicroBtt(total), PLENTY))
+        self.totals[one.channel] = MicroBtt(max(total, self.totals.get(one.channel, 0)))
+        return self.do(self.seller.paid(one.key, one.channel, self.totals[one.channel]))
+
+    def waits(self, ns: int) -> list[Effect]:
+        self.now = MonoNs(self.now + ns)
+        return self.count()
+
+    def crashes(self) -> None:
+        """Power is cut: what was kept, and what the wallet knows, is all that is left."""
+        self.seller = Seller(
+            self.seller.terms, self.reserve, random.Random(2).randbytes, self.now, self.kept, self.totals
+        )
+        self.wide, self.sent = {}, {}
 
 
 def some(effects: list[Effect], kind: type[E]) -> list[E]:
@@ -109,7 +132,11 @@ def test_a_round_is_told_decided_and_served() -> None:
     assert {one.price for one in results.values()} == {300}
     assert stall.wide == {key(1): True, key(2): True, key(3): False}
     assert [len(one.wishes) for one in some(effects, Seats)] == [3], "who has not won has a lane too"
-    assert {one.lease.key for one in some(effects, Keep)} == {key(1), key(2)}
+    assert set(stall.seller.served) == {key(1), key(2)}
+    first = next(at for at, one in enumerate(effects) if isinstance(one, Results))
+    assert isinstance(effects[0], Keep), "written down before anybody is told"
+    assert {one.key for one in stall.kept.sold} == {key(1), key(2)}
+    assert first > 0
     for number, price in ((1, 500), (3, 100)):
         one = results[number]
         told = Told(Rule.LOWEST_WINNING, asks[0].commit, one.seed, one.won, one.price, one.tie)
@@ -130,21 +157,107 @@ def test_who_does_not_pay_is_warned_stopped_and_ended_and_owes() -> None:
     assert some(stall.pays(1, 200), Wide)
     stall.serve(1, CREDIT // 2)
     assert not stall.wide[key(1)]
-    (over,) = some(stall.serve(1, CREDIT // 2), Over)
+    (over,) = some(stall.waits(GRACE_NS), Over)
     assert over.lease.ended is Why.UNPAID
-    assert stall.seller.debts == {key(1): over.lease.unpaid}
-    assert not some(stall.round(), Keep), "S3"
-    stall.pays(1, 200 + over.lease.unpaid)
-    assert stall.seller.debts == {}
-    assert some(stall.round(), Keep)
+    assert stall.kept.debts[key(1)].due == over.lease.owed == 600, "written down"
+    assert (stall.receipts[key(1)].owed, stall.receipts[key(1)].paid) == (600, 200)
+    stall.round()
+    assert not stall.seller.served, "S3"
+    stall.pays(1, 599)
+    assert stall.seller.debts
+    stall.pays(1, 600)
+    assert not stall.seller.debts
+    stall.round()
+    assert set(stall.seller.served) == {key(1)}
+
+
+def test_a_second_lease_asks_for_nothing_that_the_first_was_paid_for() -> None:
+    """A receipt names what is due in the channel in all: a buyer need not know where a lease began."""
+    stall = Stall()
+    stall.comes(1, 100)
+    stall.round()
+    stall.count()
+    stall.serve(1, 2 * MIB)
+    stall.pays(1, 200)
+    stall.comes(1, 0)
+    stall.round()
+    stall.round()
+    stall.count()
+    assert not stall.seller.served
+    stall.comes(1, 100)
+    stall.round()
+    stall.count()
+    stall.serve(1, 2 * MIB)
+    assert (stall.receipts[key(1)].owed, stall.receipts[key(1)].sent) == (400, 2 * MIB)
+
+
+def test_meters_that_do_not_agree_end_a_lease_with_the_reason() -> None:
+    stall = Stall()
+    stall.comes(1, 100)
+    stall.round()
+    stall.do(stall.seller.disagreed(1))
+    assert not stall.wide[key(1)]
+    (over,) = some(stall.count(), Over)
+    assert over.lease.ended is Why.DISAGREED
+
+
+def test_a_lease_goes_on_after_a_crash_and_nothing_is_paid_for_twice() -> None:
+    stall = Stall()
+    stall.comes(1, 100)
+    stall.round()
+    stall.count()
+    stall.serve(1, 3 * MIB)
+    stall.pays(1, 300)
+    stall.serve(1, MIB)
+    stall.crashes()
+    lease = stall.seller.served[key(1)].lease
+    assert (lease.price, lease.owed, lease.unpaid) == (100, 300, 0)
+    assert [wish.key for wish in stall.seller.seats().wishes] == [key(1)]
+    stall.comes(1, 100)
+    stall.count()
+    stall.serve(1, 2 * MIB)
+    assert stall.receipts[key(1)].owed == 500
+    stall.round()
+    assert stall.seller.served[key(1)].lease.owed == 500, "won again, it is the same lease"
+
+
+def test_a_debt_outlives_a_crash_and_what_was_paid_meanwhile_counts() -> None:
+    stall = Stall()
+    stall.comes(1, 100)
+    stall.round()
+    stall.count()
+    stall.serve(1, CREDIT)
+    stall.waits(GRACE_NS)
+    stall.crashes()
+    assert stall.seller.debts[key(1)].due == 400
+    stall.comes(1, 100)
+    assert stall.receipts[key(1)].owed == 400, "who comes back is told"
+    stall.round()
+    assert not stall.seller.served
+    stall.totals[offer(1, 1).channel] = MicroBtt(400)
+    stall.crashes()
+    assert not stall.seller.debts, "the state was kept, and the crash came before the rest"
 
 
 def test_a_bid_that_its_channel_does_not_cover_is_not_heard() -> None:
     stall = Stall()
     stall.comes(1, 100, available=charge(CREDIT, MicroBttPerMib(100)) - 1)
-    assert not some(stall.round(), Keep)
+    stall.round()
+    assert not stall.seller.served
     stall.seller.funded(1, offer(1, 100).channel, MicroBtt(0), charge(CREDIT, MicroBttPerMib(100)))
-    assert some(stall.round(), Keep)
+    stall.round()
+    assert stall.seller.served
+
+
+def test_a_channel_that_the_ledger_could_not_tell_of_is_looked_at_in_every_round() -> None:
+    stall = Stall()
+    stall.do(stall.seller.opened(1, key(1), "10.0.0.1", "t", stall.now))
+    assert some(stall.seller.bid(1, 1, offer(1, 100)), Look)
+    assert some(stall.round(), Look)
+    stall.seller.funded(1, offer(1, 100).channel, MicroBtt(0), PLENTY)
+    stall.round()
+    assert stall.seller.served
+    assert not some(stall.round(), Look)
 
 
 def test_winning_again_goes_on_with_the_same_lease_and_losing_lets_it_end() -> None:
@@ -153,7 +266,7 @@ def test_winning_again_goes_on_with_the_same_lease_and_losing_lets_it_end() -> N
     stall.round()
     stall.comes(2, 200)
     effects = stall.round()
-    assert {one.lease.key for one in some(effects, Keep)} == {key(2)}
+    assert {one.line: one.won for one in some(effects, Results)} == {1: False, 2: True}
     assert set(stall.seller.served) == {key(1), key(2)}, "it has a round left"
     stall.round()
     stall.count()
@@ -167,7 +280,8 @@ def test_a_bid_can_be_taken_back_and_a_line_can_break() -> None:
     assert not some(stall.round(), Results)
     stall.comes(1, 100)
     stall.seller.closed(1)
-    assert not some(stall.round(), Keep)
+    stall.round()
+    assert not stall.seller.served
 
 
 def test_nobody_bids_for_another() -> None:
@@ -185,7 +299,8 @@ def test_a_torrent_that_is_gone_ends_its_leases() -> None:
     assert not stall.wide[key(1)]
     (over,) = some(stall.count(), Over)
     assert over.lease.ended is Why.GONE
-    assert not some(stall.round(), Keep)
+    stall.round()
+    assert not stall.seller.served
 
 
 class Day(RuleBasedStateMachine):
@@ -194,8 +309,6 @@ class Day(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stall = Stall(slots=3)
-        self.prices: dict[bytes, int] = {}
-        self.totals: dict[int, int] = {}
         self.highest: dict[bytes, int] = {}
 
     @rule(
@@ -203,22 +316,24 @@ class Day(RuleBasedStateMachine):
     )
     def bids(self, number: int, price: int, available: int) -> None:
         self.stall.comes(number, price, available)
-        self.prices[key(number)] = price
+        self.highest[key(number)] = max(price, self.highest.get(key(number), 0))
 
     @rule(number=st.integers(1, 8))
     def leaves(self, number: int) -> None:
         if number in self.stall.seller.bidders:
             self.stall.do(self.stall.seller.closed(number))
 
-    @rule(number=st.integers(1, 8), mib=st.integers(0, 3))
-    def is_sent(self, number: int, mib: int) -> None:
+    @rule(number=st.integers(1, 8), quarters=st.integers(0, 4))
+    def is_sent(self, number: int, quarters: int) -> None:
+        """At most a quarter of the credit between two looks."""
         if self.stall.wide.get(key(number)):
-            self.stall.serve(number, mib * MIB)
+            self.stall.serve(number, CREDIT // 4 * quarters // 4)
 
     @rule(number=st.integers(1, 8), more=st.integers(0, 3_000))
     def pays(self, number: int, more: int) -> None:
-        self.totals[number] = self.totals.get(number, 0) + more
-        self.stall.pays(number, self.totals[number])
+        receipt = self.stall.receipts.get(key(number))
+        if receipt:
+            self.stall.pays(number, min(receipt.owed, receipt.paid + more))
 
     @rule(number=st.integers(1, 8))
     def reconnects(self, number: int) -> None:
@@ -227,10 +342,21 @@ class Day(RuleBasedStateMachine):
 
     @rule()
     def round(self) -> None:
-        effects = self.stall.round()
         self.stall.count()
-        for one in some(effects, Keep):
-            assert one.lease.price <= self.prices[one.lease.key], "S1"
+        self.stall.round()
+        for owner, served in self.stall.seller.served.items():
+            assert served.lease.ended or served.lease.price <= self.highest[owner], "S1"
+
+    @rule()
+    def crashes(self) -> None:
+        before = {
+            owner: debt.due
+            for owner, debt in self.stall.seller.debts.items()
+            if owner in self.stall.kept.debts
+        }
+        self.stall.crashes()
+        for owner, due in before.items():
+            assert self.stall.seller.debts[owner].due == due, "S3"
 
     @invariant()
     def it_holds(self) -> None:
@@ -240,8 +366,13 @@ class Day(RuleBasedStateMachine):
             assert lease.key == owner
             if lease.standing in (Standing.STOPPED, Standing.ENDED):
                 assert not self.stall.wide.get(owner), "S2"
-            most = charge(lease.credit * 5 // 4 + 3 * MIB, lease.price)
-            assert lease.ended or lease.unpaid <= max(most, charge(CREDIT * 2, MicroBttPerMib(1_000)))
+            assert lease.ended or lease.unpaid <= charge(lease.credit * 5 // 4, MicroBttPerMib(1_000)), (
+                "a quarter more at most"
+            )
+        for receipt in self.stall.receipts.values():
+            assert receipt.owed <= self.stall.totals.get(receipt.channel, 0) + charge(
+                CREDIT * 5 // 4, MicroBttPerMib(1_000)
+            )
         for owner, wide in self.stall.wide.items():
             assert not wide or owner in seller.served, "S2"
         assert len([one for one in seller.served.values() if not one.lease.ended]) <= 2 * seller.terms.slots

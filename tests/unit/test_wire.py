@@ -103,8 +103,8 @@ MESSAGES: list[Message] = [
     ),
     Bid(round=7, max_price=1_000, bytes=10**9, port=6_881, channel=b"C" * 32),
     Result(round=7, won=1, price=900, lease_ms=30_000, reveal=b"s" * 32, tie=b"t" * 32),
-    Pay(seq=3, paid=12, state=b"S" * 64),
-    Receipt(sent=5, owed=6, paid=7),
+    Pay(channel=b"C" * 32, seq=3, paid=12, state=b"S" * 64),
+    Receipt(channel=b"C" * 32, sent=5, owed=6, paid=7),
     Trouble(code=b"x", text=b"y"),
 ]
 

@@ -1,0 +1,616 @@
+"""Bidding for slots of others, wired: sellers are found, bid to, watched, and paid for what has arrived."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from appliance.auction import pacing
+from appliance.auction.buyer import (
+    SELLERS,
+    Asked,
+    Deal,
+    Need,
+    Record,
+    Want,
+    Wrong,
+    bids,
+    dealt,
+    lock_for,
+    rank,
+)
+from appliance.auction.clearing import Rule
+from appliance.auction.lease import CREDIT, ROUND_NS
+from appliance.auction.meter import Meter
+from appliance.auction.pacing import Pace
+from appliance.catalogue.catalogue import Catalogue
+from appliance.catalogue.model import State
+from appliance.catalogue.torrent import Torrent
+from appliance.clock import Clock
+from appliance.config import Auction
+from appliance.daemon.money import Money
+from appliance.engine.market import EngineMarket, Source
+from appliance.errors import OwnerMustAct, PeerMisbehaved, RetryLater, SeedboxError
+from appliance.keys import Address
+from appliance.ledger.channel import State as ChannelState
+from appliance.store.auction import AuctionMemory
+from appliance.store.journal import EventJournal
+from appliance.units import BTT, MicroBtt, MicroBttPerMib, UtcMs
+from appliance.wallet.model import Held, Purpose, Standing
+from appliance.wire.market import Line, Market
+from appliance.wire.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5
+LEAST_LOOK_S = 0.1
+"""A receipt makes us look at once, but not more often than this."""
+IDLE_S = 5.0
+SEEK_S = 300.0
+"""Between two questions to the DHT."""
+AGAIN_S = 60.0
+"""Before a market that did not answer, or hung up, is called again."""
+ROUND_S = ROUND_NS / 1e9
+CHANNEL_MS = 24 * 3_600_000
+ENDS_SOON_MS = 3 * 3_600_000
+"""A channel that ends so soon is not bid with: its recipient would close it."""
+MOST_LINES = 64
+_KEEP_S = 60.0
+
+
+@dataclass(slots=True)
+class Live:
+    """A deal, and the line over which it is made."""
+
+    torrent: str
+    line: Line
+    deal: Deal
+    ledger: bytes = b""
+    meter: Meter = field(default_factory=Meter)
+    failures: int = 0
+    """Pieces that failed, as far as the connection that there is now tells."""
+    failed: int = 0
+    """Of connections before."""
+    receipt: Receipt | None = None
+    busy: bool = False
+    """Its channel is being opened."""
+    kept: tuple[int, int] = (0, 0)
+    """(bytes, µBTT) that its record holds already."""
+    started: int = 0
+    """µBTT that its channel had paid when it began."""
+    told: str = ""
+    """What a simulation has said last."""
+
+    @property
+    def seller(self) -> Address:
+        """Whom it is made with."""
+        return self.line.peer.address
+
+
+@dataclass(slots=True)
+class Purchase:
+    """What is bought for one torrent."""
+
+    want: Want
+    spent: MicroBtt
+    """For the torrent in all, since ever."""
+    own: bool
+    """The owner asked for it; else the box bids by itself."""
+    pace: Pace | None = None
+    price: MicroBttPerMib = MicroBttPerMib(0)  # noqa: RUF009  a NewType, not a call
+    """What is bid now."""
+    round_at: float = 0.0
+    round_spent: int = 0
+    sought: float = -SEEK_S
+    rate: int = 0
+    """Bytes a second that came from sellers in the last round."""
+    got: int = 0
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One channel is opened after the other: together they must not exceed the budget."""
+
+    @property
+    def used(self) -> MicroBtt:
+        """Of the budget."""
+        return MicroBtt(max(0, self.spent - self.want.before))
+
+
+class Buying:
+    """The box as a buyer."""
+
+    def __init__(
+        self,
+        told: Callable[[], Auction],
+        money: Money,
+        catalogue: Catalogue,
+        engine: EngineMarket,
+        journal: EventJournal,
+        memory: AuctionMemory,
+        clock: Clock,
+        client: str,
+        source: Callable[[str], str],
+        port: Callable[[], int],
+    ) -> None:
+        """`source` gives the own address to call a host from, `port` that on which peers reach us."""
+        self._told = told
+        self._money = money
+        self._catalogue = catalogue
+        self._engine = engine
+        self._journal = journal
+        self._memory = memory
+        self._clock = clock
+        self._source, self._port = source, port
+        self._market = Market(money.key, client, lambda found: False, self)
+        self.wants: dict[str, Want] = {}
+        """What the owner has asked for by name."""
+        self.records: dict[Address, Record] = {}
+        self.purchases: dict[str, Purchase] = {}
+        self.live: dict[Line, Live] = {}
+        self._calling: dict[tuple[str, int], str] = {}
+        """Markets that are being called -> torrent."""
+        self._next: dict[tuple[str, int], float] = {}
+        self._found: dict[str, set[tuple[str, int]]] = {}
+        """Markets that the DHT named, by torrent."""
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._day = ("", MicroBtt(0))
+        self._kept = 0.0
+
+    # ---------------------------------------------------------------------------------------- the owner
+
+    async def want(self, torrent: Torrent, want: Want | None) -> None:
+        """Pay for a torrent from now on, or not any more."""
+        id = torrent.record.id
+        if want:
+            want = replace(want, before=await self._spent(id))
+            self.wants[id] = want
+        else:
+            self.wants.pop(id, None)
+        await self._memory.put_want(id, want)
+        self.purchases.pop(id, None)
+        self._wake.set()
+
+    async def _spent(self, id: str) -> MicroBtt:
+        sums = await self._money.usable().store.tallies("torrent", "")
+        found = (one.amount for one in sums if one.heading == id and one.purpose is Purpose.DOWNLOADING)
+        return MicroBtt(sum(found))
+
+    # ------------------------------------------------------------------------------------------- loop
+
+    async def run(self, beat: Callable[[], None]) -> None:
+        """Look, seek, call, bid and pay: for ever."""
+        self.wants = await self._memory.wants()
+        self.records = await self._memory.records()
+        while True:
+            beat()
+            try:
+                await self._look()
+            except RetryLater as error:
+                log.info("buying: %s", error)
+            if time.monotonic() - self._kept >= _KEEP_S:
+                self._kept = time.monotonic()
+                await self._keep(list(self.live.values()))
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(LOOK_S if self.purchases else IDLE_S):
+                    await self._wake.wait()
+                await asyncio.sleep(LEAST_LOOK_S)
+            except TimeoutError:
+                pass
+
+    async def stop(self) -> None:
+        """Hang up."""
+        for task in self._tasks:
+            task.cancel()
+        await self._keep(list(self.live.values()))
+        await self._market.close()
+
+    async def _look(self) -> None:
+        wallet = self._money.wallet
+        if wallet is None:
+            return
+        await self._choose()
+        for id, purchase in list(self.purchases.items()):
+            sources = await self._engine.sources(id)
+            self._count(id, sources)
+            self._seek(id, purchase)
+            self._call(id, sources)
+            self._pace(id, purchase)
+        for live in list(self.live.values()):
+            if live.torrent in self.purchases:
+                continue
+            # What has arrived is paid before we hang up; nothing more is asked for.
+            self._count(live.torrent, await self._engine.sources(live.torrent))
+            self._start(self._leave(live))
+
+    async def _choose(self) -> None:
+        """Which torrents are bought for now."""
+        told = self._told()
+        downloading = {one.record.id: one for one in self._catalogue.all() if one.state is State.DOWNLOADING}
+        for id in set(self.purchases) - set(downloading):
+            del self.purchases[id]
+        for id, torrent in downloading.items():
+            own = id in self.wants
+            if not own and not told.buy_price:
+                self.purchases.pop(id, None)
+            elif id not in self.purchases:
+                want = self.wants[id] if own else _automatic(told, torrent)
+                self.purchases[id] = Purchase(want, await self._spent(id), own)
+            elif not own:
+                self.purchases[id].want = _automatic(told, torrent)
+        for id in set(self.wants) - {one.record.id for one in self._catalogue.all()}:
+            del self.wants[id]
+            await self._memory.put_want(id, None)
+
+    def _count(self, id: str, sources: list[Source]) -> None:
+        """Take in what has arrived, and pay for it."""
+        for live in [one for one in self.live.values() if one.torrent == id]:
+            ours = [one for one in sources if one.ip == live.line.host]
+            failures = sum(one.failures for one in ours)
+            live.failed += max(0, live.failures - failures)
+            live.failures = failures
+            deal = live.deal
+            count = live.meter.read({one.connection: one.received for one in ours})
+            deal.arrived(
+                count, sum(one.unverified for one in ours), (live.failed + live.failures) * deal.piece
+            )
+            if purchase := self.purchases.get(id):
+                purchase.got += count
+            if live.failed + live.failures >= 3:
+                self._shun(live, Wrong("what it sent failed its check", 2))
+            else:
+                self._settle(live)
+
+    def _seek(self, id: str, purchase: Purchase) -> None:
+        now = time.monotonic()
+        torrent = self._catalogue.get(id)
+        if torrent.record.private or now - purchase.sought < SEEK_S:
+            return
+        purchase.sought = now
+        known = self._found.setdefault(id, set())
+        self._engine.find(_info_hash(torrent), lambda found: known.update(found[:50]))
+
+    def _call(self, id: str, sources: list[Source]) -> None:
+        """Call markets that are not called yet: of those who are connected first, then of the DHT's."""
+        there = {(one.line.host, one.torrent) for one in self.live.values()}
+        markets = [(one.ip, one.market) for one in sources if one.market]
+        markets += sorted(self._found.get(id, set()) - set(markets))
+        for host, port in markets:
+            busy = len(self.live) + len(self._calling) >= MOST_LINES
+            waits = self._next.get((host, port), 0.0) > time.monotonic()
+            if busy or waits or (host, id) in there or (host, port) in self._calling:
+                continue
+            self._calling[host, port] = id
+            self._start(self._dial(id, host, port))
+
+    async def _dial(self, id: str, host: str, port: int) -> None:
+        self._next[host, port] = time.monotonic() + AGAIN_S
+        try:
+            await self._market.dial(host, port, _info_hash(self._catalogue.get(id)), self._source(host))
+        finally:
+            self._calling.pop((host, port), None)
+
+    # --------------------------------------------------------------------------------------- what is said
+
+    def opened(self, line: Line) -> None:
+        """A market answers."""
+        found = [
+            one
+            for one in self._catalogue.all()
+            if line.info_hash.hex() in (one.record.v1, one.record.v2[:40]) and one.record.id in self.purchases
+        ]
+        shunned = self.records.get(line.peer.address, Record()).shunned > self._clock.now()
+        taken = any(one.seller == line.peer.address for one in self.live.values())
+        if not found or shunned or taken:
+            # One deal with a seller at a time: it has one lease for us, and one channel.
+            line.close()
+            return
+        record = found[0].record
+        piece = max(1, record.size // max(1, record.pieces))
+        deal = Deal(key=self._money.key.public, ip="", torrent=record.id, piece=piece)
+        self.live[line] = Live(record.id, line, deal)
+
+    def closed(self, line: Line) -> None:
+        """A market has hung up."""
+        live = self.live.pop(line, None)
+        if live:
+            self._start(self._keep([live]))
+
+    def heard(self, line: Line, message: Message) -> None:
+        """A seller said something. Raises PeerMisbehaved."""
+        live = self.live.get(line)
+        if live is None:
+            return
+        match message:
+            case Ask():
+                self._asked(live, message)
+            case Result():
+                wrong = live.deal.result(
+                    message.round,
+                    bool(message.won),
+                    MicroBttPerMib(message.price),
+                    message.reveal,
+                    message.tie or None,
+                    bool(message.full),
+                )
+                if wrong:
+                    self._shun(live, wrong)
+            case Receipt():
+                if message.channel != live.deal.channel:
+                    return
+                live.receipt = message
+                if live.deal.lies(message.sent):
+                    line.send(Trouble(code=b"meter", text=b"More was charged than has arrived."))
+                    self._shun(live, Wrong("it charged for more than it sent", 2))
+                self._wake.set()
+            case Trouble():
+                text = message.text.decode("utf-8", "replace")
+                log.info("buying: %s says: %s", live.seller, text)
+                if message.code == b"channel":
+                    # It cannot look our channel up now: it does so again in the next round.
+                    return
+            case _:
+                raise PeerMisbehaved("A seller says what only bidders say.")
+
+    def _asked(self, live: Live, ask: Ask) -> None:
+        wallet = self._money.usable()
+        if ask.ledger != wallet.ledger:
+            self._hang_up(live, "keeps its account at another ledger")
+            return
+        try:
+            rule = Rule(ask.rule.decode("ascii", "replace"))
+        except ValueError as error:
+            raise PeerMisbehaved("A seller names no rule that is known.") from error
+        live.deal.asked(Asked(ask.round, MicroBttPerMib(ask.reserve), ask.credit, rule, ask.commit))
+        self._start(self._consider(live))
+
+    async def _consider(self, live: Live) -> None:
+        """Bid in the round that has begun, or not."""
+        purchase = self.purchases.get(live.torrent)
+        ask = live.deal.last
+        if purchase is None or ask is None or live.busy:
+            return
+        torrent = self._catalogue.get(live.torrent)
+        need = self._need(torrent, purchase)
+        pace, price = bids(purchase.want, need, purchase.pace, await self._day_left(), self._clock.now())
+        purchase.pace = replace(pace, last=MicroBttPerMib(price))
+        purchase.price = MicroBttPerMib(price)
+        if not self._chosen(live) or price < max(1, ask.reserve):
+            self._bid(live, MicroBttPerMib(0), need)
+            return
+        if purchase.want.simulate:
+            self._simulate(live, torrent, price)
+            return
+        live.busy = True
+        try:
+            async with purchase.opening:
+                funded = await self._fund(live, purchase, MicroBttPerMib(price), need)
+        finally:
+            live.busy = False
+        self._bid(live, MicroBttPerMib(price if funded else 0), need)
+
+    def _bid(self, live: Live, price: MicroBttPerMib, need: Need) -> None:
+        deal, ask = live.deal, live.deal.last
+        if ask is None or price == deal.said:
+            return
+        deal.says(price)
+        channel = deal.channel or bytes(32)
+        wants = max(1, need.missing)
+        live.line.send(Bid(round=ask.round, max_price=price, bytes=wants, port=self._port(), channel=channel))
+
+    def _simulate(self, live: Live, torrent: Torrent, price: int) -> None:
+        says = f"{price} µBTT/MiB"
+        if says == live.told:
+            return
+        live.told = says
+        self._journal.info(
+            f'Simulated: {says} would be bid to {live.seller} for "{torrent.record.name}".', torrent.record.id
+        )
+
+    # ------------------------------------------------------------------------------------------- money
+
+    def _need(self, torrent: Torrent, purchase: Purchase) -> Need:
+        done = torrent.snapshot.done if torrent.snapshot else 0
+        size = torrent.snapshot.size if torrent.snapshot else torrent.size
+        sellers = sum(one.torrent == torrent.record.id and bool(one.deal.said) for one in self.live.values())
+        return Need(
+            missing=max(0, size - done),
+            free_rate=max(0, torrent.down_rate - purchase.rate),
+            spent=purchase.used,
+            sellers=sellers,
+            rate=max(purchase.rate, torrent.down_rate, CREDIT // int(ROUND_S)),
+        )
+
+    async def day_spent(self) -> MicroBtt:
+        """On downloading, today by the ledger's clock."""
+        wallet = self._money.usable()
+        today = wallet.day()
+        if self._day[0] != today:
+            sums = await wallet.store.tallies("day", today)
+            spent = sum(one.amount for one in sums if one.purpose is Purpose.DOWNLOADING)
+            self._day = (today, MicroBtt(spent))
+        return self._day[1]
+
+    async def _day_left(self) -> MicroBtt:
+        return MicroBtt(max(0, self._told().buy_budget * BTT - await self.day_spent()))
+
+    def _chosen(self, live: Live) -> bool:
+        """Whether it is one of the best sellers of its torrent."""
+        offers = {
+            one.seller: max(one.deal.last.reserve, one.deal.price)
+            for one in self.live.values()
+            if one.torrent == live.torrent and one.deal.last
+        }
+        best = rank(offers, self.records, self._clock.now())
+        return live.seller in best[:SELLERS]
+
+    async def _fund(self, live: Live, purchase: Purchase, price: MicroBttPerMib, need: Need) -> bool:
+        """Have a channel to the seller that covers what is bid; whether there is one."""
+        wallet, deal = self._money.usable(), live.deal
+        credit = deal.last.credit if deal.last else CREDIT
+        enough = credit * price >> 20
+        now = self._clock.now()
+        if deal.channel and deal.lock - deal.paid >= enough:
+            return True
+        # Money in open channels of this torrent is spoken for.
+        locked = sum(
+            one.deal.lock - one.deal.paid for one in self.live.values() if one.torrent == live.torrent
+        )
+        left = MicroBtt(max(0, min(purchase.want.budget - purchase.used, await self._day_left()) - locked))
+        for held in wallet.channels:
+            if _usable(held, live.seller, now) and held.channel.lock - held.channel.paid >= enough:
+                self._take(live, held, left, resumed=held.channel.paid > 0)
+                return left >= enough
+        available = (await wallet.store.sums()).available
+        if available < left:
+            # A deposit that has just come in may not have been told yet.
+            await self._money.fresh()
+            available = (await wallet.store.sums()).available
+        lock = lock_for(price, need, MicroBtt(min(left, available)), credit)
+        if not lock:
+            self._tell(
+                live, "Nothing is bid: the account holds too little. Deposit some BTT.", available < left
+            )
+            return False
+        try:
+            hold = await wallet.hold(lock, f"bid for {live.torrent[:16]}")
+            try:
+                held = await wallet.open_channel(hold, live.seller, lock, CHANNEL_MS, Purpose.DOWNLOADING)
+            finally:
+                await wallet.release(hold)
+        except OwnerMustAct as error:
+            self._tell(live, f"Nothing is bid: {error}", True)
+            return False
+        self._take(live, held, left, resumed=False)
+        return True
+
+    def _tell(self, live: Live, says: str, new: bool) -> None:
+        """Tell the owner, once."""
+        if new and live.told != says:
+            live.told = says
+            self._journal.warning(says, live.torrent)
+
+    def _take(self, live: Live, held: Held, left: MicroBtt, *, resumed: bool) -> None:
+        """Pay with a channel from now on, of which no more than `left` is meant for this torrent."""
+        one = held.channel
+        live.deal.fund(one.id, MicroBtt(min(one.lock, one.paid + left)), one.paid, resumed=resumed)
+        live.started, live.kept = one.paid, (live.deal.received, 0)
+        live.receipt = None
+
+    def _settle(self, live: Live) -> None:
+        """Pay what a receipt asks for, as far as it has arrived."""
+        if live.receipt and not live.busy and live.deal.pays(MicroBtt(live.receipt.owed)):
+            self._start(self._pay(live))
+
+    async def _pay(self, live: Live) -> None:
+        deal, receipt = live.deal, live.receipt
+        total = receipt and deal.pays(MicroBtt(receipt.owed))
+        if not total or live.busy:
+            return
+        live.busy = True
+        try:
+            state = await self._money.usable().pay(deal.channel, total, live.torrent)
+        finally:
+            live.busy = False
+        self._paid(live, state)
+
+    def _paid(self, live: Live, state: ChannelState) -> None:
+        more = MicroBtt(state.paid - live.deal.paid)
+        live.deal.paid = state.paid
+        self._day = (self._day[0], MicroBtt(self._day[1] + more))
+        if purchase := self.purchases.get(live.torrent):
+            purchase.spent = MicroBtt(purchase.spent + more)
+            purchase.round_spent += more
+        live.line.send(Pay(channel=state.channel, seq=state.seq, paid=state.paid, state=state.signature))
+
+    def _pace(self, id: str, purchase: Purchase) -> None:
+        """Once a round: learn from what it has cost."""
+        now = time.monotonic()
+        if now - purchase.round_at < ROUND_S:
+            return
+        if (
+            purchase.pace
+            and purchase.round_at
+            and any(one.deal.said for one in self.live.values() if one.torrent == id)
+        ):
+            purchase.pace = pacing.after(purchase.pace, MicroBtt(purchase.round_spent), purchase.price)
+        purchase.rate = int(purchase.got / max(1.0, now - purchase.round_at)) if purchase.round_at else 0
+        purchase.round_at, purchase.round_spent, purchase.got = now, 0, 0
+
+    # ----------------------------------------------------------------------------------------- partings
+
+    async def _leave(self, live: Live) -> None:
+        """The torrent is here, or not wanted any more: take the bid back, pay what is due, and hang up."""
+        if live.deal.said:
+            ask = live.deal.last
+            live.deal.says(MicroBttPerMib(0))
+            if ask:
+                live.line.send(
+                    Bid(round=ask.round, max_price=0, bytes=0, port=self._port(), channel=live.deal.channel)
+                )
+            # A last receipt follows when the lease has ended.
+            self._start(self._linger(live))
+        elif not live.deal.won and not live.busy and not live.deal.channel:
+            live.line.close()
+
+    async def _linger(self, live: Live) -> None:
+        await asyncio.sleep(2 * ROUND_S + 2)
+        live.line.close()
+
+    def _shun(self, live: Live, wrong: Wrong) -> None:
+        """Leave a seller alone, and remember why."""
+        record = self.records.get(live.seller, Record())
+        self.records[live.seller] = dealt(record, 0, MicroBtt(0), self._clock.now(), wrong)
+        self._journal.warning(f"The seller {live.seller} is left alone: {wrong.why}.", live.torrent)
+        self._start(self._keep([live]))
+        live.line.close()
+
+    def _hang_up(self, live: Live, why: str) -> None:
+        log.info("buying: the market of %s %s", live.seller, why)
+        self._next[live.line.host, 0] = time.monotonic() + SEEK_S
+        live.line.close()
+
+    async def _keep(self, lives: list[Live]) -> None:
+        """Write down what became of dealings."""
+        changed: dict[Address, Record] = {}
+        for live in lives:
+            received, paid = live.deal.received, live.deal.paid - live.started
+            before = live.kept
+            live.kept = (received, paid)
+            record = self.records.get(live.seller, Record())
+            if received > before[0] or paid > before[1] or record.shunned > self._clock.now():
+                record = dealt(record, received - before[0], MicroBtt(paid - before[1]), self._clock.now())
+                changed[live.seller] = self.records[live.seller] = record
+        if changed:
+            try:
+                await self._memory.put_records(changed.items())
+            except RetryLater as error:
+                log.warning("what became of sellers is not written down yet: %s", error)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        async def guarded() -> None:
+            try:
+                await work
+            except SeedboxError as error:
+                log.info("buying: %s", error)
+
+        task = asyncio.create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _automatic(told: Auction, torrent: Torrent) -> Want:
+    """What the box pays by itself."""
+    deadline = torrent.record.added + told.buy_hours * 3_600_000 if told.buy_hours else 0
+    return Want(MicroBttPerMib(told.buy_price), MicroBtt(2**62), UtcMs(deadline))
+
+
+def _usable(held: Held, seller: Address, now: UtcMs) -> bool:
+    ours = held.purpose is Purpose.DOWNLOADING and held.channel.recipient == seller
+    return ours and held.standing is Standing.OPEN and held.channel.expires - now > ENDS_SOON_MS
+
+
+def _info_hash(torrent: Torrent) -> bytes:
+    """By which peers and markets know it: of v1, or the first 20 bytes of v2."""
+    return bytes.fromhex(torrent.record.v1 or torrent.record.v2[:40])

@@ -1,0 +1,226 @@
+"""The auction of one box, both sides: what is offered, what is bid, and when either begins and ends."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from appliance.auction.buyer import Want
+from appliance.catalogue.catalogue import Catalogue
+from appliance.catalogue.model import State
+from appliance.catalogue.torrent import Torrent
+from appliance.clock import Clock
+from appliance.config import Auction
+from appliance.daemon.buying import Buying
+from appliance.daemon.money import Money
+from appliance.daemon.selling import Selling
+from appliance.engine.lanes import EngineLanes
+from appliance.engine.market import EngineMarket
+from appliance.engine.session import LibtorrentEngine
+from appliance.errors import OwnerMustAct, RetryLater
+from appliance.store.auction import AuctionMemory, RoundLog
+from appliance.store.database import Database
+from appliance.store.journal import EventJournal, Settings
+
+if TYPE_CHECKING:
+    from appliance.config import Network
+
+_KEY = "auction"
+ANNOUNCE_S = 1_800.0
+"""Between two announcements of a torrent on the DHT, whose nodes forget after two hours (BEP 5)."""
+
+
+class Trading:
+    """Selling and buying of one box."""
+
+    def __init__(
+        self,
+        configured: Auction,
+        network: "Network",
+        money: Money,
+        catalogue: Catalogue,
+        engine: LibtorrentEngine,
+        journal: EventJournal,
+        database: Database,
+        settings: Settings,
+        clock: Clock,
+        client: str,
+        shown: str,
+        uplink: Callable[[], int],
+    ) -> None:
+        """`client` is what markets are told, `shown` what peers are shown of us."""
+        self.configured = configured
+        self._network = network
+        self._money = money
+        self._catalogue = catalogue
+        self._session = engine
+        self._journal = journal
+        self._settings = settings
+        self._clock = clock
+        self._client, self._shown = client, shown
+        self._uplink = uplink
+        self.changed = settings.decoded(_KEY, dict[str, Any]) or {}
+        self.memory = AuctionMemory(database)
+        self.rounds = RoundLog(database, clock)
+        self._engine = EngineMarket(engine)
+        self.selling: Selling | None = None
+        self.buying = Buying(
+            lambda: self.told,
+            money,
+            catalogue,
+            self._engine,
+            journal,
+            self.memory,
+            clock,
+            client,
+            self._source,
+            self._port,
+        )
+        self._announced: dict[str, float] = {}
+        self._turned = asyncio.Event()
+
+    @property
+    def told(self) -> Auction:
+        """What the owner offers and bids: the configuration, and over it what was set by hand."""
+        return _over(self.configured, self.changed)
+
+    async def change(self, changes: dict[str, Any]) -> None:
+        """Set some of it; {} is back to the configuration. Raises OwnerMustAct."""
+        fresh = {**self.changed, **changes} if changes else {}
+        told = checked(self.configured, fresh)
+        await self._settings.put(_KEY, msgspec.msgpack.encode(fresh))
+        self.changed = fresh
+        if self.selling and told.sell:
+            self.selling.set_terms(told)
+        elif told.sell:
+            await self._open()
+        elif self.selling:
+            await self._close()
+        self._turned.set()
+
+    async def want(self, torrent: Torrent, want: Want | None) -> None:
+        """Pay for a torrent, or not any more."""
+        await self.buying.want(torrent, want)
+
+    # ------------------------------------------------------------------------------------------- life
+
+    async def start(self) -> None:
+        """Take bids, where slots are sold; a port that is taken keeps no box from seeding."""
+        if self.told.sell:
+            try:
+                await self._open()
+            except OwnerMustAct as error:
+                self._journal.error(f"{error} No slots are sold until auction.port is another one, or free.")
+
+    async def _open(self) -> None:
+        told = self.told
+        selling = Selling(
+            told,
+            self._money,
+            self._catalogue,
+            EngineLanes(self._session),
+            self._journal,
+            self.memory,
+            self.rounds,
+            self._clock,
+            self._client,
+            self._uplink,
+        )
+        everywhere = ["0.0.0.0", *(["::"] if self._network.ipv6 else [])]  # noqa: S104  peers come from there
+        await selling.listen(list(self._network.listen_addresses) or everywhere)
+        self.selling = selling
+        self._engine.show(self._shown, told.port)
+        if self._network.upnp or self._network.natpmp:
+            self._engine.map_port(told.port)
+        self._turned.set()
+
+    async def _close(self) -> None:
+        selling, self.selling = self.selling, None
+        if selling:
+            self._engine.show(self._shown, 0)
+            self._turned.set()
+            await selling.end()
+
+    async def run_selling(self, beat: Callable[[], None]) -> None:
+        """The seller's loop, while slots are sold."""
+        while True:
+            beat()
+            self._turned.clear()
+            if self.selling is None:
+                await self._idle(beat)
+                continue
+            going = asyncio.create_task(self.selling.run(beat))
+            turned = asyncio.create_task(self._turned.wait())
+            try:
+                selling = self.selling
+                while self.selling is selling and not going.done():
+                    await asyncio.wait([going, turned], return_when=asyncio.FIRST_COMPLETED)
+                    if turned.done() and self.selling is selling:
+                        self._turned.clear()
+                        turned = asyncio.create_task(self._turned.wait())
+            finally:
+                going.cancel()
+                turned.cancel()
+            if going.done() and not going.cancelled():
+                going.result()
+
+    async def _idle(self, beat: Callable[[], None]) -> None:
+        try:
+            async with asyncio.timeout(5):
+                await self._turned.wait()
+        except TimeoutError:
+            beat()
+
+    async def run_announcing(self, beat: Callable[[], None]) -> None:
+        """Say on the DHT what is sold, one torrent a second."""
+        while True:
+            beat()
+            await asyncio.sleep(1)
+            if self.selling is None or not self._network.dht:
+                continue
+            due = time.monotonic() - ANNOUNCE_S
+            for torrent in self._catalogue.all():
+                record = torrent.record
+                if torrent.state is not State.SEEDING or record.private:
+                    continue
+                if self._announced.get(record.id, -ANNOUNCE_S) <= due:
+                    self._announced[record.id] = time.monotonic()
+                    self._engine.announce(bytes.fromhex(record.v1 or record.v2[:40]), self.told.port)
+                    break
+
+    async def stop(self) -> None:
+        """Hang up; everything that counts is kept."""
+        await self.buying.stop()
+        if self.selling:
+            await self.selling.stop()
+
+    # ----------------------------------------------------------------------------------------- helpers
+
+    def _source(self, host: str) -> str:
+        """The own address from which a host is called: the one that its slots would go to."""
+        family = ":" in host
+        return next((one for one in self._network.listen_addresses if (":" in one) == family), "")
+
+    def _port(self) -> int:
+        found = next((port for _, port in self._session.network.listening), 0)
+        if not found:
+            raise RetryLater("Peers cannot reach this box, so nothing is bid.")
+        return found
+
+
+def checked(configured: Auction, changes: dict[str, Any]) -> Auction:
+    """A configuration with changes. Raises OwnerMustAct for what is impossible."""
+    try:
+        return msgspec.convert(msgspec.to_builtins(configured) | changes, Auction)
+    except msgspec.ValidationError as error:
+        raise OwnerMustAct(f"That cannot be set: {error}.") from error
+
+
+def _over(configured: Auction, changes: dict[str, Any]) -> Auction:
+    """What was set by hand, as far as it is still possible."""
+    try:
+        return checked(configured, changes)
+    except OwnerMustAct:
+        return configured
