@@ -70,6 +70,19 @@ def show_btt(amount: MicroBtt) -> str:
     return f"-{shown}" if amount < 0 else shown
 
 
+def parse_price(text: str) -> MicroBttPerMib:
+    """A price as people write it, in BTT for a GiB, down to a whole µBTT for a MiB. Raises OwnerMustAct."""
+    price = parse_btt(text) * MIB // GIB
+    if not price and parse_btt(text):
+        raise OwnerMustAct(f"{text.strip()} BTT for a GiB is less than the least price, 0.001024.")
+    return MicroBttPerMib(price)
+
+
+def show_price(price: MicroBttPerMib) -> str:
+    """A price for people, in BTT for a GiB, exactly: `0.1024`."""
+    return show_btt(MicroBtt(price * GIB // MIB))
+
+
 def show_span(seconds: int) -> str:
     """A span of time in its two largest units: `3 d 4 h`."""
     parts: list[str] = []

@@ -49,6 +49,11 @@ def add(app: App, sources: tuple[str, ...], **told: Any) -> None:
     app.answer(added, *lines)
 
 
+def added_from(app: App, source: str) -> api.Added:
+    """Add one torrent, with nothing said about it."""
+    return _add(app, source, api.Options())
+
+
 def _add(app: App, source: str, options: api.Options) -> api.Added:
     if source.lower().startswith("magnet:"):
         return app.box.call(api.AddMagnet(uri=source, options=options))

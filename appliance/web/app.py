@@ -12,7 +12,8 @@ from appliance import __version__
 from appliance.config import Config
 from appliance.control.client import ControlClient, DaemonAway
 from appliance.errors import SeedboxError
-from appliance.units import MIB, MicroBtt, show_btt, show_bytes, show_rate, show_span
+from appliance.units import MIB, MicroBtt, show_btt, show_bytes, show_price, show_rate, show_span
+from appliance.web.auction import auction_pages
 from appliance.web.gate import gate
 from appliance.web.guard import guard, signed_in
 from appliance.web.metrics import metrics_pages
@@ -52,6 +53,7 @@ def create_app(box: ControlClient, secrets: Secrets, config: Config) -> Flask:
     app.register_blueprint(gate)
     app.register_blueprint(pages(box))
     app.register_blueprint(money_pages(box))
+    app.register_blueprint(auction_pages(box))
     app.register_blueprint(metrics_pages(box))
     _filters(app)
     _errors(app)
@@ -69,6 +71,7 @@ def _filters(app: Flask) -> None:
         rate=show_rate,
         btt=_btt,
         digits=show_btt,
+        price=show_price,
         span=show_span,
         percent=lambda ppm: f"{ppm / 10_000:.1f}" if 0 < ppm < 1_000_000 else str(ppm // 10_000),
         ratio=lambda row: f"{row.uploaded / row.size:.2f}" if row.size else "–",

@@ -7,10 +7,10 @@ from markupsafe import Markup, escape
 
 from appliance.control.money import Total
 from appliance.units import MicroBtt, show_btt
+from appliance.web.graph import round_top
 
 WIDTH, HEIGHT = 720, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 100, 8, 14, 26
-_STEPS = (1, 2, 5)
 
 
 def bars(totals: Sequence[Total], today: str, days: int) -> Markup:
@@ -19,7 +19,9 @@ def bars(totals: Sequence[Total], today: str, days: int) -> Markup:
     last = date.fromisoformat(today)
     names = [(last - timedelta(days=back)).isoformat() for back in reversed(range(days))]
     shown = [known.get(name, Total(heading=name, earned=0, spent=0)) for name in names]
-    top = scale_top(max((max(one.earned, one.spent) for one in shown), default=0))
+    if not any(one.earned or one.spent for one in shown):
+        return Markup('<p class="quiet">Nothing was earned or spent.</p>')
+    top = round_top(max([4, *(max(one.earned, one.spent) for one in shown)]))
     width = (WIDTH - _LEFT - _RIGHT) / days
     parts = _grid(top) + _names(names, width)
     for index, one in enumerate(shown):
@@ -38,16 +40,6 @@ def bars(totals: Sequence[Total], today: str, days: int) -> Markup:
         f'<svg class="graph bars" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
         f"{''.join(parts)}</svg>"
     )
-
-
-def scale_top(value: int) -> int:
-    """A round number of µBTT, at least `value`."""
-    size = 1
-    while True:
-        for step in _STEPS:
-            if step * size >= value:
-                return step * size
-        size *= 10
 
 
 def _grid(top: int) -> list[str]:

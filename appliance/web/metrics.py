@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from appliance.control import auction
 from appliance.control.api import GetHealth, GetStatus, Health, Status, Verdict
 from appliance.control.client import ControlClient
 from appliance.errors import SeedboxError
@@ -38,6 +39,7 @@ def metrics_pages(box: ControlClient) -> Blueprint:
             abort(401)
         registry = CollectorRegistry()
         registry.register(_Reading(box.call(GetStatus()), box.call(GetHealth())))
+        registry.register(_Market(box.call(auction.GetAuction()), box.call(auction.ListBids())))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
     return pages
@@ -82,3 +84,29 @@ class _Reading:
         for finding in self._health.findings:
             found.add_metric([finding.check, finding.verdict.value], 1)
         yield found
+
+
+class _Market:
+    """One reading of the auction; amounts in µBTT, prices in µBTT for a MiB."""
+
+    def __init__(self, selling: auction.Auction, bids: auction.Bids) -> None:
+        self._selling = selling
+        self._bids = bids
+
+    def collect(self) -> Iterator[Metric]:
+        """All series; none on a box without an account."""
+        selling, bids = self._selling, self._bids
+        if not selling.on:
+            return
+        for name, says, value in (
+            ("slots", "Slots that are sold at once.", selling.slots if selling.sell else 0),
+            ("slots_sold", "Of them, sold now.", len(selling.sold)),
+            ("bids_waiting", "Bids that have no slot.", len(selling.waiting)),
+            ("price", "Of the last round in which a slot was sold.", selling.price),
+            ("reserve", "Least price now.", selling.reserve),
+            ("debts", "Owed for leases that have ended.", selling.debts),
+            ("own_bids", "Markets that the box bids at.", sum(bool(one.bid) for one in bids.bids)),
+            ("own_slots", "Slots of others that the box has.", sum(one.won for one in bids.bids)),
+            ("spent_today", "On downloading, by the ledger's day.", bids.day_spent),
+        ):
+            yield GaugeMetricFamily(f"seedbox_auction_{name}", says, value=value)

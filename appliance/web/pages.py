@@ -18,10 +18,11 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
-from appliance.control import api
+from appliance.control import api, auction
 from appliance.control.client import ControlClient
 from appliance.errors import OwnerMustAct
 from appliance.web import forms
+from appliance.web.auction import bought
 from appliance.web.graph import graph, pieces
 from appliance.web.guard import secrets_of, sign_in
 from appliance.web.qr import qr
@@ -168,6 +169,8 @@ class Views:
             peers=self._box.call(api.ListPeers(id=id)).peers,
             pieces=pieces(self._box.call(api.ShowPieces(id=id)).buckets),
             qr=_qr(detail.magnet),
+            may_bid=self._box.call(auction.GetAuction()).on,
+            bought=bought(self._box, id),
         )
 
     def live_torrent(self, id: str) -> ResponseReturnValue:

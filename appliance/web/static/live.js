@@ -54,10 +54,11 @@
     if (drawing && rounds % GRAPH_EVERY === 0) { put(drawing, await (await ask(body.dataset.graph)).text()); }
   }
 
-  async function torrent() {
-    const answer = await (await ask(body.dataset.torrent)).json();
+  async function parts() {
+    const answer = await (await ask(body.dataset.parts)).json();
     for (const [name, html] of Object.entries(answer.parts)) {
-      put(document.querySelector(`[data-part="${name}"]`), html);
+      const part = document.querySelector(`[data-part="${name}"]`);
+      if (part && !part.contains(document.activeElement)) { put(part, html); }
     }
   }
 
@@ -67,7 +68,7 @@
     if (answer.done) { location.reload(); }
   }
 
-  const work = body.dataset.live ? overview : body.dataset.torrent ? torrent : body.dataset.job ? job : null;
+  const work = body.dataset.live ? overview : body.dataset.parts ? parts : body.dataset.job ? job : null;
 
   async function round() {
     if (!document.hidden) {
