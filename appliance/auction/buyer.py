@@ -29,6 +29,8 @@ ROUND_MS = ROUND_NS // 1_000_000
 HOUR_MS = 3_600_000
 SHUN_MS = {1: HOUR_MS, 2: 24 * HOUR_MS}
 """For how long by weight: a seller that fails to deliver, and one that lies."""
+LATE = 4
+"""Rounds by which a result may be heard late, and is still judged by the bids of its time."""
 _ASKS = 4
 _LONG_ROUNDS = 240
 """An hour: how far ahead a budget without a deadline is spread, at most."""
@@ -109,11 +111,12 @@ class Deal:
     """Of them, in pieces that are not complete."""
     failed: int = 0
     """Bytes in pieces that failed their check."""
+    repeated: bool = False
+    """The last payment was sent again over this connection."""
     silent: int = 0
     """Rounds won in a row without a byte."""
-    _said_before: MicroBttPerMib = MicroBttPerMib(0)  # noqa: RUF009
-    _said_in: int = 0
-    """The round in which the bid was changed: it was decided by this one or by the one before."""
+    _bids: list[list[MicroBttPerMib]] = field(default_factory=lambda: [[]])
+    """Said since the last result, and between those before it; the newest last."""
     _base: int = 0
     """Due in the channel for earlier leases, in µBTT."""
     _exact: int = 0
@@ -144,6 +147,13 @@ class Deal:
         self._base, self._exact, self._slack = paid, 0, 0
         self._resumed = resumed
 
+    def reopened(self) -> None:
+        """The connection to its market is another one: what was said over the old one is void."""
+        self.asks.clear()
+        self.said = MicroBttPerMib(0)
+        self._bids = [[]]
+        self.won = self.repeated = False
+
     def asked(self, ask: Asked) -> None:
         """A round has begun."""
         self.asks[ask.round] = ask
@@ -152,17 +162,20 @@ class Deal:
 
     def says(self, price: MicroBttPerMib) -> None:
         """A bid is made, or with 0 taken back."""
-        self._said_before, self.said = self.said, price
-        self._said_in = self.last.round if self.last else 0
+        self.said = price
+        self._bids[-1].append(price)
 
     def result(
         self, round: int, won: bool, price: MicroBttPerMib, seed: bytes, tie: bytes | None, full: bool
     ) -> Wrong | None:
         """What came of a round; what is wrong with it, if something is."""
         ask = self.asks.get(round)
-        in_force = {self.said, self._said_before} if round <= self._said_in else {self.said}
-        # Who has not bid is told no result.
-        in_force.discard(MicroBttPerMib(0))
+        # Bids and results cross on the line: whichever of these was in force when the round was decided.
+        known = [one for said in self._bids for one in said]
+        in_force = [one for one in known if one]
+        self._bids = [*self._bids[1 - LATE :], []]
+        if known and not any(self._bids):
+            self._bids[0].append(known[-1])
         if ask is None or not in_force:
             return None
         told = Told(ask.rule, ask.commit, seed, won, price, tie, full)

@@ -31,7 +31,7 @@ from appliance.catalogue.torrent import Torrent
 from appliance.clock import Clock
 from appliance.config import Auction
 from appliance.daemon.money import Money
-from appliance.engine.market import EngineMarket, Source
+from appliance.engine.market import EngineMarket, Intake, Source
 from appliance.errors import OwnerMustAct, PeerMisbehaved, RetryLater, SeedboxError
 from appliance.keys import Address
 from appliance.ledger.channel import State as ChannelState
@@ -72,7 +72,8 @@ class Live:
     failures: int = 0
     """Pieces that failed, as far as the connection that there is now tells."""
     failed: int = 0
-    """Of connections before."""
+    """Bytes that failed their check, and came from it, as far as anybody can tell."""
+    connected: bool = False
     receipt: Receipt | None = None
     busy: bool = False
     """Its channel is being opened."""
@@ -107,6 +108,8 @@ class Purchase:
     rate: int = 0
     """Bytes a second that came from sellers in the last round."""
     got: int = 0
+    failed: int | None = None
+    """Bytes of the torrent that have failed their check; None: not looked at yet."""
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One channel is opened after the other: together they must not exceed the budget."""
 
@@ -147,6 +150,8 @@ class Buying:
         self.records: dict[Address, Record] = {}
         self.purchases: dict[str, Purchase] = {}
         self.live: dict[Line, Live] = {}
+        self._parted: dict[tuple[str, Address], Live] = {}
+        """Dealings whose line broke: they go on where they were, so that nothing is counted twice."""
         self._calling: dict[tuple[str, int], str] = {}
         """Markets that are being called -> torrent."""
         self._next: dict[tuple[str, int], float] = {}
@@ -212,16 +217,16 @@ class Buying:
             return
         await self._choose()
         for id, purchase in list(self.purchases.items()):
-            sources = await self._engine.sources(id)
-            self._count(id, sources)
+            intake = await self._engine.intake(id)
+            self._count(id, intake)
             self._seek(id, purchase)
-            self._call(id, sources)
+            self._call(id, intake.sources)
             self._pace(id, purchase)
         for live in list(self.live.values()):
             if live.torrent in self.purchases:
                 continue
             # What has arrived is paid before we hang up; nothing more is asked for.
-            self._count(live.torrent, await self._engine.sources(live.torrent))
+            self._count(live.torrent, await self._engine.intake(live.torrent))
             self._start(self._leave(live))
 
     async def _choose(self) -> None:
@@ -230,6 +235,7 @@ class Buying:
         downloading = {one.record.id: one for one in self._catalogue.all() if one.state is State.DOWNLOADING}
         for id in set(self.purchases) - set(downloading):
             del self.purchases[id]
+            self._parted = {key: live for key, live in self._parted.items() if key[0] != id}
         for id, torrent in downloading.items():
             own = id in self.wants
             if not own and not told.buy_price:
@@ -243,24 +249,38 @@ class Buying:
             del self.wants[id]
             await self._memory.put_want(id, None)
 
-    def _count(self, id: str, sources: list[Source]) -> None:
+    def _count(self, id: str, intake: Intake) -> None:
         """Take in what has arrived, and pay for it."""
-        for live in [one for one in self.live.values() if one.torrent == id]:
-            ours = [one for one in sources if one.ip == live.line.host]
+        purchase = self.purchases.get(id)
+        lives = [one for one in self.live.values() if one.torrent == id]
+        bad = self._failed(purchase, intake.failed)
+        suspects = []
+        for live in lives:
+            ours = [one for one in intake.sources if one.ip == live.line.host]
             failures = sum(one.failures for one in ours)
-            live.failed += max(0, live.failures - failures)
-            live.failures = failures
-            deal = live.deal
+            # Who sent all of a bad piece is banned by libtorrent, and gone before anybody can ask.
+            if failures > live.failures or (live.connected and not ours):
+                suspects.append(live)
+            live.failures, live.connected = failures, bool(ours)
+        for live in suspects if bad else ():
+            live.failed += bad
+        for live in lives:
+            ours = [one for one in intake.sources if one.ip == live.line.host]
             count = live.meter.read({one.connection: one.received for one in ours})
-            deal.arrived(
-                count, sum(one.unverified for one in ours), (live.failed + live.failures) * deal.piece
-            )
-            if purchase := self.purchases.get(id):
+            live.deal.arrived(count, sum(one.unverified for one in ours), live.failed)
+            if purchase:
                 purchase.got += count
-            if live.failed + live.failures >= 3:
+            if bad and live in suspects and (not live.connected or live.failures > 2):
                 self._shun(live, Wrong("what it sent failed its check", 2))
             else:
                 self._settle(live)
+
+    def _failed(self, purchase: Purchase | None, failed: int) -> int:
+        """Bytes that have failed since the last look."""
+        if purchase is None:
+            return 0
+        before, purchase.failed = purchase.failed, failed
+        return 0 if before is None else max(0, failed - before)
 
     def _seek(self, id: str, purchase: Purchase) -> None:
         now = time.monotonic()
@@ -271,7 +291,7 @@ class Buying:
         known = self._found.setdefault(id, set())
         self._engine.find(_info_hash(torrent), lambda found: known.update(found[:50]))
 
-    def _call(self, id: str, sources: list[Source]) -> None:
+    def _call(self, id: str, sources: tuple[Source, ...]) -> None:
         """Call markets that are not called yet: of those who are connected first, then of the DHT's."""
         there = {(one.line.host, one.torrent) for one in self.live.values()}
         markets = [(one.ip, one.market) for one in sources if one.market]
@@ -308,13 +328,19 @@ class Buying:
             return
         record = found[0].record
         piece = max(1, record.size // max(1, record.pieces))
+        known = self._parted.pop((record.id, line.peer.address), None)
+        if known:
+            known.line = line
+            known.deal.reopened()
         deal = Deal(key=self._money.key.public, ip="", torrent=record.id, piece=piece)
-        self.live[line] = Live(record.id, line, deal)
+        self.live[line] = known or Live(record.id, line, deal)
 
     def closed(self, line: Line) -> None:
         """A market has hung up."""
         live = self.live.pop(line, None)
         if live:
+            if live.torrent in self.purchases:
+                self._parted[live.torrent, live.seller] = live
             self._start(self._keep([live]))
 
     def heard(self, line: Line, message: Message) -> None:
@@ -398,6 +424,13 @@ class Buying:
         channel = deal.channel or bytes(32)
         wants = max(1, need.missing)
         live.line.send(Bid(round=ask.round, max_price=price, bytes=wants, port=self._port(), channel=channel))
+        if price and not deal.repeated:
+            # The last payments may have been lost with the line before this one.
+            deal.repeated = True
+            for held in self._money.usable().channels:
+                ours = held.purpose is Purpose.DOWNLOADING and held.channel.recipient == live.seller
+                if ours and held.standing is Standing.OPEN and held.state:
+                    live.line.send(_pay(held.state))
 
     def _simulate(self, live: Live, torrent: Torrent, price: int) -> None:
         says = f"{price} µBTT/MiB"
@@ -522,7 +555,7 @@ class Buying:
         if purchase := self.purchases.get(live.torrent):
             purchase.spent = MicroBtt(purchase.spent + more)
             purchase.round_spent += more
-        live.line.send(Pay(channel=state.channel, seq=state.seq, paid=state.paid, state=state.signature))
+        live.line.send(_pay(state))
 
     def _pace(self, id: str, purchase: Purchase) -> None:
         """Once a round: learn from what it has cost."""
@@ -598,6 +631,10 @@ class Buying:
         task = asyncio.create_task(guarded())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _pay(state: ChannelState) -> Pay:
+    return Pay(channel=state.channel, seq=state.seq, paid=state.paid, state=state.signature)
 
 
 def _automatic(told: Auction, torrent: Torrent) -> Want:

@@ -234,6 +234,9 @@ class Selling:
         held = wallet.held(message.channel)
         if held.channel.payer != bidder.key:
             raise PeerMisbehaved("Somebody pays with a channel that is not theirs.")
+        if (message.seq, message.paid) == (held.channel.seq, held.channel.paid):
+            # Said again after a line broke.
+            return
         state = State(wallet.ledger, message.channel, message.seq, MicroBtt(message.paid), message.state)
         more = await wallet.accept_state(message.channel, state, bidder.torrent)
         self.rounds.earned(more)

@@ -35,6 +35,15 @@ class Source:
     """Pieces with data from it that failed their check."""
 
 
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What has come of a torrent, and from whom."""
+
+    sources: tuple[Source, ...] = ()
+    failed: int = 0
+    """Bytes that failed their check, since the torrent was started."""
+
+
 class EngineMarket:
     """The session, as the market sees it."""
 
@@ -63,10 +72,10 @@ class EngineMarket:
         self._engine.seekers[hash] = found
         self._engine.session.dht_get_peers(lt.sha1_hash(hash))
 
-    async def sources(self, torrent: str) -> list[Source]:
-        """Everybody who is connected for a torrent."""
+    async def intake(self, torrent: str) -> Intake:
+        """What everybody who is connected for a torrent has sent."""
         handle = self._engine.handle(torrent)
-        return [] if handle is None else await asyncio.to_thread(_sources, handle)
+        return Intake() if handle is None else await asyncio.to_thread(_intake, handle)
 
 
 def rendezvous(info_hash: bytes) -> bytes:
@@ -81,13 +90,14 @@ def shown_port(client: str) -> int:
     return port if port < 65_536 else 0
 
 
-def _sources(handle: lt.torrent_handle) -> list[Source]:
+def _intake(handle: lt.torrent_handle) -> Intake:
     unverified: dict[tuple[str, int], int] = {}
     for piece in handle.get_download_queue():
         for block in piece["blocks"]:
             if block["state"] in _HERE:
                 unverified[block["peer"]] = unverified.get(block["peer"], 0) + block["block_size"]
-    return [_source(peer, unverified) for peer in handle.get_peer_info()]
+    sources = tuple(_source(peer, unverified) for peer in handle.get_peer_info())
+    return Intake(sources, handle.status(0).total_failed_bytes)
 
 
 def _source(peer: Any, unverified: dict[tuple[str, int], int]) -> Source:

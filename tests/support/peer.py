@@ -26,8 +26,8 @@ class Peer:
     ) -> None:
         """`source` is a .torrent file or a magnet link; `call` the peer that it connects to.
 
-        `download_limit` is in bytes per second, `prefix` the words that it is started by; the other keys are
-        libtorrent's settings.
+        `download_limit` is in bytes per second, `unchecked` believes that all data is there and right,
+        `prefix` are the words that it is started by; the other keys are libtorrent's settings.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -39,6 +39,7 @@ class Peer:
             "address": self.address,
             "call": call,
             "download_limit": settings.pop("download_limit", 0),
+            "unchecked": settings.pop("unchecked", False),
             "settings": settings,
         }
         self.said: dict[str, Any] = {}
@@ -120,6 +121,8 @@ def main() -> None:
         params = lt.load_torrent_buffer(base64.b64decode(source))
     params.save_path = request["folder"]
     params.download_limit = request["download_limit"] or -1
+    if request["unchecked"]:
+        params.flags |= lt.torrent_flags.seed_mode
     params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
     handle = session.add_torrent(params)
     # Before, it turns away those who call it.

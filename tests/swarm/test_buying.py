@@ -1,16 +1,23 @@
 """A box buys from a box: sellers are found, bid to, paid for what has arrived, and left when they cheat."""
 
+import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from appliance.auction.buyer import PIECES_AHEAD
+from appliance.auction.lease import CREDIT
 from appliance.control import api, auction, money
 from appliance.operator.service import Operator
 from appliance.units import BTT, MIB, MicroBtt
 from tests.ledger.service import serving
-from tests.support.box import Box
+from tests.support.addresses import address
+from tests.support.box import Box, refused
+from tests.support.crook import Crook
+from tests.support.peer import Peer
 from tests.support.torrents import make_torrent, write_data
 from tests.support.until import until
 
@@ -82,3 +89,127 @@ def test_a_box_buys_what_its_owner_wants_sooner_and_both_books_agree(trade: Trad
     assert spent >= 99 * sold.sold // MIB, "the least price of the seller, at least"
     assert not trade.buyer.call(auction.ListBids()).shunned
     assert not [text for text in trade.buyer.events() if "left alone" in text]
+
+
+class Deceived:
+    """A box that buys, and a crook that it finds."""
+
+    def __init__(self, trade: Trade, folder: Path, lie: str = "", **peer: Any) -> None:
+        self.trade, self.folder, self.peer_settings = trade, folder, peer
+        info = trade.seller.call(api.ShowTorrent(id=trade.id))
+        self.info_hash, self.magnet = bytes.fromhex(info.v1), info.magnet
+        self.crook = Crook(trade.operator.id, lie)
+        self.address = address()
+
+    def run(self, until_true: Callable[[], object], price: int = 1_000, seconds: float = 60) -> auction.Bids:
+        """Let the box buy from the crook until something is true."""
+
+        async def work() -> None:
+            port = await self.crook.listen(self.address, self.info_hash)
+            shown = f"Seedbox/0 sb/1:{port}"
+            settings = {"address": self.address, "handshake_client_version": shown, **self.peer_settings}
+            with Peer(self.folder, self.trade.metainfo, **settings) as peer:
+                uri = f"{self.magnet}&x.pe={self.address}:{peer.port}"
+                box = self.trade.buyer
+                await asyncio.to_thread(box.call, api.AddMagnet(uri=uri, options=api.Options()))
+                want = auction.WantTorrent(id=self.trade.id, price=price, budget=10 * BTT)
+                await asyncio.to_thread(box.call, want)
+                async with asyncio.timeout(seconds):
+                    while not await asyncio.to_thread(until_true):
+                        await asyncio.sleep(0.1)
+            await self.crook.market.close()
+
+        asyncio.run(work())
+        return self.trade.buyer.call(auction.ListBids())
+
+    def shunned(self) -> bool:
+        return bool(self.trade.buyer.call(auction.ListBids()).shunned)
+
+    def spent(self) -> int:
+        return self.trade.buyer.call(money.GetMoney()).totals["downloading"]
+
+
+@pytest.mark.parametrize("lie", ["price", "draw"])
+def test_a_seller_that_lies_about_price_or_draw_is_left_with_nothing(
+    trade: Trade, tmp_path: Path, lie: str
+) -> None:
+    deceived = Deceived(trade, tmp_path / "crook", lie)
+    told = deceived.run(deceived.shunned)
+    (one,) = told.shunned
+    assert one.seller == deceived.crook.key.address
+    assert "lied about a round's price or its draw" in one.why
+    assert deceived.spent() == 0
+    assert any("left alone" in text for text in trade.buyer.events())
+
+
+def test_a_seller_that_charges_for_what_it_did_not_send_is_paid_for_what_came(
+    trade: Trade, tmp_path: Path
+) -> None:
+    write_data(tmp_path / "crook" / "film.bin", SIZE, 1)
+    deceived = Deceived(trade, tmp_path / "crook", "meter", upload_rate_limit=MIB)
+    deceived.crook.sent = 1 << 30
+    told = deceived.run(deceived.shunned)
+    assert "charged for more than it sent" in told.shunned[0].why
+    assert b"meter" in deceived.crook.troubles
+    arrived = trade.buyer.row(trade.id).downloaded
+    assert deceived.spent() <= 1_000 * (arrived // MIB + 1)
+
+
+def test_a_seller_whose_slot_brings_nothing_is_given_up_and_costs_nothing(
+    trade: Trade, tmp_path: Path
+) -> None:
+    deceived = Deceived(trade, tmp_path / "crook", upload_rate_limit=1)
+    write_data(tmp_path / "crook" / "film.bin", SIZE, 1)
+    trade.buyer.call(api.AddTorrent(metainfo=trade.metainfo, options=api.Options()))
+    told = deceived.run(deceived.shunned)
+    assert "nothing came" in told.shunned[0].why
+    assert deceived.spent() == 0
+
+
+def test_bad_pieces_are_not_paid_for_and_their_seller_is_left(trade: Trade, tmp_path: Path) -> None:
+    write_data(tmp_path / "crook" / "film.bin", SIZE, 2)
+    trade.buyer.call(api.AddTorrent(metainfo=trade.metainfo, options=api.Options()))
+    deceived = Deceived(trade, tmp_path / "crook", unchecked=True, upload_rate_limit=MIB // 2)
+    deceived.crook.sent = 1 << 20
+    told = deceived.run(deceived.shunned)
+    assert "failed its check" in told.shunned[0].why
+    step = CREDIT + PIECES_AHEAD * 32 * 1024
+    assert deceived.spent() <= 1_000 * step // MIB
+
+
+def test_a_simulated_purchase_says_what_it_would_bid_and_bids_nothing(trade: Trade) -> None:
+    trade.begin(price=2_000, budget=10 * BTT, simulate=True)
+    until(lambda: any("would be bid" in text for text in trade.buyer.events()), "the simulation", 30)
+    assert not trade.seller.call(auction.GetAuction()).waiting
+    trade.buyer.wait_state(trade.id, api.State.SEEDING, 90)
+    told = trade.buyer.call(money.GetMoney())
+    assert (told.totals["downloading"], told.locked, told.held) == (0, 0, 0)
+
+
+def test_a_buyer_that_dies_in_a_lease_goes_on_and_pays_nothing_twice(trade: Trade) -> None:
+    trade.begin(price=2_000, budget=10 * BTT)
+    until(lambda: trade.buyer.call(money.GetMoney()).totals["downloading"] > 10_000, "payments", 60)
+    trade.buyer.kill()
+    trade.buyer.start()
+    assert trade.buyer.call(auction.ListBids()).torrents[0].price == 2_000
+    trade.buyer.wait_state(trade.id, api.State.SEEDING, 90)
+
+    def settled() -> bool:
+        spent = trade.buyer.call(money.GetMoney()).totals["downloading"]
+        return bool(spent == trade.seller.call(money.GetMoney()).totals["distribution"])
+
+    until(settled, "both books to agree", 60)
+    assert not trade.buyer.call(auction.ListBids()).shunned
+    spent = trade.buyer.call(money.GetMoney()).totals["downloading"]
+    assert spent <= 2_000 * (SIZE // MIB) + 2_000 * CREDIT // MIB
+
+
+def test_what_cannot_be_bought_is_refused_with_the_reason(trade: Trade) -> None:
+    assert "here already" in refused(trade.seller, auction.WantTorrent(id=trade.id, price=1, budget=1))
+    trade.begin(price=2_000, budget=10 * BTT, simulate=True)
+    for want, says in (
+        (auction.WantTorrent(id=trade.id, price=1, budget=0), "more than nothing"),
+        (auction.WantTorrent(id=trade.id, price=1, budget=1, deadline=1), "over"),
+        (auction.WantTorrent(id="0" * 40, price=1, budget=1), "No torrent"),
+    ):
+        assert says in refused(trade.buyer, want), says

@@ -6,6 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from appliance.auction.buyer import (
     IN_FLIGHT,
+    LATE,
     PIECES_AHEAD,
     SILENT_ROUNDS,
     Asked,
@@ -94,11 +95,21 @@ def test_a_price_above_the_bid_a_draw_that_does_not_fit_and_a_loss_that_was_none
 
 def test_a_bid_that_is_changed_while_a_round_is_decided_accuses_nobody() -> None:
     one = deal(said=900)
+    result(one, 1, won=False, price=1_000)
     asked(one, 2)
     one.says(MicroBttPerMib(2_000))
-    assert result(one, 2, won=False, price=1_000) is None, "it was decided with the bid before"
-    asked(one, 3)
-    assert result(one, 3, won=False, price=1_000), "now it was not"
+    for round in range(2, LATE + 2):
+        found = result(one, round, won=False, price=1_000)
+        assert bool(found) is (round > LATE), "first it was decided with the bid before"
+        asked(one, round + 1)
+
+
+def test_bids_that_were_late_by_rounds_accuse_nobody() -> None:
+    one = deal(said=1_100)
+    for round in (2, 3):
+        asked(one, round)
+        one.says(MicroBttPerMib(1_000))
+    assert result(one, 3, price=1_100) is None
 
 
 def test_a_new_price_pays_for_what_comes_from_then_on() -> None:
