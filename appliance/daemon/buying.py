@@ -57,6 +57,9 @@ CHANNEL_MS = 24 * 3_600_000
 ENDS_SOON_MS = 3 * 3_600_000
 """A channel that ends so soon is not bid with: its recipient would close it."""
 MOST_LINES = 64
+BANNED_S = 10.0
+"""Without a connection after bad data: libtorrent has banned it, and it was not just moved to its lane."""
+_BAD = Wrong("what it sent failed its check", 2)
 _KEEP_S = 60.0
 
 
@@ -74,6 +77,8 @@ class Live:
     failed: int = 0
     """Bytes that failed their check, and came from it, as far as anybody can tell."""
     connected: bool = False
+    gone_at: float = 0.0
+    """Since when there is no connection over which data could come; 0: there is one."""
     receipt: Receipt | None = None
     busy: bool = False
     """Its channel is being opened."""
@@ -262,6 +267,7 @@ class Buying:
             if failures > live.failures or (live.connected and not ours):
                 suspects.append(live)
             live.failures, live.connected = failures, bool(ours)
+            live.gone_at = 0.0 if ours else live.gone_at or time.monotonic()
         for live in suspects if bad else ():
             live.failed += bad
         for live in lives:
@@ -270,8 +276,9 @@ class Buying:
             live.deal.arrived(count, sum(one.unverified for one in ours), live.failed)
             if purchase:
                 purchase.got += count
-            if bad and live in suspects and (not live.connected or live.failures > 2):
-                self._shun(live, Wrong("what it sent failed its check", 2))
+            banned = live.gone_at and time.monotonic() - live.gone_at > BANNED_S
+            if live.failed and (banned or live.failures > 2):
+                self._shun(live, _BAD)
             else:
                 self._settle(live)
 
@@ -361,7 +368,8 @@ class Buying:
                     bool(message.full),
                 )
                 if wrong:
-                    self._shun(live, wrong)
+                    # Nothing comes any more from whom libtorrent has banned.
+                    self._shun(live, _BAD if live.failed and wrong.weight == 1 else wrong)
             case Receipt():
                 if message.channel != live.deal.channel:
                     return

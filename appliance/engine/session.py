@@ -184,7 +184,7 @@ class LibtorrentEngine:
     def begin(self, id: str, resume: bytes, placement: Placement) -> None:
         """Start a torrent as `add` does, but without a round trip to libtorrent's thread; see `begun`."""
         params = self._params(resume, placement)
-        self._coming[_key(params.info_hashes)] = (id, placement.priority)
+        self._coming[_key(_hashes(params))] = (id, placement.priority)
         self.session.async_add_torrent(params)
 
     async def begun(self) -> dict[str, str]:
@@ -199,7 +199,7 @@ class LibtorrentEngine:
 
     def _on_added(self, alert: lt.add_torrent_alert) -> None:
         params = alert.params
-        id, priority = self._coming.pop(_key(params.info_hashes), ("", Priority.NORMAL))
+        id, priority = self._coming.pop(_key(_hashes(params)), ("", Priority.NORMAL))
         if id and alert.error.value():
             self._refused[id] = alert.error.message()
         elif id:
@@ -498,6 +498,11 @@ def _restored(state: bytes) -> lt.session_params:
     except (RuntimeError, ValueError, UnicodeError) as error:
         log.warning("the DHT's memory was damaged (%s); it begins anew", error)
         return lt.session_params()
+
+
+def _hashes(params: lt.add_torrent_params) -> lt.info_hash_t:
+    """What a torrent is known by; resume data that came while a link got its description names nothing."""
+    return params.info_hashes if params.ti is None else params.ti.info_hashes()
 
 
 def _key(hashes: lt.info_hash_t) -> str:

@@ -73,4 +73,5 @@ class Crook:
             line.send(Result(round=round, won=1, price=price, lease_ms=2_000, reveal=told))
             if self.sent:
                 owed = self.sent * price >> 20
-                line.send(Receipt(channel=bid.channel, sent=self.sent, owed=owed, paid=self.paid))
+                sent = self.sent if self.lie == "meter" else 0
+                line.send(Receipt(channel=bid.channel, sent=sent, owed=owed, paid=self.paid))
