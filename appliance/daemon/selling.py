@@ -367,8 +367,9 @@ class Selling:
                 await work
             except SeedboxError as error:
                 log.info("auction: %s", error)
-                if line and isinstance(error, PeerMisbehaved):
+                if line:
                     line.send(Trouble(code=b"refused", text=str(error).encode()[:300]))
+                if line and isinstance(error, PeerMisbehaved):
                     line.close()
 
         task = asyncio.create_task(guarded())

@@ -9,7 +9,7 @@ from appliance.auction.clearing import Rule, Told, fair
 from appliance.clock import SystemClock
 from appliance.keys import Key
 from appliance.ledger import channel as channels
-from appliance.ledger.channel import Channel
+from appliance.ledger.channel import Channel, State
 from appliance.operator.client import LedgerClient
 from appliance.units import MicroBtt, MicroBttPerMib, UtcMs
 from appliance.wire.market import Line, Market
@@ -54,6 +54,16 @@ class Buyer:
         assert self.line
         self._bid_for = -1
         self.line.send(Bid(round=0, max_price=0, bytes=0, port=self.port, channel=self.channel.id))
+
+    def signed(self, paid: int = 0) -> State:
+        """A state of its channel: the last one again, or one that pays so much."""
+        _, state = channels.pay(self.channel, self.key, MicroBtt(paid or self.channel.paid + 1))
+        return state
+
+    def send(self, state: State) -> None:
+        """Say a payment, whosever it is."""
+        assert self.line
+        self.line.send(Pay(channel=state.channel, seq=state.seq, paid=state.paid, state=state.signature))
 
     def opened(self, line: Line) -> None:
         self.line = line

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,106 @@ def test_a_slot_is_sold_on_while_the_ledger_is_away(stall: Stall) -> None:
             stall.ledger_away()
             paid = buyer.channel.paid
             await buyer.until(lambda: buyer.channel.paid > paid + 20 * PRICE, 60)
+            await buyer.market.close()
+
+        asyncio.run(deal())
+
+
+def test_who_pays_with_states_of_another_channel_is_refused_and_others_are_served_on(stall: Stall) -> None:
+    with stall.peer("payer") as payer, stall.peer("thief") as other:
+        buyer, thief = stall.buyer(1, payer), stall.buyer(2, other, pays=False)
+        foreign = stall.buyer(3, other)
+
+        async def deal() -> None:
+            await buyer.meet(stall.box.address, stall.port, stall.info_hash, payer.address)
+            await buyer.until(lambda: buyer.channel.paid > 0, 60)
+            for state in (buyer.signed(), foreign.signed(10), replace(thief.signed(10), signature=bytes(64))):
+                await thief.meet(stall.box.address, stall.port, stall.info_hash, other.address)
+                await thief.until(lambda: thief.line)
+                thief.send(state)
+                await thief.until(lambda: thief.line is None or thief.troubles, 20)
+            paid = buyer.channel.paid
+            await buyer.until(lambda: buyer.channel.paid > paid, 30)
+            for one in (buyer, thief):
+                await one.market.close()
+
+        asyncio.run(deal())
+        told = stall.box.call(money.GetMoney())
+        assert told.totals["distribution"] == buyer.channel.paid, "nothing came of what was not theirs"
+
+
+def test_neighbours_behind_one_address_share_a_lane_and_the_best_bid_has_it(stall: Stall) -> None:
+    with stall.peer("home") as home:
+        best, other = stall.buyer(1, home, price=2 * PRICE), stall.buyer(2, home)
+
+        async def deal() -> None:
+            for one in (best, other):
+                await one.meet(stall.box.address, stall.port, stall.info_hash, home.address)
+            await best.until(lambda: best.channel.paid > 0, 60)
+            await best.until(lambda: len(other.results) > 1, 30)
+            for one in (best, other):
+                await one.market.close()
+
+        asyncio.run(deal())
+        assert not any(one.won for one in other.results)
+        assert all(one.full for one in other.results if one.price < PRICE * 2), "it is told why"
+        assert other.channel.paid == 0
+
+
+def test_who_comes_back_from_another_address_goes_on_with_its_channel(stall: Stall) -> None:
+    with stall.peer("before") as before:
+        buyer = stall.buyer(1, before)
+
+        async def first() -> None:
+            await buyer.meet(stall.box.address, stall.port, stall.info_hash, before.address)
+            await buyer.until(lambda: buyer.channel.paid > 0, 60)
+            await buyer.market.close()
+
+        asyncio.run(first())
+    with stall.peer("after") as after:
+        paid, buyer.port = buyer.channel.paid, after.port
+
+        async def second() -> None:
+            await buyer.meet(stall.box.address, stall.port, stall.info_hash, after.address)
+            await buyer.until(lambda: buyer.channel.paid > paid + 5 * PRICE, 90)
+            (slot,) = stall.box.call(auction.GetAuction()).sold
+            assert slot.host == after.address
+            await buyer.market.close()
+
+        asyncio.run(second())
+    (shown,) = stall.box.call(auction.GetYields()).torrents
+    assert buyer.channel.paid <= shown.sold * PRICE // MIB + 2, "every byte was charged once at most"
+
+
+def test_a_clock_that_jumps_by_years_moves_no_round_and_no_lease(tmp_path: Path) -> None:
+    library = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+    if library is None:
+        pytest.skip("libfaketime is not installed")
+    told = tmp_path / "clock"
+    told.write_text("+0")
+    with contextlib.ExitStack() as stack:
+        url, operator = stack.enter_context(serving(str(tmp_path / "ledger.db")))
+        stall = Stall(tmp_path, url, operator)
+        stall.box.env = {
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(told),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        stack.enter_context(stall.box)
+        stall.open()
+        payer = stack.enter_context(stall.peer("payer"))
+        buyer = stall.buyer(1, payer)
+
+        async def deal() -> None:
+            await buyer.meet(stall.box.address, stall.port, stall.info_hash, payer.address)
+            await buyer.until(lambda: buyer.channel.paid > 0, 60)
+            told.write_text("+3650d")
+            paid, rounds = buyer.channel.paid, len(buyer.results)
+            await buyer.until(lambda: buyer.channel.paid > paid + 10 * PRICE, 30)
+            told.write_text("-3650d")
+            await buyer.until(lambda: len(buyer.results) > rounds, 30)
+            assert all(one.won for one in buyer.results)
             await buyer.market.close()
 
         asyncio.run(deal())

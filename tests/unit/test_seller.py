@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from appliance.auction.clearing import Bid, Rule, Told, fair
+from appliance.auction.lanes import Lanes
 from appliance.auction.lease import CREDIT, GRACE_NS, ROUND_NS, Standing, Why, charge
 from appliance.auction.reserve import Reserve
 from appliance.auction.seller import (
@@ -380,3 +381,30 @@ class Day(RuleBasedStateMachine):
 
 TestDay = Day.TestCase
 TestDay.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+
+
+def test_of_a_thousand_bidders_the_highest_have_the_lanes_and_everybody_is_told() -> None:
+    stall = Stall(slots=28)
+    chance = random.Random(3)
+    prices = {number: chance.randrange(10, 10**6) for number in range(1, 1_001)}
+    for number, price in prices.items():
+        one = Offer(
+            key=key(number),
+            ip=f"10.{number >> 8}.{number & 255}.1",
+            torrent="t",
+            port=6_881,
+            price=MicroBttPerMib(price),
+            wants=100 * MIB,
+            channel=key(number)[1:],
+        )
+        stall.do(stall.seller.opened(number, one.key, one.ip, "t", stall.now))
+        stall.do(stall.seller.bid(number, 1, one))
+        stall.do(stall.seller.funded(number, one.channel, MicroBtt(0), PLENTY))
+    effects = stall.round()
+    best = sorted(prices, key=lambda number: -prices[number])[:28]
+    assert set(stall.seller.served) == {key(number) for number in best}
+    assert len(some(effects, Results)) == 1_000
+    lanes = Lanes()
+    (seats,) = some(effects, Seats)
+    lanes.arrange(seats.wishes, {})
+    assert {seat.wish.key for seat in lanes.seats.values()} == {key(number) for number in best}
