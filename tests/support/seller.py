@@ -1,0 +1,113 @@
+"""An engine that seeds one torrent in this process, and what the box does with its bidders."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import libtorrent as lt
+
+from appliance.auction.lanes import Lanes, Phase, Wish
+from appliance.catalogue.model import Priority
+from appliance.catalogue.ports import Placement
+from appliance.config import Network
+from appliance.engine.lanes import EngineLanes
+from appliance.engine.session import LibtorrentEngine
+from appliance.engine.settings import engine_settings
+from appliance.governor.limits import Limits
+from appliance.units import GIB, MIB, Bytes, BytesPerSecond
+from tests.support.addresses import address
+from tests.support.torrents import make_torrent, write_data
+
+UPLINK = 8 * MIB
+ID = "ab" * 20
+
+
+class Seller:
+    """An engine with one torrent, in this process."""
+
+    def __init__(self, folder: Path, kind: str = "hybrid") -> None:
+        self.ip = address()
+        data = write_data(folder / "content" / "data.bin", 300 * MIB, 1)
+        self.metainfo = make_torrent(data, kind)
+        limits = Limits(
+            upload_rate=BytesPerSecond(UPLINK),
+            download_rate=BytesPerSecond(0),
+            connections=200,
+            upload_slots=4,
+            active_downloads=3,
+        )
+        network = Network(
+            listen_addresses=(self.ip,), dht=False, lsd=False, upnp=False, natpmp=False, encryption="off"
+        )
+        quick = {"unchoke_interval": 5}
+        settings = engine_settings(network, limits, Bytes(8 * GIB), "test", "0") | quick
+        self.engine = LibtorrentEngine(settings, pex=False)
+        self.folder = str(folder / "content")
+
+    async def start(self) -> None:
+        self.engine.start(asyncio.get_running_loop())
+        self.lanes = EngineLanes(self.engine)
+        params = lt.load_torrent_buffer(self.metainfo)
+        params.save_path = self.folder
+        params.flags = lt.torrent_flags.seed_mode
+        params.have_pieces = [True] * params.ti.num_pieces()
+        placement = Placement(
+            folder=self.folder,
+            writable=False,
+            paused=False,
+            priority=Priority.NORMAL,
+            upload_limit=0,
+            download_limit=0,
+        )
+        self.engine.add(ID, lt.write_resume_data_buf(params), placement)
+        await self.until(lambda: self.status().is_seeding)
+        await self.until(lambda: bool(self.engine.network.listening))
+        self.port = self.engine.network.listening[0][1]
+
+    def status(self) -> lt.torrent_status:
+        handle = self.engine.handle(ID)
+        assert handle is not None
+        return handle.status()
+
+    async def until(self, true: Callable[[], bool], seconds: float = 30) -> None:
+        async with asyncio.timeout(seconds):
+            while not true():
+                await asyncio.sleep(0.05)
+
+    def counters(self) -> dict[str, int]:
+        """Payload by connection."""
+        handle = self.engine.handle(ID)
+        assert handle is not None
+        return {f"{peer.ip[0]}:{peer.ip[1]}": peer.total_upload for peer in handle.get_peer_info()}
+
+    def connections(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for one in self.counters():
+            found.setdefault(one.rpartition(":")[0], []).append(one)
+        return found
+
+    async def rates(self, seconds: float = 3.0) -> dict[str, float]:
+        """Bytes a second by address."""
+        before, at = self.counters(), time.monotonic()
+        await asyncio.sleep(seconds)
+        after, took = self.counters(), time.monotonic() - at
+        rates: dict[str, float] = {}
+        for one, count in after.items():
+            ip = one.rpartition(":")[0]
+            rates[ip] = rates.get(ip, 0) + (count - before.get(one, 0)) / took
+        return rates
+
+    async def arrange(self, lanes: Lanes, wishes: list[Wish]) -> None:
+        """What the box does with bidders: map, cut, let in, call back."""
+        bounces = lanes.arrange(wishes, self.connections())
+        self.lanes.map(lanes.map)
+        ips = {one.ip for one in bounces}
+        self.lanes.cut(ips)
+        await self.until(lambda: not ips & set(self.connections()))
+        lanes.look(self.connections())
+        self.lanes.uncut(ips)
+        for one in bounces:
+            self.lanes.call(one.torrent, one.ip, one.port)
+        assert all(seat.phase is Phase.SEATED for seat in lanes.seats.values())
+        await self.until(lambda: ips <= set(self.connections()))
