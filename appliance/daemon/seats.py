@@ -88,9 +88,11 @@ class SeatKeeper:
 
     def share(self, counters: Counters, *, sold: bool) -> None:
         """Keep the free share for all others while slots are sold, and call those who are missing."""
-        seated = set(self.lanes.map)
-        self.others = len(set(counters) - seated)
-        self._engine.share(free_share(self._uplink(), self.percent, leases=int(sold)))
+        self.others = len(set(counters) - set(self.lanes.map))
+        free = free_share(self._uplink(), self.percent, leases=int(sold))
+        # Who has bid and lost has as much as one who has not, out of the same share.
+        self._engine.share(max(1, free - self.trickle * self._losers) if free else 0)
+        self._turn_all()
         self._call_missing(counters)
 
     def _call_missing(self, counters: Counters) -> None:
@@ -125,4 +127,8 @@ class SeatKeeper:
     def trickle(self) -> int:
         """Bytes a second of one who bids and has not won."""
         free = free_share(self._uplink(), self.percent, leases=1)
-        return trickle(free, self.others, LEAST_TRICKLE)
+        return trickle(free, self.others + self._losers, LEAST_TRICKLE)
+
+    @property
+    def _losers(self) -> int:
+        return sum(seat.wish.key not in self._wide | self._shut for seat in self.lanes.seats.values())

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import libtorrent as lt
 
@@ -10,8 +11,14 @@ from appliance.engine.session import LibtorrentEngine
 
 _BLOCKED = 1
 """`ip_filter::blocked`, which the bindings leave out."""
-_WON, _LOST = 255, 1
-"""Priorities of a class: whose turn it is when the uplink is short."""
+_EVEN, _LAST = 255, 1
+"""Priorities of a class: whose turn it is when the uplink is short. Who has a limit of their own needs the
+same turn as those who have none, or never comes near it.
+"""
+_QUICK_MS, _USUAL_MS = 200, 500
+"""Of libtorrent's tick. Who has a small limit is sent to when all of its send buffer is allowed, or after 20
+ticks (`bandwidth_manager`): by the usual ones somebody who has lost a slot would wait for ten seconds.
+"""
 
 
 class EngineLanes:
@@ -22,6 +29,7 @@ class EngineLanes:
         self._engine = engine
         self._pool: ClassPool = engine.classes
         self._set: dict[int, tuple[int, int]] = {}
+        self._tick = _USUAL_MS
 
     def map(self, lanes: Mapping[str, int]) -> None:
         """Put new connections of these addresses (address -> number of the lane) into their lanes."""
@@ -39,15 +47,20 @@ class EngineLanes:
         Not with a high limit: a class saves up three seconds of its limit, and spends them when that is
         lowered (`bandwidth_channel::update_quota`), so that somebody who is stopped would go on for seconds.
         """
-        self._turn(self._pool.lanes[lane], 0, _WON)
+        self._turn(self._pool.lanes[lane], 0, _EVEN)
 
     def narrow(self, lane: int, rate: int) -> None:
         """Its holder has not won, or does not pay: so many bytes a second (1 is as good as none)."""
-        self._turn(self._pool.lanes[lane], rate, _LOST)
+        self._turn(self._pool.lanes[lane], rate, _EVEN)
 
     def share(self, rate: int) -> None:
-        """Bytes a second for all that are in no lane together; 0 is unlimited."""
-        self._turn(self._pool.free, rate, _LOST)
+        """Bytes a second for all that are in no lane together; 0 is unlimited: no slots are sold."""
+        tick = _QUICK_MS if rate else _USUAL_MS
+        if tick != self._tick:
+            changes: Any = {"tick_interval": tick}
+            self._engine.session.apply_settings(changes)
+            self._tick = tick
+        self._turn(self._pool.free, rate, _EVEN if rate else _LAST)
 
     def _turn(self, number: int, rate: int, priority: int) -> None:
         if self._set.get(number) == (rate, priority):

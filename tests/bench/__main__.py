@@ -367,6 +367,9 @@ BENCHES: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     "flood": money.flood,
     "money": money.memory,
     "clearing": auction.clearing,
+    "slots": auction.slots,
+    "whole": auction.whole,
+    "selling": auction.selling,
 }
 
 

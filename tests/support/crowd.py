@@ -136,6 +136,13 @@ class Crowd:
         self.now = MonoNs(self.now + ROUND_NS)
         await self._do(self.rules.tick(self.now))
 
+    def add_bidder(self) -> None:
+        """One more, whom the seeder has to call."""
+        one = Leecher(self.seeder.metainfo, (self.seeder.ip, self.seeder.port))
+        self.bidders.append(one)
+        number = len(self.bidders) - 1
+        self._do_now(self.rules.opened(number, key(number), one.ip, ID, self.now))
+
     async def serve(self, seconds: float) -> None:
         """Count, be paid at once, and keep the lanes."""
         until = time.monotonic() + seconds
