@@ -26,8 +26,8 @@ from appliance.errors import PeerMisbehaved
 from appliance.units import MicroBtt, MicroBttPerMib, MonoNs
 
 SEED_BYTES = 32
-RECEIPT_EVERY = 1 << 20
-"""Bytes between two receipts, at most."""
+RECEIPTS = 4
+"""In a credit window: each is a signature here and there, and a payment that is synced to two disks."""
 LOOK_NS = 250_000_000
 """How often counters are to be read while leases run."""
 MOST_DEBTS = 10_000
@@ -499,7 +499,7 @@ class Seller:
 
     def _receipts(self, served: Served, before: Standing) -> list[Effect]:
         lease = served.lease
-        due = lease.sent - served.told >= min(RECEIPT_EVERY, lease.credit // 4)
+        due = lease.sent - served.told >= lease.credit // RECEIPTS
         lines = [line for line, bidder in self.bidders.items() if bidder.key == lease.key]
         if not lines or not (due or lease.standing is not before):
             return []

@@ -42,7 +42,7 @@ _PLENTY = MicroBtt(10**15)
 
 
 class Leecher:
-    """A peer that keeps its data in memory and believes all of it: what it costs is the network."""
+    """A peer that believes all that it gets: what it costs is the network."""
 
     def __init__(self, metainfo: bytes, call: tuple[str, int]) -> None:
         self.ip = address()
@@ -61,8 +61,8 @@ class Leecher:
         }
         self.session = lt.session(params)
         torrent = lt.load_torrent_buffer(metainfo)
-        self._memory = tempfile.TemporaryDirectory(dir="/dev/shm")
-        torrent.save_path = self._memory.name
+        self._kept = tempfile.TemporaryDirectory()
+        torrent.save_path = self._kept.name
         torrent.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
         torrent.flags |= lt.torrent_flags.disable_pex
         self.handle = self.session.add_torrent(torrent)
@@ -76,7 +76,7 @@ class Leecher:
     def close(self) -> None:
         """Leave nothing behind."""
         del self.session
-        self._memory.cleanup()
+        self._kept.cleanup()
 
     @property
     def received(self) -> int:
@@ -91,7 +91,7 @@ class Crowd:
         self._counts = bidders, free
         self.seeder = Seeder(folder, kind)
         self.now = MonoNs(0)
-        self.rules = Seller(Terms(slots=slots), _FIXED, random.Random(1).randbytes, self.now)
+        self.rules = Seller(Terms(slots=slots, credit=UPLINK), _FIXED, random.Random(1).randbytes, self.now)
         self.paid: dict[bytes, MicroBtt] = {}
         self.over: list[Over] = []
         self.results: dict[int, Results] = {}
@@ -160,7 +160,8 @@ class Crowd:
         self._do_now(effects)
 
     def _do_now(self, effects: list[Effect]) -> None:
-        for one in effects:
+        # Payments come over the network: not before all else is done.
+        for one in sorted(effects, key=lambda one: isinstance(one, Receipts)):
             match one:
                 case Look(line, channel):
                     paid = self.paid.get(channel, MicroBtt(0))
