@@ -255,6 +255,8 @@ def get(
     app: App, source: str, max_price: int, budget: int, deadline: int | None, simulate: bool, detach: bool
 ) -> None:
     """Download SOURCE (a .torrent, a magnet link, a web address, or a torrent here), and pay for it."""
+    if not max_price or not budget:
+        raise OwnerMustAct("A price and a budget are more than nothing. To pay no more: seedbox unget")
     if re.fullmatch(r"[0-9a-f]{8,40}", source):
         id = find(app, source)
         name = app.box.call(api.ShowTorrent(id=id)).row.name

@@ -1,0 +1,96 @@
+"""The owner's commands about the auction, as they are typed."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.control import api, money
+from tests.ledger.service import serving
+from tests.support.addresses import free_port
+from tests.support.box import SEEDBOX, Box
+from tests.support.torrents import make_torrent, write_data
+from tests.support.until import until
+
+
+def typed(box: Box, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*SEEDBOX, "--state", str(box.folder), *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    folder = tmp_path_factory.mktemp("auction")
+    with serving(str(folder / "ledger.db")) as (url, _):
+        made = Box(folder / "box", wallet__ledger=url)
+        made.configure(
+            wallet__ledger=url, auction__port=free_port(made.address), content__root=str(made.content)
+        )
+        with made:
+            until(lambda: made.call(money.GetMoney()).as_of, "the ledger")
+            yield made
+
+
+def test_a_box_without_an_account_says_what_is_missing(tmp_path: Path) -> None:
+    with Box(tmp_path / "box") as box:
+        for words in (("auction", "show"), ("auction", "set", "--sell"), ("bids",)):
+            done = typed(box, *words)
+            assert done.returncode == 1, done.stdout
+            assert "wallet.ledger" in done.stderr
+
+
+def test_slots_are_offered_changed_and_shown(box: Box) -> None:
+    assert "To sell some: seedbox auction set --sell" in typed(box, "auction", "show").stdout
+    done = typed(box, "auction", "set", "--sell", "--slots", "7", "--reserve", "0.2048", "--free-share", "30")
+    assert "0 of 7 slots are sold." in done.stdout, done.stderr
+    assert "0.2048 BTT/GiB, moves with demand" in done.stdout
+    told = json.loads(typed(box, "auction", "show", "--json").stdout)
+    assert (told["floor"], told["slots"], told["free_share"]) == (200, 7, 30)
+    assert told["changed"] == ["free_share", "reserve", "sell", "slots"]
+    assert "Nothing was sold" in typed(box, "auction", "history").stdout
+    assert "No torrent has earned" in typed(box, "auction", "history", "--by", "torrent").stdout
+    box.stop()
+    box.start()
+    assert "0 of 7 slots" in typed(box, "auction", "show").stdout, "it holds over a restart"
+    assert "No slots are sold" in typed(box, "auction", "set", "--reset", "--no-sell").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--slots", "29"), "cannot be set"),
+        (("--free-share", "0"), "cannot be set"),
+        (("--reserve", "cheap"), "no amount of BTT"),
+        (("--reserve", "0.0001"), "less than the least price"),
+        ((), "Nothing to set"),
+    ],
+)
+def test_what_is_impossible_is_refused_and_changes_nothing(
+    box: Box, words: tuple[str, ...], says: str
+) -> None:
+    before = typed(box, "auction", "show", "--json").stdout
+    done = typed(box, "auction", "set", *words)
+    assert done.returncode in (1, 2)
+    assert says in done.stderr
+    assert json.loads(typed(box, "auction", "show", "--json").stdout)["slots"] == json.loads(before)["slots"]
+
+
+def test_a_torrent_is_wanted_and_not_any_more(box: Box, tmp_path: Path) -> None:
+    metainfo = tmp_path / "film.torrent"
+    metainfo.write_bytes(make_torrent(write_data(tmp_path / "film.bin", 100_000, 4)))
+    done = typed(box, "get", str(metainfo), "--max-price", "0.5", "--budget", "2", "--detach")
+    assert "is fetched, and bid for" in done.stdout, done.stderr
+    id = box.call(api.ListTorrents()).rows[0].id
+    shown = until(lambda: text if "film.bin" in (text := typed(box, "bids").stdout) else "", "the purchase")
+    assert "at most 0.499712 BTT/GiB; spent 0 of 2 BTT" in shown
+    assert "No seller was found yet" in shown
+    assert typed(box, "get", id[:10], "--max-price", "0", "--budget", "2", "--detach").returncode
+    assert "Nothing more is bid" in typed(box, "unget", id[:10]).stdout
+    until(lambda: "film.bin" not in typed(box, "bids").stdout, "the end of the purchase")
