@@ -15,7 +15,7 @@ from appliance.units import GIB, MicroBtt, MicroBttPerMib, UtcMs
 from appliance.wallet.model import Purpose
 
 if TYPE_CHECKING:
-    from appliance.daemon.buying import Live, Purchase
+    from appliance.daemon.deals import Live, Purchase
     from appliance.daemon.selling import Selling
     from appliance.daemon.trading import Trading
 
@@ -203,7 +203,7 @@ class AuctionHandlers:
             for address, record in buying.records.items()
             if record.shunned > now
         ]
-        day_spent = await buying.day_spent() if self._box.money and self._box.money.wallet else 0
+        day_spent = await buying.purse.day_spent() if self._box.money and self._box.money.wallet else 0
         return api.Bids(
             on=True,
             buy_price=told.buy_price,

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from appliance.auction import pacing
@@ -18,27 +18,25 @@ from appliance.auction.buyer import (
     Wrong,
     bids,
     dealt,
-    lock_for,
     rank,
 )
 from appliance.auction.clearing import Rule
 from appliance.auction.lease import CREDIT, ROUND_NS
-from appliance.auction.meter import Meter
-from appliance.auction.pacing import Pace
 from appliance.catalogue.catalogue import Catalogue
 from appliance.catalogue.model import State
 from appliance.catalogue.torrent import Torrent
 from appliance.clock import Clock
 from appliance.config import Auction
+from appliance.daemon.deals import SEEK_S, Live, Purchase
 from appliance.daemon.money import Money
+from appliance.daemon.purse import Purse
 from appliance.engine.market import EngineMarket, Intake, Source
-from appliance.errors import OwnerMustAct, PeerMisbehaved, RetryLater, SeedboxError
+from appliance.errors import PeerMisbehaved, RetryLater, SeedboxError
 from appliance.keys import Address
 from appliance.ledger.channel import State as ChannelState
 from appliance.store.auction import AuctionMemory
 from appliance.store.journal import EventJournal
-from appliance.units import BTT, MicroBtt, MicroBttPerMib, UtcMs
-from appliance.wallet.model import Held, Purpose, Standing
+from appliance.units import MicroBtt, MicroBttPerMib, UtcMs
 from appliance.wire.market import Line, Market
 from appliance.wire.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
 
@@ -48,80 +46,14 @@ LOOK_S = 0.5
 LEAST_LOOK_S = 0.1
 """A receipt makes us look at once, but not more often than this."""
 IDLE_S = 5.0
-SEEK_S = 300.0
-"""Between two questions to the DHT."""
 AGAIN_S = 60.0
 """Before a market that did not answer, or hung up, is called again."""
 ROUND_S = ROUND_NS / 1e9
-CHANNEL_MS = 24 * 3_600_000
-ENDS_SOON_MS = 3 * 3_600_000
-"""A channel that ends so soon is not bid with: its recipient would close it."""
 MOST_LINES = 64
 BANNED_S = 10.0
 """Without a connection after bad data: libtorrent has banned it, and it was not just moved to its lane."""
 _BAD = Wrong("what it sent failed its check", 2)
 _KEEP_S = 60.0
-
-
-@dataclass(slots=True)
-class Live:
-    """A deal, and the line over which it is made."""
-
-    torrent: str
-    line: Line
-    deal: Deal
-    ledger: bytes = b""
-    meter: Meter = field(default_factory=Meter)
-    failures: int = 0
-    """Pieces that failed, as far as the connection that there is now tells."""
-    failed: int = 0
-    """Bytes that failed their check, and came from it, as far as anybody can tell."""
-    connected: bool = False
-    gone_at: float = 0.0
-    """Since when there is no connection over which data could come; 0: there is one."""
-    receipt: Receipt | None = None
-    busy: bool = False
-    """Its channel is being opened."""
-    kept: tuple[int, int] = (0, 0)
-    """(bytes, µBTT) that its record holds already."""
-    started: int = 0
-    """µBTT that its channel had paid when it began."""
-    told: str = ""
-    """What a simulation has said last."""
-
-    @property
-    def seller(self) -> Address:
-        """Whom it is made with."""
-        return self.line.peer.address
-
-
-@dataclass(slots=True)
-class Purchase:
-    """What is bought for one torrent."""
-
-    want: Want
-    spent: MicroBtt
-    """For the torrent in all, since ever."""
-    own: bool
-    """The owner asked for it; else the box bids by itself."""
-    pace: Pace | None = None
-    price: MicroBttPerMib = MicroBttPerMib(0)  # noqa: RUF009  a NewType, not a call
-    """What is bid now."""
-    round_at: float = 0.0
-    round_spent: int = 0
-    sought: float = -SEEK_S
-    rate: int = 0
-    """Bytes a second that came from sellers in the last round."""
-    got: int = 0
-    failed: int | None = None
-    """Bytes of the torrent that have failed their check; None: not looked at yet."""
-    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """One channel is opened after the other: together they must not exceed the budget."""
-
-    @property
-    def used(self) -> MicroBtt:
-        """Of the budget."""
-        return MicroBtt(max(0, self.spent - self.want.before))
 
 
 class Buying:
@@ -149,6 +81,7 @@ class Buying:
         self._memory = memory
         self._clock = clock
         self._source, self._port = source, port
+        self.purse = Purse(money, told, journal, clock.now)
         self._market = Market(money.key, client, lambda found: False, self)
         self.wants: dict[str, Want] = {}
         """What the owner has asked for by name."""
@@ -164,7 +97,6 @@ class Buying:
         """Markets that the DHT named, by torrent."""
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._day = ("", MicroBtt(0))
         self._kept = 0.0
 
     # ---------------------------------------------------------------------------------------- the owner
@@ -173,18 +105,13 @@ class Buying:
         """Pay for a torrent from now on, or not any more."""
         id = torrent.record.id
         if want:
-            want = replace(want, before=await self._spent(id))
+            want = replace(want, before=await self.purse.spent(id))
             self.wants[id] = want
         else:
             self.wants.pop(id, None)
         await self._memory.put_want(id, want)
         self.purchases.pop(id, None)
         self._wake.set()
-
-    async def _spent(self, id: str) -> MicroBtt:
-        sums = await self._money.usable().store.tallies("torrent", "")
-        found = (one.amount for one in sums if one.heading == id and one.purpose is Purpose.DOWNLOADING)
-        return MicroBtt(sum(found))
 
     # ------------------------------------------------------------------------------------------- loop
 
@@ -232,7 +159,7 @@ class Buying:
                 continue
             # What has arrived is paid before we hang up; nothing more is asked for.
             self._count(live.torrent, await self._engine.intake(live.torrent))
-            self._start(self._leave(live))
+            self._leave(live)
 
     async def _choose(self) -> None:
         """Which torrents are bought for now."""
@@ -247,7 +174,7 @@ class Buying:
                 self.purchases.pop(id, None)
             elif id not in self.purchases:
                 want = self.wants[id] if own else _automatic(told, torrent)
-                self.purchases[id] = Purchase(want, await self._spent(id), own)
+                self.purchases[id] = Purchase(want, await self.purse.spent(id), own)
             elif not own:
                 self.purchases[id].want = _automatic(told, torrent)
         for id in set(self.wants) - {one.record.id for one in self._catalogue.all()}:
@@ -295,8 +222,10 @@ class Buying:
         if torrent.record.private or now - purchase.sought < SEEK_S:
             return
         purchase.sought = now
-        known = self._found.setdefault(id, set())
-        self._engine.find(_info_hash(torrent), lambda found: known.update(found[:50]))
+        self._next = {market: at for market, at in self._next.items() if at > now}
+        # Found anew each time: what strangers name must not pile up.
+        known = self._found[id] = set()
+        self._engine.find(_info_hash(torrent), lambda found: known.update(found[: MOST_LINES - len(known)]))
 
     def _call(self, id: str, sources: tuple[Source, ...]) -> None:
         """Call markets that are not called yet: of those who are connected first, then of the DHT's."""
@@ -381,9 +310,6 @@ class Buying:
             case Trouble():
                 text = message.text.decode("utf-8", "replace")
                 log.info("buying: %s says: %s", live.seller, text)
-                if message.code == b"channel":
-                    # It cannot look our channel up now: it does so again in the next round.
-                    return
             case _:
                 raise PeerMisbehaved("A seller says what only bidders say.")
 
@@ -407,7 +333,7 @@ class Buying:
             return
         torrent = self._catalogue.get(live.torrent)
         need = self._need(torrent, purchase)
-        pace, price = bids(purchase.want, need, purchase.pace, await self._day_left(), self._clock.now())
+        pace, price = bids(purchase.want, need, purchase.pace, await self.purse.day_left(), self._clock.now())
         purchase.pace = replace(pace, last=MicroBttPerMib(price))
         purchase.price = MicroBttPerMib(price)
         if not self._chosen(live) or price < max(1, ask.reserve):
@@ -419,7 +345,9 @@ class Buying:
         live.busy = True
         try:
             async with purchase.opening:
-                funded = await self._fund(live, purchase, MicroBttPerMib(price), need)
+                lives = [one.deal for one in self.live.values() if one.torrent == live.torrent]
+                locked = sum(deal.lock - deal.paid for deal in lives)
+                funded = await self.purse.fund(live, purchase, locked, MicroBttPerMib(price), need)
         finally:
             live.busy = False
         self._bid(live, MicroBttPerMib(price if funded else 0), need)
@@ -435,10 +363,8 @@ class Buying:
         if price and not deal.repeated:
             # The last payments may have been lost with the line before this one.
             deal.repeated = True
-            for held in self._money.usable().channels:
-                ours = held.purpose is Purpose.DOWNLOADING and held.channel.recipient == live.seller
-                if ours and held.standing is Standing.OPEN and held.state:
-                    live.line.send(_pay(held.state))
+            for state in self.purse.last_states(live.seller):
+                live.line.send(_pay(state))
 
     def _simulate(self, live: Live, torrent: Torrent, price: int) -> None:
         says = f"{price} µBTT/MiB"
@@ -463,19 +389,6 @@ class Buying:
             rate=max(purchase.rate, torrent.down_rate, CREDIT // int(ROUND_S)),
         )
 
-    async def day_spent(self) -> MicroBtt:
-        """On downloading, today by the ledger's clock."""
-        wallet = self._money.usable()
-        today = wallet.day()
-        if self._day[0] != today:
-            sums = await wallet.store.tallies("day", today)
-            spent = sum(one.amount for one in sums if one.purpose is Purpose.DOWNLOADING)
-            self._day = (today, MicroBtt(spent))
-        return self._day[1]
-
-    async def _day_left(self) -> MicroBtt:
-        return MicroBtt(max(0, self._told().buy_budget * BTT - await self.day_spent()))
-
     def _chosen(self, live: Live) -> bool:
         """Whether it is one of the best sellers of its torrent."""
         offers = {
@@ -486,80 +399,17 @@ class Buying:
         best = rank(offers, self.records, self._clock.now())
         return live.seller in best[:SELLERS]
 
-    async def _fund(self, live: Live, purchase: Purchase, price: MicroBttPerMib, need: Need) -> bool:
-        """Have a channel to the seller that covers what is bid; whether there is one."""
-        wallet, deal = self._money.usable(), live.deal
-        credit = deal.last.credit if deal.last else CREDIT
-        enough = credit * price >> 20
-        now = self._clock.now()
-        if deal.channel and deal.lock - deal.paid >= enough:
-            return True
-        # Money in open channels of this torrent is spoken for.
-        locked = sum(
-            one.deal.lock - one.deal.paid for one in self.live.values() if one.torrent == live.torrent
-        )
-        left = MicroBtt(max(0, min(purchase.want.budget - purchase.used, await self._day_left()) - locked))
-        for held in wallet.channels:
-            if _usable(held, live.seller, now) and held.channel.lock - held.channel.paid >= enough:
-                self._take(live, held, left, resumed=held.channel.paid > 0)
-                return left >= enough
-        available = (await wallet.store.sums()).available
-        if available < left:
-            # A deposit that has just come in may not have been told yet.
-            await self._money.fresh()
-            available = (await wallet.store.sums()).available
-        lock = lock_for(price, need, MicroBtt(min(left, available)), credit)
-        if not lock:
-            self._tell(
-                live, "Nothing is bid: the account holds too little. Deposit some BTT.", available < left
-            )
-            return False
-        try:
-            hold = await wallet.hold(lock, f"bid for {live.torrent[:16]}")
-            try:
-                held = await wallet.open_channel(hold, live.seller, lock, CHANNEL_MS, Purpose.DOWNLOADING)
-            finally:
-                await wallet.release(hold)
-        except OwnerMustAct as error:
-            self._tell(live, f"Nothing is bid: {error}", True)
-            return False
-        self._take(live, held, left, resumed=False)
-        return True
-
-    def _tell(self, live: Live, says: str, new: bool) -> None:
-        """Tell the owner, once."""
-        if new and live.told != says:
-            live.told = says
-            self._journal.warning(says, live.torrent)
-
-    def _take(self, live: Live, held: Held, left: MicroBtt, *, resumed: bool) -> None:
-        """Pay with a channel from now on, of which no more than `left` is meant for this torrent."""
-        one = held.channel
-        live.deal.fund(one.id, MicroBtt(min(one.lock, one.paid + left)), one.paid, resumed=resumed)
-        live.started, live.kept = one.paid, (live.deal.received, 0)
-        live.receipt = None
-
     def _settle(self, live: Live) -> None:
         """Pay what a receipt asks for, as far as it has arrived."""
         if live.receipt and not live.busy and live.deal.pays(MicroBtt(live.receipt.owed)):
             self._start(self._pay(live))
 
     async def _pay(self, live: Live) -> None:
-        deal, receipt = live.deal, live.receipt
-        total = receipt and deal.pays(MicroBtt(receipt.owed))
-        if not total or live.busy:
+        state = await self.purse.pay(live)
+        if state is None:
             return
-        live.busy = True
-        try:
-            state = await self._money.usable().pay(deal.channel, total, live.torrent)
-        finally:
-            live.busy = False
-        self._paid(live, state)
-
-    def _paid(self, live: Live, state: ChannelState) -> None:
         more = MicroBtt(state.paid - live.deal.paid)
         live.deal.paid = state.paid
-        self._day = (self._day[0], MicroBtt(self._day[1] + more))
         if purchase := self.purchases.get(live.torrent):
             purchase.spent = MicroBtt(purchase.spent + more)
             purchase.round_spent += more
@@ -581,19 +431,19 @@ class Buying:
 
     # ----------------------------------------------------------------------------------------- partings
 
-    async def _leave(self, live: Live) -> None:
+    def _leave(self, live: Live) -> None:
         """The torrent is here, or not wanted any more: take the bid back, pay what is due, and hang up."""
-        if live.deal.said:
-            ask = live.deal.last
+        if live.leaving:
+            return
+        live.leaving = True
+        ask = live.deal.last
+        if live.deal.said and ask:
             live.deal.says(MicroBttPerMib(0))
-            if ask:
-                live.line.send(
-                    Bid(round=ask.round, max_price=0, bytes=0, port=self._port(), channel=live.deal.channel)
-                )
-            # A last receipt follows when the lease has ended.
-            self._start(self._linger(live))
-        elif not live.deal.won and not live.busy and not live.deal.channel:
-            live.line.close()
+            live.line.send(
+                Bid(round=ask.round, max_price=0, bytes=0, port=self._port(), channel=live.deal.channel)
+            )
+        # A last receipt follows when the lease has ended.
+        self._start(self._linger(live))
 
     async def _linger(self, live: Live) -> None:
         await asyncio.sleep(2 * ROUND_S + 2)
@@ -609,7 +459,6 @@ class Buying:
 
     def _hang_up(self, live: Live, why: str) -> None:
         log.info("buying: the market of %s %s", live.seller, why)
-        self._next[live.line.host, 0] = time.monotonic() + SEEK_S
         live.line.close()
 
     async def _keep(self, lives: list[Live]) -> None:
@@ -649,11 +498,6 @@ def _automatic(told: Auction, torrent: Torrent) -> Want:
     """What the box pays by itself."""
     deadline = torrent.record.added + told.buy_hours * 3_600_000 if told.buy_hours else 0
     return Want(MicroBttPerMib(told.buy_price), MicroBtt(2**62), UtcMs(deadline))
-
-
-def _usable(held: Held, seller: Address, now: UtcMs) -> bool:
-    ours = held.purpose is Purpose.DOWNLOADING and held.channel.recipient == seller
-    return ours and held.standing is Standing.OPEN and held.channel.expires - now > ENDS_SOON_MS
 
 
 def _info_hash(torrent: Torrent) -> bytes:

@@ -52,12 +52,16 @@ class Trade:
         buyer = self.buyer.call(money.GetMoney()).address
         self.operator.credit(buyer, MicroBtt(100 * BTT), "1" * 64)
 
-    def begin(self, **want: int | bool) -> None:
-        """The buyer adds the torrent, knows the seller, and wants it."""
+    def add(self) -> None:
+        """The buyer adds the torrent, and knows the seller."""
         uri = self.seller.call(api.ShowTorrent(id=self.id)).magnet
         peer = f"&x.pe={self.seller.address}:{self.seller.port}"
         self.buyer.call(api.AddMagnet(uri=uri + peer, options=api.Options()))
         self.buyer.wait_state(self.id, api.State.DOWNLOADING)
+
+    def begin(self, **want: int | bool) -> None:
+        """The buyer adds the torrent, and wants it."""
+        self.add()
         self.buyer.call(auction.WantTorrent(id=self.id, **want))  # type: ignore[arg-type]
 
 
@@ -224,3 +228,17 @@ def test_what_cannot_be_bought_is_refused_with_the_reason(trade: Trade) -> None:
         (auction.WantTorrent(id="0" * 40, price=1, budget=1), "No torrent"),
     ):
         assert says in refused(trade.buyer, want), says
+
+
+def test_a_box_bids_by_itself_as_far_as_its_owner_allows(trade: Trade) -> None:
+    trade.buyer.call(auction.SetAuction(buy_price=1_500, buy_budget=0))
+    trade.add()
+    until(lambda: trade.buyer.call(auction.ListBids()).bids, "a market", 30)
+    (bought,) = trade.buyer.call(auction.ListBids()).torrents
+    assert not bought.own
+    assert not any(one.bid for one in trade.buyer.call(auction.ListBids()).bids), "the day has no budget"
+    trade.buyer.call(auction.SetAuction(buy_budget=1))
+    until(lambda: trade.buyer.call(money.GetMoney()).totals["downloading"], "a payment", 60)
+    assert all(one.bid <= 1_500 for one in trade.buyer.call(auction.ListBids()).bids)
+    trade.buyer.call(auction.SetAuction(buy_price=0))
+    until(lambda: not trade.buyer.call(auction.ListBids()).torrents, "the end of bidding", 20)

@@ -83,6 +83,9 @@ def test_the_owner_sells_slots_by_clicking_and_sees_who_has_them(
     earned = page.locator("svg[aria-label^='Earned']")
     assert earned.locator("rect.earned").count() == 1
     assert "The long film.bin" in page.locator("main").inner_text()
+    told = context.request.get(f"{site.url}/metrics").text()
+    assert "seedbox_auction_slots_sold 1.0" in told
+    assert "seedbox_auction_price 1000.0" in told
 
 
 def test_the_terms_are_set_by_the_form_and_wrong_ones_refused(
