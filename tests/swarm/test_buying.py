@@ -92,6 +92,7 @@ def test_a_box_buys_what_its_owner_wants_sooner_and_both_books_agree(trade: Trad
     assert spent == sold.earned
     assert spent <= 2_000 * sold.sold // MIB + 1
     assert spent >= 99 * sold.sold // MIB, "the least price of the seller, at least"
+    assert sold.sold < SIZE, "what came before the lease is nobody's, over whatever connection"
     assert not trade.buyer.call(auction.ListBids()).shunned
     assert not [text for text in trade.buyer.events() if "left alone" in text]
 

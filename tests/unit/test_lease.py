@@ -133,9 +133,19 @@ def test_a_reconnect_never_charges_the_same_bytes_twice(steps: list[tuple[str, i
 
 def test_what_was_sent_before_the_lease_is_nobodys() -> None:
     meter = Meter()
-    meter.begin({"a": 500})
-    assert meter.read({"a": 700}) == 200
-    assert meter.read({"a": 700, "b": 30}) == 30
+    meter.begin({"a": 500_000})
+    assert meter.read({"a": 700_000}) == 200_000
+    assert meter.read({"a": 700_000, "b": 30}) == 30
     assert meter.read({"b": 30}) == 0
     assert meter.read({"a": 10, "b": 30}) == 10
-    assert meter.total == 240
+    assert meter.total == 200_040
+
+
+def test_a_counter_that_goes_on_over_the_next_connection_is_not_counted_again() -> None:
+    """What libtorrent 2.1.1 does with a peer that comes back: 3,925,453 bytes go on as 3,924,992."""
+    meter = Meter()
+    assert meter.read({"t 127.0.0.1 6881": 3_925_453}) == 3_925_453
+    assert meter.read({}) == 0
+    assert meter.read({"t 127.0.0.1 50123": 3_924_992}) == 0
+    assert meter.read({"t 127.0.0.1 50123": 4_088_832}) == 4_088_832 - 3_924_992
+    assert meter.read({"t 127.0.0.1 6881": 163_840}) == 163_840, "and one that begins at nothing is new"
