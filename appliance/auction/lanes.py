@@ -4,7 +4,7 @@ A lane works on the connections from one address. Giving it out moves that addre
 of connections that are made from then on; one that was there before is cut once, and called back.
 
 Invariants, checked by tests/unit/test_lanes.py:
-N1  no lane has two holders, and no holder or address two lanes;
+N1  no lane has two holders, and no holder or address two lanes, but for those that it is leaving;
 N2  a lane is not given out while a connection of its last holder is still in it;
 N3  whoever bids more is never turned away for one who bids less.
 """
@@ -106,12 +106,12 @@ class Lanes:
                 bounces += self._leave(lane, seat, connections)
             else:
                 self.seats[lane] = replace(seat, wish=wish)
-        taken = {seat.wish.key for seat in self.seats.values()} | {
-            seat.wish.ip for seat in self.seats.values()
-        }
+        # Who comes back from another address does not wait until the old one is gone.
+        keys = {seat.wish.key for seat in self.seats.values() if seat.phase is not Phase.LEAVING}
+        ips = {seat.wish.ip for seat in self.seats.values()}
         free = [lane for lane in range(LANES) if lane not in self.seats]
         for wish in best:
-            if wish.key in taken or wish.ip in taken or not free:
+            if wish.key in keys or wish.ip in ips or not free:
                 continue
             old = frozenset(connections.get(wish.ip, ()))
             lane = free.pop(0)

@@ -54,6 +54,7 @@ class Why(StrEnum):
     """Why a lease has ended."""
 
     TIME = "its time is over, and it was not won again"
+    MOVED = "its holder goes on elsewhere"
     UNPAID = "it was not paid"
     DISAGREED = "the two meters do not agree"
     GONE = "the torrent is gone"

@@ -205,7 +205,6 @@ class Decided:
     waiting: int
     """Bids that did not win."""
     price: MicroBttPerMib
-    reserve: MicroBttPerMib
 
 
 Effect: TypeAlias = Asks | Results | Receipts | Look | Seats | Wide | Narrow | Keep | Over | Decided
@@ -236,7 +235,9 @@ class Seller:
     ) -> None:
         """`chance` gives random bytes; `memory` is what was kept last, `paid` what its channels have paid."""
         self.terms = terms
-        self.reserve = reserves.limited(replace(reserve, price=max(reserve.price, memory.reserve)))
+        # Where the owner has posted a price, the one that was kept is of another configuration.
+        known = memory.reserve if reserve.adaptive else MicroBttPerMib(0)
+        self.reserve = reserves.limited(replace(reserve, price=max(reserve.price, known)))
         self.round = memory.round
         self.began = now
         self._chance = chance
@@ -286,14 +287,14 @@ class Seller:
         self.bidders.pop(line, None)
         return []
 
-    def bid(self, line: int, round: int, offer: Offer) -> list[Effect]:
-        """A bid; the latest counts, and stands until it is replaced. Raises PeerMisbehaved."""
+    def bid(self, line: int, offer: Offer) -> list[Effect]:
+        """A bid; the latest counts, and stands until it is replaced. Raises PeerMisbehaved.
+
+        It counts for the round in which it comes: one that crossed the end of a round, for the next.
+        """
         bidder = self.bidders[line]
         if (offer.key, offer.ip, offer.torrent) != (bidder.key, bidder.ip, bidder.torrent):
             raise PeerMisbehaved("A bid is for somebody else, or for another torrent.")
-        if not self.round <= round <= self.round + 1:
-            # The round was over when it came: it counts for the next one.
-            round = self.round
         known = bidder.offer
         bidder.offer = offer if offer.price else None
         if not offer.price or (known and known.channel == offer.channel):
@@ -385,6 +386,11 @@ class Seller:
 
     def _decide(self, now: MonoNs) -> list[Effect]:
         offers = {line: bidder.offer for line, bidder in self.bidders.items() if bidder.offer}
+        for offer in offers.values():
+            served = self.served.get(offer.key)
+            if served and served.lease.channel != offer.channel:
+                # It is settled in the one channel before another begins in the other.
+                served.lease = leases.end(served.lease, Why.MOVED)
         able = {line: offer for line, offer in offers.items() if self._able(self.bidders[line], offer)}
         latest = {offer.key: offer for offer in able.values()}
         bids = [Bid(offer.key, offer.ip, offer.torrent, offer.price) for offer in latest.values()]
@@ -397,16 +403,16 @@ class Seller:
             per_torrent=self.terms.per_torrent,
         )
         winners = {bid.key: latest[bid.key] for bid in cleared.winners}
-        before = set(self.served)
-        self._leases(winners, cleared.price, now)
+        keep = bool(self.served or winners)
+        over = self._leases(winners, cleared.price, now)
         results = [self._result(line, offer, latest, cleared) for line, offer in offers.items()]
-        reserve = self.reserve.price
         waiting = len(bids) - len(winners)
         self.reserve = reserves.after(
             self.reserve, slots=self.terms.slots, sold=len(winners), waiting=waiting, clearing=cleared.price
         )
         self.round, self.began, self._seed = self.round + 1, now, self._chance(SEED_BYTES)
-        effects: list[Effect] = [Keep()] if before or self.served else []
+        effects: list[Effect] = [Keep()] if keep else []
+        effects += over
         effects += results
         # Whose lease still runs keeps its lane, also when it does not bid any more.
         running = [_wish_of(served) for key, served in self.served.items() if key not in latest]
@@ -414,7 +420,7 @@ class Seller:
         for key in latest:
             served = self.served.get(key)
             effects += self._widths(served) if served else [Narrow(key, shut=False)]
-        effects.append(Decided(len(winners), waiting, cleared.price, reserve))
+        effects.append(Decided(len(winners), waiting, cleared.price))
         # Where the ledger did not answer, it is asked again.
         effects += [
             Look(line, offer.channel) for line, offer in offers.items() if not self.bidders[line].lock
@@ -422,27 +428,32 @@ class Seller:
         return effects + [self._asks(line, now) for line in self.bidders]
 
     def _able(self, bidder: Bidder, offer: Offer) -> bool:
-        """Whether a bid can be paid for, and its bidder owes nothing."""
+        """Whether a bid can be paid for, and its bidder owes nothing elsewhere."""
         served, spent = self.served.get(offer.key), bidder.paid
-        if served and served.lease.channel == offer.channel:
+        if served:
             spent = max(spent, served.lease.owed)
+            if served.lease.channel != offer.channel:
+                return False
         least = charge(min(self.terms.credit, max(1, offer.wants)), offer.price)
         return bidder.lock - spent >= least and offer.key not in self.debts
 
-    def _leases(self, winners: Mapping[bytes, Offer], price: MicroBttPerMib, now: MonoNs) -> None:
+    def _leases(self, winners: Mapping[bytes, Offer], price: MicroBttPerMib, now: MonoNs) -> list[Effect]:
+        """Begin leases, or renew them; those that are over for it."""
+        over: list[Effect] = []
         for key, offer in winners.items():
             served = self.served.get(key)
-            if served is None:
-                self.served[key] = Served(self._begun(offer, price, now), offer.port)
+            known = served.lease if served else None
+            if served and known and (known.ip, known.torrent) == (offer.ip, offer.torrent):
+                served.lease = replace(leases.renew(known, price, now), credit=self.terms.credit)
                 continue
-            lease = served.lease
-            same = (lease.ip, lease.torrent, lease.channel) == (offer.ip, offer.torrent, offer.channel)
-            # Of another torrent, address or channel: the old lease ends first, and is settled when it was
-            # counted.
-            again = replace(leases.renew(lease, price, now), credit=self.terms.credit)
-            served.lease = again if same else leases.end(lease, Why.TIME)
+            if known:
+                # It goes on at another address or with another torrent, in the same channel.
+                over.append(Over(leases.end(known, Why.MOVED)))
+            self.served[key] = Served(self._begun(offer, price, now, known), offer.port)
+        return over
 
-    def _begun(self, offer: Offer, price: MicroBttPerMib, now: MonoNs) -> Lease:
+    def _begun(self, offer: Offer, price: MicroBttPerMib, now: MonoNs, known: Lease | None) -> Lease:
+        """A lease; what is owed for the one that it follows is owed in it."""
         payer = next(one for one in self.bidders.values() if one.offer is offer)
         return Lease(
             key=offer.key,
@@ -452,7 +463,7 @@ class Seller:
             lock=payer.lock,
             price=price,
             until=MonoNs(now + LEASE_ROUNDS * ROUND_NS),
-            base=payer.paid,
+            base=max(payer.paid, known.owed) if known else payer.paid,
             paid=payer.paid,
             before=payer.paid,
             credit=self.terms.credit,

@@ -216,7 +216,7 @@ class Selling:
                     wants=message.bytes,
                     channel=message.channel,
                 )
-                self._do(self.seller.bid(number, message.round, offer))
+                self._do(self.seller.bid(number, offer))
             case Pay():
                 self._start(self._paid(number, message), line)
             case Trouble(code=b"meter"):

@@ -33,6 +33,8 @@ class Buyer:
     receipts: list[Receipt] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     unfair: int = 0
+    state: State | None = None
+    """Its last payment."""
     _bid_for: int = 0
 
     def open(self, url: str, seller: str, lock: int) -> None:
@@ -85,16 +87,17 @@ class Buyer:
                         channel=self.channel.id,
                     )
                     line.send(bid)
+                    if self.pays and self.state:
+                        # The last payment may have been lost with the line before this one.
+                        self.send(self.state)
             case Result():
                 self.results.append(message)
                 self._judge(message)
             case Receipt():
                 self.receipts.append(message)
                 if self.pays and message.channel == self.channel.id and message.owed > self.channel.paid:
-                    self.channel, state = channels.pay(self.channel, self.key, MicroBtt(message.owed))
-                    line.send(
-                        Pay(channel=state.channel, seq=state.seq, paid=state.paid, state=state.signature)
-                    )
+                    self.channel, self.state = channels.pay(self.channel, self.key, MicroBtt(message.owed))
+                    self.send(self.state)
             case Trouble():
                 self.troubles.append(message)
 

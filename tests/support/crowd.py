@@ -132,7 +132,7 @@ class Crowd:
                 GIB,
                 key(number)[1:],
             )
-            self._do_now(self.rules.bid(number, self.rules.round, one))
+            self._do_now(self.rules.bid(number, one))
         self.now = MonoNs(self.now + ROUND_NS)
         await self._do(self.rules.tick(self.now))
 

@@ -1,6 +1,7 @@
 """The seller: S1 to S4 of auction/seller.py."""
 
 import random
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -39,10 +40,10 @@ def key(number: int) -> bytes:
     return number.to_bytes(33, "big")
 
 
-def offer(number: int, price: int, channel: int = 0) -> Offer:
+def offer(number: int, price: int, channel: int = 0, ip: str = "") -> Offer:
     return Offer(
         key=key(number),
-        ip=f"10.0.0.{number}",
+        ip=ip or f"10.0.0.{number}",
         torrent="t",
         port=6_881,
         price=MicroBttPerMib(price),
@@ -83,7 +84,7 @@ class Stall:
     def comes(self, number: int, price: int, available: int = PLENTY) -> None:
         if number not in self.seller.bidders:
             self.do(self.seller.opened(number, key(number), f"10.0.0.{number}", "t", self.now))
-        for look in self.do(self.seller.bid(number, self.seller.round, offer(number, price))):
+        for look in self.do(self.seller.bid(number, offer(number, price))):
             assert isinstance(look, Look)
             paid = self.totals.setdefault(look.channel, MicroBtt(0))
             self.do(self.seller.funded(number, look.channel, paid, MicroBtt(available)))
@@ -253,7 +254,7 @@ def test_a_bid_that_its_channel_does_not_cover_is_not_heard() -> None:
 def test_a_channel_that_the_ledger_could_not_tell_of_is_looked_at_in_every_round() -> None:
     stall = Stall()
     stall.do(stall.seller.opened(1, key(1), "10.0.0.1", "t", stall.now))
-    assert some(stall.seller.bid(1, 1, offer(1, 100)), Look)
+    assert some(stall.seller.bid(1, offer(1, 100)), Look)
     assert some(stall.round(), Look)
     stall.seller.funded(1, offer(1, 100).channel, MicroBtt(0), PLENTY)
     stall.round()
@@ -274,10 +275,57 @@ def test_winning_again_goes_on_with_the_same_lease_and_losing_lets_it_end() -> N
     assert set(stall.seller.served) == {key(2)}
 
 
+def test_who_comes_back_from_another_address_has_its_slot_at_once_and_owes_what_it_owed() -> None:
+    stall = Stall()
+    stall.comes(1, 1_000)
+    stall.round()
+    stall.serve(1, 0)
+    stall.serve(1, MIB)
+    stall.do(stall.seller.closed(1))
+    stall.do(stall.seller.opened(2, key(1), "10.0.9.9", "t", stall.now))
+    (look,) = stall.do(stall.seller.bid(2, offer(1, 1_000, ip="10.0.9.9")))
+    assert isinstance(look, Look)
+    stall.do(stall.seller.funded(2, look.channel, MicroBtt(0), PLENTY))
+    effects = stall.round()
+    assert some(effects, Results)[0].won
+    assert some(effects, Over)[0].lease.ended is Why.MOVED
+    lease = stall.seller.served[key(1)].lease
+    assert (lease.ip, lease.sent, lease.owed, lease.paid) == ("10.0.9.9", 0, lease.base, 0)
+    assert lease.owed == charge(MIB, lease.price)
+    stall.sent["10.0.9.9"] = {"c": 5 * MIB}
+    stall.count()
+    assert stall.seller.served[key(1)].lease.owed == lease.base, "what it was sent before it won is free"
+
+
+def test_who_pays_with_another_channel_has_settled_the_first_one_before_it_wins_again() -> None:
+    stall = Stall()
+    stall.comes(1, 1_000)
+    stall.round()
+    stall.serve(1, 0)
+    (look,) = stall.do(stall.seller.bid(1, offer(1, 1_000, channel=7)))
+    assert isinstance(look, Look)
+    stall.do(stall.seller.funded(1, look.channel, MicroBtt(0), PLENTY))
+    assert not some(stall.round(), Results)[0].won, "nobody is told of a slot that it does not get"
+    (over,) = some(stall.count(), Over)
+    assert over.lease.ended is Why.MOVED
+    assert some(stall.round(), Results)[0].won
+
+
+def test_a_posted_price_is_the_one_that_is_configured_whatever_was_kept() -> None:
+    kept = Memory(reserve=MicroBttPerMib(900))
+    posted = Reserve(
+        price=MicroBttPerMib(10), floor=MicroBttPerMib(10), ceiling=MicroBttPerMib(1_000), adaptive=False
+    )
+    chance = random.Random(1).randbytes
+    assert Seller(Terms(slots=1), posted, chance, MonoNs(0), kept).reserve.price == 10
+    moving = replace(posted, adaptive=True)
+    assert Seller(Terms(slots=1), moving, chance, MonoNs(0), kept).reserve.price == 900
+
+
 def test_a_bid_can_be_taken_back_and_a_line_can_break() -> None:
     stall = Stall()
     stall.comes(1, 100)
-    stall.do(stall.seller.bid(1, 1, offer(1, 0)))
+    stall.do(stall.seller.bid(1, offer(1, 0)))
     assert not some(stall.round(), Results)
     stall.comes(1, 100)
     stall.seller.closed(1)
@@ -289,7 +337,7 @@ def test_nobody_bids_for_another() -> None:
     stall = Stall()
     stall.comes(1, 100)
     with pytest.raises(PeerMisbehaved):
-        stall.seller.bid(1, 1, offer(2, 100))
+        stall.seller.bid(1, offer(2, 100))
 
 
 def test_a_torrent_that_is_gone_ends_its_leases() -> None:
@@ -398,7 +446,7 @@ def test_of_a_thousand_bidders_the_highest_have_the_lanes_and_everybody_is_told(
             channel=key(number)[1:],
         )
         stall.do(stall.seller.opened(number, one.key, one.ip, "t", stall.now))
-        stall.do(stall.seller.bid(number, 1, one))
+        stall.do(stall.seller.bid(number, one))
         stall.do(stall.seller.funded(number, one.channel, MicroBtt(0), PLENTY))
     effects = stall.round()
     best = sorted(prices, key=lambda number: -prices[number])[:28]

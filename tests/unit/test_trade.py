@@ -244,8 +244,7 @@ class Trade(RuleBasedStateMachine):
         deal.says(price)
         offer = Offer(BUYER.public, "10.0.0.1", TORRENT, 6_881, price, 1 << 30, deal.channel)
         # A bid is said over the line: what the seller's disk does then is the seller's.
-        round = self.seller.round
-        self.tried(self.selling, lambda: self.carry(self.seller.bid(self.line, round, offer)))
+        self.tried(self.selling, lambda: self.carry(self.seller.bid(self.line, offer)))
         if self.connected and not deal.repeated:
             deal.repeated = True
             self.outbox.extend(one.state for one in wallet.channels if one.state)
