@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import libtorrent as lt
 
@@ -15,10 +14,6 @@ _EVEN, _LAST = 255, 1
 """Priorities of a class: whose turn it is when the uplink is short. Who has a limit of their own needs the
 same turn as those who have none, or never comes near it.
 """
-_QUICK_MS, _USUAL_MS = 200, 500
-"""Of libtorrent's tick. Who has a small limit is sent to when all of its send buffer is allowed, or after 20
-ticks (`bandwidth_manager`): by the usual ones somebody who has lost a slot would wait for ten seconds.
-"""
 
 
 class EngineLanes:
@@ -29,16 +24,15 @@ class EngineLanes:
         self._engine = engine
         self._pool: ClassPool = engine.classes
         self._set: dict[int, tuple[int, int]] = {}
-        self._tick = _USUAL_MS
 
     def map(self, lanes: Mapping[str, int]) -> None:
         """Put new connections of these addresses (address -> number of the lane) into their lanes."""
-        everyone, free = 1 << self._pool.everyone, 1 << self._pool.free
-        rules = lt.ip_filter()
-        rules.add_rule("0.0.0.0", "255.255.255.255", everyone | free)  # noqa: S104  a range, not a listener
-        rules.add_rule("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", everyone | free)
+        pool, rules = self._pool, lt.ip_filter()
+        others = _mask(pool.everyone, pool.free)
+        rules.add_rule("0.0.0.0", "255.255.255.255", others)  # noqa: S104  a range, not a listener
+        rules.add_rule("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", others)
         for ip, lane in lanes.items():
-            rules.add_rule(ip, ip, everyone | 1 << self._pool.lanes[lane])
+            rules.add_rule(ip, ip, _mask(pool.everyone, pool.lanes[lane]))
         self._engine.session.set_peer_class_filter(rules)
 
     def widen(self, lane: int) -> None:
@@ -55,11 +49,7 @@ class EngineLanes:
 
     def share(self, rate: int) -> None:
         """Bytes a second for all that are in no lane together; 0 is unlimited: no slots are sold."""
-        tick = _QUICK_MS if rate else _USUAL_MS
-        if tick != self._tick:
-            changes: Any = {"tick_interval": tick}
-            self._engine.session.apply_settings(changes)
-            self._tick = tick
+        self._engine.quicken(bool(rate))
         self._turn(self._pool.free, rate, _EVEN if rate else _LAST)
 
     def _turn(self, number: int, rate: int, priority: int) -> None:
@@ -102,3 +92,9 @@ class EngineLanes:
         """Connect to a peer of a torrent, where that is still here."""
         if handle := self._engine.handle(torrent):
             handle.connect_peer((ip, port))
+
+
+def _mask(*classes: int) -> int:
+    """Peer classes as the filter takes them: the bindings want a signed int, whose sign is class 31."""
+    mask = sum(1 << one for one in classes)
+    return mask - (1 << 32) if mask >> 31 else mask

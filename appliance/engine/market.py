@@ -50,6 +50,8 @@ class EngineMarket:
     def __init__(self, engine: LibtorrentEngine) -> None:
         """The engine has to be started."""
         self._engine = engine
+        self._mapped: list[Any] = []
+        """What was asked of routers, as libtorrent names it."""
 
     def show(self, client: str, port: int) -> None:
         """Let peers see where bids are taken, beside the client's name; 0: nowhere."""
@@ -60,7 +62,13 @@ class EngineMarket:
     def map_port(self, port: int) -> None:
         """Ask the router for the market's port, where it is asked for that of the session."""
         self._engine.own_mappings.add(port)
-        self._engine.session.add_port_mapping(lt.portmap_protocol.tcp, port, port)
+        asked: Any = self._engine.session.add_port_mapping(lt.portmap_protocol.tcp, port, port)
+        self._mapped += asked
+
+    def unmap_ports(self) -> None:
+        """Let the router shut what was asked for."""
+        while self._mapped:
+            self._engine.session.delete_port_mapping(self._mapped.pop())
 
     def announce(self, info_hash: bytes, port: int) -> None:
         """Say on the DHT that slots of a torrent are sold here."""

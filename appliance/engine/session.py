@@ -26,6 +26,7 @@ from appliance.catalogue.ports import (
 )
 from appliance.engine.alerts import snapshot, trouble_kind
 from appliance.engine.classes import ClassPool, make_pool
+from appliance.engine.gentle import QUICK_TICK_MS, USUAL_TICK_MS, even_settings
 from appliance.engine.metainfo import checked, parse_resume
 from appliance.engine.settings import PREAD, limit_settings
 from appliance.errors import OwnerMustAct, RetryLater
@@ -90,6 +91,9 @@ class LibtorrentEngine:
         """Torrents whose trouble was reported: one event, not one for each block."""
         self._checked: set[str] = set()
         """Torrents whose check has ended, while their new numbers are on the way."""
+        self._even = 0
+        """Bytes a second of a cap under which it sends evenly; 0: none."""
+        self._quick = False
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._rounds: list[asyncio.Future[None]] = []
         self.network = Network()
@@ -150,8 +154,20 @@ class LibtorrentEngine:
 
     def apply(self, limits: Limits) -> None:
         """Put limits into force."""
-        changes: Any = limit_settings(limits)
+        self._even = limits.upload_rate if limits.even else 0
+        changes: Any = limit_settings(limits) | self._pace()
         self.session.apply_settings(changes)
+
+    def quicken(self, quick: bool) -> None:
+        """Tick more often, as it must while slots are sold (see lanes.py)."""
+        if quick != self._quick:
+            self._quick = quick
+            changes: Any = self._pace()
+            self.session.apply_settings(changes)
+
+    def _pace(self) -> dict[str, int]:
+        tick = QUICK_TICK_MS if self._quick else USUAL_TICK_MS
+        return even_settings(self._even, self._settings | {"tick_interval": tick})
 
     async def round_trip(self) -> None:
         """Return when the session has answered: its network thread is alive. Raises RetryLater."""
@@ -170,20 +186,27 @@ class LibtorrentEngine:
         self.session.post_torrent_updates(0)
         self.session.post_session_stats()
 
+    def count(self) -> None:
+        """Ask for what was sent and received alone."""
+        self.session.post_session_stats()
+
     # ------------------------------------------------------------------ what the catalogue asks (its port)
 
     def add(self, id: str, resume: bytes, placement: Placement) -> None:
         """Start a torrent; raises OwnerMustAct where libtorrent refuses it, ValueError for broken data."""
         params = self._params(resume, placement)
+        self._resolve(id, params)
         try:
             handle = self.session.add_torrent(params)
         except RuntimeError as error:
+            self._resolved(id)
             raise OwnerMustAct(f"libtorrent refuses the torrent: {error}.") from error
-        self._enter(id, handle, placement.priority, described=params.ti is not None)
+        self._enter(id, handle, placement.priority)
 
     def begin(self, id: str, resume: bytes, placement: Placement) -> None:
         """Start a torrent as `add` does, but without a round trip to libtorrent's thread; see `begun`."""
         params = self._params(resume, placement)
+        self._resolve(id, params)
         self._coming[_key(_hashes(params))] = (id, placement.priority)
         self.session.async_add_torrent(params)
 
@@ -202,8 +225,9 @@ class LibtorrentEngine:
         id, priority = self._coming.pop(_key(_hashes(params)), ("", Priority.NORMAL))
         if id and alert.error.value():
             self._refused[id] = alert.error.message()
+            self._resolved(id)
         elif id:
-            self._enter(id, alert.handle, priority, described=params.ti is not None)
+            self._enter(id, alert.handle, priority)
 
     def _params(self, resume: bytes, placement: Placement) -> lt.add_torrent_params:
         params = parse_resume(resume)
@@ -224,13 +248,10 @@ class LibtorrentEngine:
         params.flags = self._flags(placement, has_info=params.ti is not None)
         return params
 
-    def _enter(self, id: str, handle: lt.torrent_handle, priority: Priority, *, described: bool) -> None:
+    def _enter(self, id: str, handle: lt.torrent_handle, priority: Priority) -> None:
         self._handles[id] = handle
         self._ids[handle] = id
         self._stopped.discard(id)
-        if not described:
-            self._links.add(id)
-            self._part_from_seeds()
         if priority is Priority.HIGH:
             handle.queue_position_top()
 
@@ -241,8 +262,7 @@ class LibtorrentEngine:
             self.heard(Gone(id))
             return
         del self._ids[handle]
-        self._links.discard(id)
-        self._part_from_seeds()
+        self._resolved(id)
         self._leaving[_key(handle.info_hashes())] = (id, with_data)
         self.session.remove_torrent(handle, lt.session.delete_files if with_data else 0)
 
@@ -271,11 +291,21 @@ class LibtorrentEngine:
             handle.unset_flags(_FLAGS.default_dont_download)
             handle.set_flags(_FLAGS.auto_managed)
 
-    def _part_from_seeds(self) -> None:
-        """Close connections that neither side has a use for, as ever, but not while a link is being resolved.
+    def _resolve(self, id: str, params: lt.add_torrent_params) -> None:
+        """Before a link is begun: libtorrent must not part from those who give its description.
 
-        It wants no data before its description was looked at; libtorrent would part from those who gave it.
+        It wants no data before that was looked at, and would close a connection that neither side has a use
+        for. A connection keeps the setting with which it was made.
         """
+        if params.ti is None:
+            self._links.add(id)
+            self._part_from_seeds()
+
+    def _resolved(self, id: str) -> None:
+        self._links.discard(id)
+        self._part_from_seeds()
+
+    def _part_from_seeds(self) -> None:
         useless: Any = {"close_redundant_connections": not self._links}
         self.session.apply_settings(useless)
 
@@ -353,8 +383,7 @@ class LibtorrentEngine:
                 now = snapshot(status)
                 self.heard(Updated(id, now))
                 if id in self._links and status.state in _WANTING:
-                    self._links.discard(id)
-                    self._part_from_seeds()
+                    self._resolved(id)
                 if id in self._checked and now.phase not in (Phase.CHECKING, Phase.QUEUED_CHECK):
                     self._checked.discard(id)
                     self.heard(Checked(id))

@@ -38,8 +38,10 @@ def limit_settings(limits: Limits) -> dict[str, Any]:
         "download_rate_limit": limits.download_rate,
         "connections_limit": limits.connections,
         "unchoke_slots_limit": limits.upload_slots,
-        "active_downloads": limits.active_downloads,
-        "active_checking": limits.active_checks,
+        "active_downloads": limits.active_downloads if limits.writing else 0,
+        # A download that stands still takes no other's turn; where nothing may be written, it has none.
+        "dont_count_slow_torrents": limits.writing,
+        "active_checking": limits.active_checks if limits.checking else 0,
     }
 
 
@@ -130,7 +132,6 @@ def _queue() -> dict[str, Any]:
         "active_tracker_limit": -1,
         "active_dht_limit": 400,
         "active_lsd_limit": 60,
-        "dont_count_slow_torrents": True,
         # The default (once a minute) would leave a queued download waiting for half a minute.
         "auto_manage_interval": 10,
         "alert_queue_size": 40_000,

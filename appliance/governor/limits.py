@@ -24,6 +24,16 @@ class Limits:
     """Torrents that download at once; further ones wait their turn."""
     active_checks: int = 1
     """Torrents whose data is hashed at once: one disk head, one reader."""
+    sending: bool = True
+    """Data is sent; False: nothing is, as an `upload_rate` of 0 would be unlimited."""
+    writing: bool = True
+    """Data is fetched; False: every download waits."""
+    checking: bool = True
+    """Data may be hashed, as checks and scrubs do."""
+    new_work: bool = True
+    """New leases and storage contracts are taken."""
+    even: bool = False
+    """Others use the line: what is sent is sent evenly, which costs some CPU."""
 
     def checked(self) -> Self:
         """Return these limits, or raise OwnerMustAct naming the first impossible value."""

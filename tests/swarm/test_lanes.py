@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from appliance.auction.lanes import Lanes, Wish, free_share
+from appliance.auction.lanes import LANES, Lanes, Wish, free_share
 from appliance.units import MicroBttPerMib
 from tests.support.peer import Peer
 from tests.support.seller import ID, UPLINK, Seller
@@ -79,5 +79,41 @@ def test_who_wins_takes_the_uplink_live_and_nobody_else_is_shut_out(tmp_path: Pa
         await asyncio.sleep(6)
         rates = await seller.rates(4)
         assert sum(rates.values()) > 0.5 * UPLINK, rates
+
+    on_a_seller(tmp_path, work)
+
+
+def test_the_last_of_all_lanes_can_be_given_out_and_works(tmp_path: Path) -> None:
+    async def work(seller: Seller, bidders: list[Peer], free: list[Peer]) -> None:
+        lanes = Lanes()
+        last = bidders[0]
+        # Nobody else is there: the best bids have the first lanes.
+        absent = [
+            Wish(bytes([3]) * 32 + bytes([number]), f"127.0.99.{number}", ID, 6_881, MicroBttPerMib(500))
+            for number in range(1, LANES)
+        ]
+        bounces = lanes.arrange([*absent, wish(last, 0)], seller.connections())
+        assert lanes.map[last.address] == LANES - 1
+        seller.lanes.map(lanes.map)
+        theirs = {last.address}
+        seller.lanes.cut(theirs)
+        await seller.until(lambda: not theirs & set(seller.connections()))
+        seller.lanes.uncut(theirs)
+        for one in bounces:
+            if one.ip in theirs:
+                seller.lanes.call(one.torrent, one.ip, one.port)
+        await seller.until(lambda: theirs <= set(seller.connections()))
+        seller.lanes.share(free_share(UPLINK, 20, leases=1))
+
+        async def settles(true: Callable[[float], bool]) -> None:
+            # Both may have called: one of the two connections goes, and a count with it.
+            async with asyncio.timeout(30):
+                while not true((await seller.rates(2)).get(last.address, 0)):
+                    pass
+
+        seller.lanes.narrow(LANES - 1, 20_000)
+        await settles(lambda rate: 0 < rate < 60_000)
+        seller.lanes.widen(LANES - 1)
+        await settles(lambda rate: rate > 0.6 * UPLINK)
 
     on_a_seller(tmp_path, work)
