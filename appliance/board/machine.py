@@ -7,6 +7,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from appliance.board.files import KernelFiles
+from appliance.board.heat import Thermometer
+from appliance.board.load import memory
 from appliance.doctor.facts import MachineFacts, Volume
 from appliance.units import Bytes
 
@@ -16,20 +19,21 @@ class Machine:
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._root = root
+        self._kernel = KernelFiles(root)
 
     def total_ram(self) -> Bytes:
         """Bytes of memory; 1 GiB where the kernel does not tell."""
-        return Bytes(self._memory().get("MemTotal", 1024**3))
+        return Bytes(memory(self._kernel).get("MemTotal", 1024**3))
 
     def facts(self, content: Path, state: Path) -> MachineFacts:
         """All facts that the doctor wants; blocks for some file reads."""
-        memory = self._memory()
+        ram = memory(self._kernel)
         return MachineFacts(
             year=time.localtime().tm_year,
             clock_synchronised=self._clock(),
-            ram_total=memory.get("MemTotal"),
-            ram_available=memory.get("MemAvailable"),
-            temperature_mc=self._temperature(),
+            ram_total=ram.get("MemTotal"),
+            ram_available=ram.get("MemAvailable"),
+            temperature_mc=Thermometer(self._kernel).read(),
             open_files_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             ipv6=self._ipv6(),
             content=self.volume(content),
@@ -54,23 +58,6 @@ class Machine:
             device=device,
         )
 
-    def _memory(self) -> dict[str, int]:
-        """/proc/meminfo in bytes (proc(5))."""
-        found = {}
-        for line in self._lines("proc/meminfo"):
-            name, _, rest = line.partition(":")
-            with suppress(ValueError, IndexError):
-                found[name] = int(rest.split()[0]) * 1024
-        return found
-
-    def _temperature(self) -> int | None:
-        """The hottest thermal zone, millidegrees (Linux: Documentation/driver-api/thermal/sysfs-api)."""
-        zones = []
-        for path in self._root.glob("sys/class/thermal/thermal_zone*/temp"):
-            with suppress(OSError, ValueError):
-                zones.append(int(path.read_text()))
-        return max(zones, default=None)
-
     def _clock(self) -> bool | None:
         """systemd-timesyncd touches this file once it has set the clock; without it nobody tells."""
         folder = self._root / "run/systemd/timesync"
@@ -80,7 +67,7 @@ class Machine:
         """Whether /proc/net/if_inet6 lists a global address (scope 00 that is not private)."""
         if not (self._root / "proc/net").exists():
             return None
-        for line in self._lines("proc/net/if_inet6"):
+        for line in self._kernel.lines("proc/net/if_inet6"):
             with suppress(ValueError, IndexError):
                 if ipaddress.IPv6Address(bytes.fromhex(line.split()[0])).is_global:
                     return True
@@ -89,7 +76,7 @@ class Machine:
     def _mount(self, path: Path) -> tuple[str | None, str | None]:
         """(device, kind) of the file system that `path` lies on, by /proc/self/mountinfo (proc(5))."""
         real, best = path.resolve(), ("", None, None)
-        for line in self._lines("proc/self/mountinfo"):
+        for line in self._kernel.lines("proc/self/mountinfo"):
             fields = line.split()
             with suppress(ValueError, IndexError):
                 point, dash = fields[4].replace("\\040", " "), fields.index("-")
@@ -97,8 +84,3 @@ class Machine:
                 if inside and len(point) >= len(best[0]):
                     best = (point, fields[dash + 2], fields[dash + 1])  # type: ignore[assignment]
         return best[1], best[2]
-
-    def _lines(self, name: str) -> list[str]:
-        with suppress(OSError):
-            return (self._root / name).read_text().splitlines()
-        return []

@@ -1,0 +1,67 @@
+"""What drives say of themselves, handed over by a process that may ask them.
+
+The daemon faces the internet and may open no raw device. So a small service of root's asks every drive now
+and then (systemd/seedbox-smart.timer: `python -m appliance.board.smartfiles FOLDER`) and leaves the answers
+in a folder, where the daemon finds them.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from appliance.board.disks import is_usb
+from appliance.board.files import KernelFiles
+from appliance.board.programs import Programs, Run
+from appliance.board.smart import ASK_S, words_for
+
+FOLDER = Path("/run/seedbox-smart")
+FRESH_S = 2 * 3_600
+"""An answer that is older is none: the service that asks has died, or the drive has gone."""
+
+
+def from_files(other: Run, folder: Path = FOLDER) -> Run:
+    """Answers of smartctl from `folder`, where there is one; all other programs by `other`."""
+
+    def run(words: Sequence[str], seconds: float) -> str | None:
+        if words[0] != "smartctl" or not folder.is_dir():
+            return other(words, seconds)
+        try:
+            with (folder / _name(words)).open(encoding="utf-8", errors="replace") as file:
+                if time.time() - os.fstat(file.fileno()).st_mtime > FRESH_S:
+                    return None
+                return file.read(1 << 20)
+        except OSError:
+            return None
+
+    return run
+
+
+def collect(folder: Path, kernel: KernelFiles, run: Run) -> None:
+    """Ask every drive, without waking any, and leave the answers; those of drives that have gone go, too."""
+    kept = set()
+    for link in kernel.names("sys/class/block/*/device"):
+        name = link.split("/")[3]
+        if name.startswith("mmcblk") or kernel.has(f"sys/class/block/{name}/partition"):
+            continue
+        for translated in (False, True) if is_usb(kernel, name) else (False,):
+            words = words_for(f"/dev/{name}", translated=translated)
+            said = run(words, ASK_S)
+            if said is None:
+                continue
+            kept.add(_name(words))
+            fresh = folder / f"{_name(words)}.new"
+            fresh.write_text(said, encoding="utf-8")
+            fresh.replace(folder / _name(words))
+    for path in folder.glob("*.json*"):
+        if path.name not in kept:
+            path.unlink(missing_ok=True)
+
+
+def _name(words: Sequence[str]) -> str:
+    return f"{words[-1].rpartition('/')[2]}{'.sat' if '-d' in words else ''}.json"
+
+
+if __name__ == "__main__":
+    collect(Path(sys.argv[1]), KernelFiles(), Programs())
