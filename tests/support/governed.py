@@ -1,0 +1,65 @@
+"""A box whose governor is shown one reading after the other, in a time that the test makes."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from appliance.config import LimitKeys
+from appliance.daemon.limits import configured_limits
+from appliance.governor.limits import Limits
+from appliance.governor.policy import Decision, Event, Moment, State, decide
+from appliance.governor.readings import Firmware, Pressure, Readings, VolumeReading
+from appliance.governor.settings import Settings
+from appliance.units import GIB, Bytes, MonoNs, UtcMs
+
+WANTED = configured_limits(LimitKeys(), Bytes(GIB))
+UPLINK = 2_000_000
+START = UtcMs(1_780_000_000_000)
+"""2026-05-28 20:26:40 UTC."""
+
+
+@dataclass
+class Governed:
+    """The governor of one box."""
+
+    settings: Settings = field(default_factory=Settings)
+    wanted: Limits = WANTED
+    state: State = field(default_factory=State)
+    at: int = START
+    mono: int = 10**15
+    events: list[Event] = field(default_factory=list)
+    changes: int = 0
+
+    def look(self, after: int = 10, *, moment: dict[str, Any] | None = None, **told: Any) -> Decision:
+        """What is decided `after` seconds at these readings."""
+        self.at += after * 1_000
+        self.mono += after * 10**9
+        readings = Readings(at=UtcMs(self.at), **({"up_rate": UPLINK} | told))
+        shown = Moment(at=UtcMs(self.at), mono=MonoNs(self.mono), wanted=self.wanted, uplink=UPLINK)
+        self.state, decision = decide(self.settings, self.state, readings, replace(shown, **(moment or {})))
+        self.events += decision.events
+        self.changes += decision.changed
+        return decision
+
+    def last(self, seconds: int, **told: Any) -> Decision:
+        """What is decided at last, when these readings last for so long, looked at each ten seconds."""
+        for _ in range(max(1, seconds // 10)):
+            decision = self.look(**told)
+        return decision
+
+
+def firmware(**flags: bool) -> Firmware:
+    """All is well, but for what is named."""
+    well = dict.fromkeys(Firmware.__slots__, False)
+    return Firmware(**(well | flags))
+
+
+def pressure(some: int = 0, full: int = 0) -> Pressure:
+    """In ppm, over ten seconds and a minute alike."""
+    return Pressure(some10=some, some60=some, full10=full, full60=full)
+
+
+def volume(free: int | None, path: str = "/srv", *, total: int = 32 * GIB, **told: Any) -> VolumeReading:
+    """A drive."""
+    well = {"device": "/dev/sda1", "present": True, "read_only": False, "writable": True}
+    shown = well | {"uuid": path, "trouble": "", "total": total, "inodes_free_percent": 90} | told
+    return VolumeReading(path=path, free=free, **shown)
