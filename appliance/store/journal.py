@@ -11,6 +11,7 @@ import msgspec
 from appliance.clock import Clock
 from appliance.errors import RetryLater, SeedboxError
 from appliance.store.database import Database
+from appliance.units import UtcMs
 
 log = logging.getLogger("seedbox.events")
 
@@ -99,6 +100,8 @@ class TrafficLog:
         self._clock = clock
         self._minutes: dict[int, tuple[int, int]] = {}
         """Minutes that are not written yet, or not over."""
+        self._summed: tuple[tuple[int, int], tuple[int, int]] | None = None
+        """(first minute, minute after the last) and what was written of them, until more is."""
 
     def add(self, up: int, down: int) -> None:
         """Count payload bytes into the running minute."""
@@ -129,8 +132,30 @@ class TrafficLog:
             )
 
         await self._database.run(work)
+        self._summed = None
         for minute in over:
             del self._minutes[minute]
+
+    async def between(self, start: UtcMs, end: UtcMs) -> tuple[int, int]:
+        """Bytes (up, down) of the minutes from `start` to before `end`, those not written yet too.
+
+        Asked for again, the same span is not read anew until something was written.
+        """
+        span = (start // 60_000, end // 60_000)
+        if self._summed is None or self._summed[0] != span:
+            written = await self._database.run(
+                lambda db: db.execute(
+                    "SELECT coalesce(sum(up), 0), coalesce(sum(down), 0) FROM traffic "
+                    "WHERE minute >= ? AND minute < ?",
+                    span,
+                ).fetchone()
+            )
+            self._summed = (span, (written[0], written[1]))
+        up, down = self._summed[1]
+        for minute, (sent, received) in self._minutes.items():
+            if span[0] <= minute < span[1]:
+                up, down = up + sent, down + received
+        return up, down
 
     async def buckets(self, count: int, minutes: int) -> tuple[int, list[int], list[int]]:
         """(start as UtcMs, bytes up, bytes down) of the last `count` buckets of `minutes` minutes."""
