@@ -50,6 +50,11 @@ class StateFolder:
         """What the web process alone may read: its password hash and cookie key."""
         return self.path / "web"
 
+    @property
+    def page_reset(self) -> Path:
+        """A word that changes when the page is to forget its password; the daemon writes it."""
+        return self.path / "page-reset"
+
     def resolve(self, path: str) -> Path:
         """A path of the configuration: `~` is the user's home, a relative path starts here."""
         return self.path / Path(path).expanduser()

@@ -1,8 +1,12 @@
 """`seedbox web`: the status page as a process of its own, under waitress."""
 
+import contextlib
 import logging
 import socket
 import sys
+import threading
+import time
+from pathlib import Path
 
 import psutil
 import waitress
@@ -18,6 +22,8 @@ from appliance.web.secrets import Secrets
 THREADS = 4
 MOST_CONNECTIONS = 60
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
+RESET_S = 2.0
+"""Between two looks for the word by which the daemon tells that the page is to be claimed anew."""
 
 
 def serve(state: StateFolder, config: Config) -> int:
@@ -25,6 +31,7 @@ def serve(state: StateFolder, config: Config) -> int:
     # What prints here is for people: on the console, or in the journal.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     secrets = Secrets(state.web)
+    _obey(state.page_reset, secrets)
     app = create_app(ControlClient(state.control_socket), secrets, config)
     web = config.web
     try:
@@ -48,6 +55,7 @@ def serve(state: StateFolder, config: Config) -> int:
     _say(f"Page: {' or '.join(addresses(web.address, web.port))}")
     if secrets.claim_code:
         _say(f"Claim code: {secrets.claim_code}")
+    threading.Thread(target=_watch, args=(state.page_reset, secrets), name="reset", daemon=True).start()
     serve_until_told(server, "The page is served.")
     return 0
 
@@ -63,6 +71,22 @@ def addresses(address: str, port: int) -> list[str]:
         if one.family == socket.AF_INET and not one.address.startswith("127.")
     ]
     return [f"http://{ip}:{port}/" for ip in (found or ["127.0.0.1"])[:2]]
+
+
+def _watch(path: Path, secrets: Secrets) -> None:
+    """For ever: when the owner has reset the box, say the new claim code."""
+    while True:
+        time.sleep(RESET_S)
+        if _obey(path, secrets):
+            _say(f"The box was reset. Claim code: {secrets.claim_code}")
+
+
+def _obey(path: Path, secrets: Secrets) -> bool:
+    """Whether a word that is new stands in the file, and was obeyed."""
+    # No file, or a disk that is full now and may have room at the next look.
+    with contextlib.suppress(OSError):
+        return secrets.obey(path.read_bytes()[:64].decode("ascii", "replace").strip())
+    return False
 
 
 def _say(line: str) -> None:

@@ -23,6 +23,8 @@ class _Kept(msgspec.Struct):
     password_hash: str = ""
     epoch: int = 0
     """Rises when all sessions are to end."""
+    obeyed: str = ""
+    """The last word in the state folder that told to forget all this."""
 
 
 class Secrets:
@@ -85,6 +87,23 @@ class Secrets:
             if not self.right(old):
                 return False
             self._set(new)
+            return True
+
+    def obey(self, word: str) -> bool:
+        """Forget the password, end all sessions and have a new claim code, once for each word.
+
+        False where the word was obeyed before, or is none.
+        """
+        with self._lock:
+            if not word or word == self._kept.obeyed:
+                return False
+            self._keep(
+                claim_code=_claim_code(),
+                metrics_token=secrets.token_urlsafe(24),
+                password_hash="",
+                epoch=self._kept.epoch + 1,
+                obeyed=word,
+            )
             return True
 
     def right(self, password: str) -> bool:

@@ -21,7 +21,7 @@ def analyze() -> str:
 @pytest.mark.parametrize("unit", sorted(file.name for file in UNITS.glob("*.service")))
 def test_a_unit_is_right_and_well_shut_in(analyze: str, unit: str, tmp_path: Path) -> None:
     for file in UNITS.glob("*.service"):
-        text = file.read_text().replace("/opt/seedbox/bin/seedbox", "/bin/true")
+        text = re.sub(r"/opt/seedbox/bin/\w+", "/bin/true", file.read_text())
         (tmp_path / file.name).write_text(re.sub(r"^(User|Group)=.*\n", "", text, flags=re.M))
     verified = subprocess.run(
         [analyze, "verify", "--recursive-errors=no", str(tmp_path / unit)], capture_output=True, text=True
@@ -35,4 +35,6 @@ def test_a_unit_is_right_and_well_shut_in(analyze: str, unit: str, tmp_path: Pat
     )
     if (found := re.search(r"exposure level for \S+: ([\d.]+)", rated.stdout)) is None:
         pytest.skip("this systemd-analyze rates no units offline")
-    assert float(found.group(1)) < 2.5, rated.stdout
+    # Who asks drives how they are must be root, and hears nothing from outside.
+    bound = 3.5 if unit == "seedbox-smart.service" else 2.5
+    assert float(found.group(1)) < bound, rated.stdout
