@@ -8,10 +8,10 @@ B4  nothing is bid for what is here, to oneself, or to a seller that is shunned.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from appliance.auction import pacing
-from appliance.auction.clearing import Bid, Rule, Told, fair
+from appliance.auction.clearing import Rule, Told, fair
 from appliance.auction.lease import CREDIT, ROUND_NS, charge
 from appliance.auction.pacing import Pace
 from appliance.keys import Address
@@ -25,10 +25,10 @@ IN_FLIGHT = 8 * MIB
 """What a seller may have sent that has not arrived, beside its credit: the buffers of both kernels."""
 SILENT_ROUNDS = 3
 """Won, and nothing came: then the seller is left alone."""
+EASED_ROUNDS = 40
+"""The same, ten minutes, of a seller that has said that it sends less than usual."""
 ROUND_MS = ROUND_NS // 1_000_000
 HOUR_MS = 3_600_000
-SHUN_MS = {1: HOUR_MS, 2: 24 * HOUR_MS}
-"""For how long by weight: a seller that fails to deliver, and one that lies."""
 LATE = 4
 """Rounds by which a result may be heard late, and is still judged by the bids of its time."""
 _ASKS = 4
@@ -81,7 +81,13 @@ class Wrong:
     """Why a seller is left alone, and for how long (ms)."""
 
     why: str
-    weight: int
+    ms: int
+
+
+SILENT = Wrong("its slot was won, and nothing came", HOUR_MS)
+LIED = Wrong("it lied about a round's price or its draw", 24 * HOUR_MS)
+METER = Wrong("it charged for more than it sent", 24 * HOUR_MS)
+BAD_DATA = Wrong("what it sent failed its check", 24 * HOUR_MS)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,9 +96,6 @@ class Deal:
 
     key: bytes
     """Our own."""
-    ip: str
-    """Our own, as far as we know it; it decides nothing."""
-    torrent: str
     piece: int
     """Length of a piece of the torrent."""
     asks: dict[int, Asked] = field(default_factory=dict)
@@ -115,6 +118,8 @@ class Deal:
     """The last payment was sent again over this connection."""
     silent: int = 0
     """Rounds won in a row without a byte."""
+    eased: bool = False
+    """It has said that it sends less than usual: its box is hot, say, or its line is needed."""
     _bids: list[list[MicroBttPerMib]] = field(default_factory=lambda: [[]])
     """Said since the last result, and between those before it; the newest last."""
     _base: int = 0
@@ -152,7 +157,7 @@ class Deal:
         self.asks.clear()
         self.said = MicroBttPerMib(0)
         self._bids = [[]]
-        self.won = self.repeated = False
+        self.won = self.repeated = self.eased = False
 
     def asked(self, ask: Asked) -> None:
         """A round has begun."""
@@ -179,8 +184,8 @@ class Deal:
         if ask is None or not in_force:
             return None
         told = Told(ask.rule, ask.commit, seed, won, price, tie, full)
-        if not any(fair(Bid(self.key, self.ip, self.torrent, said), told) for said in in_force):
-            return Wrong("it lied about a round's price or its draw", 2)
+        if not any(fair(self.key, said, told) for said in in_force):
+            return LIED
         if not won:
             self.won = False
             return None
@@ -188,8 +193,8 @@ class Deal:
             self._slack += abs(price - self.price) * (ask.credit + self.piece)
         self.silent = self.silent + 1 if not self._fresh else 0
         self.won, self.price, self._fresh = True, price, False
-        if self.silent > SILENT_ROUNDS:
-            return Wrong("its slot was won, and nothing came", 1)
+        if self.silent > (EASED_ROUNDS if self.eased else SILENT_ROUNDS):
+            return SILENT
         return None
 
     def arrived(self, count: int, unverified: int, failed: int) -> None:
@@ -256,9 +261,8 @@ def bids(want: Want, need: Need, pace: Pace | None, day_left: MicroBtt, now: Utc
     rounds = max(1, min(_LONG_ROUNDS, need.missing * 1_000 // max(1, need.rate * ROUND_MS)))
     if want.deadline:
         rounds = max(1, (want.deadline - now) // ROUND_MS)
-    if pace is None:
-        pace = Pace(value=want.price, ceiling=want.price, left=left, rounds=rounds)
-    pace = replace(pace, value=want.price, ceiling=want.price, left=left, rounds=rounds)
+    mu, last = (pace.mu, pace.last) if pace else (0, MicroBttPerMib(0))
+    pace = Pace(value=want.price, ceiling=want.price, left=left, rounds=rounds, mu=mu, last=last)
     if not need.missing or not left or in_time(want, need, now):
         return pace, 0
     expected = min(need.missing, max(CREDIT, need.rate * ROUND_MS // 1_000))
@@ -277,7 +281,7 @@ def lock_for(
 ) -> MicroBtt:
     """What to lock in a channel: for what is missing, or 2 GiB of it; 0 where a window is not covered."""
     wanted = charge(min(most, max(credit * 2, need.missing)), price)
-    lock = min(wanted, left // max(1, 1 if need.sellers == 0 else 2))
+    lock = min(wanted, left // (2 if need.sellers else 1))
     return MicroBtt(lock if lock >= charge(min(credit, need.missing), price) else 0)
 
 
@@ -301,5 +305,5 @@ def dealt(record: Record, received: int, paid: MicroBtt, now: UtcMs, wrong: Wron
     """A record after more dealings."""
     shunned, why = record.shunned, record.why
     if wrong:
-        shunned, why = UtcMs(now + SHUN_MS[wrong.weight]), wrong.why
+        shunned, why = UtcMs(now + wrong.ms), wrong.why
     return Record(record.received + received, MicroBtt(record.paid + paid), now, shunned, why)

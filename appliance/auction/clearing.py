@@ -109,21 +109,21 @@ class Told:
     """Its torrent's own slots were sold, whatever it bid."""
 
 
-def fair(bid: Bid, told: Told) -> bool:
-    """Whether a bidder can find nothing wrong with what it was told.
+def fair(key: bytes, said: MicroBttPerMib, told: Told) -> bool:
+    """Whether a bidder with this key can find nothing wrong with what it was told.
 
-    It knows its own bid, and not what others have bid.
+    It knows what it has said itself, and not what others have bid.
     """
-    if commitment(told.seed) != told.commit or (told.won and told.price > bid.price):
+    if commitment(told.seed) != told.commit or (told.won and told.price > said):
         return False
-    if told.won or told.full or bid.price < told.price:
+    if told.won or told.full or said < told.price:
         return True
-    if bid.price > told.price:
+    if said > told.price:
         return False
     if told.tie is None:
         # The highest losing bid is a price that a loser may well have named.
         return told.rule is Rule.HIGHEST_LOSING
-    return breaker(told.seed, bid.key) > told.tie
+    return breaker(told.seed, key) > told.tie
 
 
 def _one_for_each_address(bids: list[Bid], seed: bytes) -> list[Bid]:

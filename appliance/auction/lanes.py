@@ -162,6 +162,16 @@ def free_share(uplink: int, percent: int, *, leases: int) -> int:
     return max(1, uplink * percent // 100) if leases and uplink else 0
 
 
+def eased(free_rate: int, usual: int, now: int, least: int) -> int:
+    """The free share while less than usual is sent (bytes a second): it bears the reduction, leases the rest.
+
+    A `now` of 0 is as usual; `least` is left to who does not pay in any case.
+    """
+    if not free_rate or not 0 < now < usual:
+        return free_rate
+    return max(min(least, free_rate), free_rate - (usual - now))
+
+
 def trickle(free_rate: int, free_peers: int, floor: int) -> int:
     """Bytes a second for one who bids and has not won: what one of the others gets, at least a floor.
 

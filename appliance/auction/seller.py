@@ -13,11 +13,25 @@ S4  every bidder of a round is told its result, with what it needs to check it.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 from appliance.auction import lease as leases
 from appliance.auction import reserve as reserves
 from appliance.auction.clearing import Bid, Cleared, Rule, clear, commitment
+from appliance.auction.effects import (
+    Asks,
+    Decided,
+    Delivered,
+    Eased,
+    Effect,
+    Keep,
+    Look,
+    Narrow,
+    Over,
+    Receipts,
+    Results,
+    Seats,
+    Wide,
+)
 from appliance.auction.lanes import Wish
 from appliance.auction.lease import CREDIT, LEASE_ROUNDS, ROUND_NS, Lease, Standing, Why, charge
 from appliance.auction.meter import Meter
@@ -59,6 +73,8 @@ class Bidder:
     """Of the offer's channel; 0 until the wallet has looked at it."""
     paid: MicroBtt = MicroBtt(0)  # noqa: RUF009
     """In that channel, in all."""
+    told: str = ""
+    """Why it gets less than usual, as it was told last."""
 
 
 @dataclass(slots=True)
@@ -111,105 +127,6 @@ class Memory:
     """By the debtor's key."""
 
 
-# ------------------------------------------------------------------------------------------------ effects
-
-
-@dataclass(frozen=True, slots=True)
-class Asks:
-    """Tell a bidder what is offered in this round."""
-
-    line: int
-    round: int
-    slots: int
-    per_torrent: int
-    reserve: MicroBttPerMib
-    rule: Rule
-    commit: bytes
-    left_ms: int
-    credit: int
-    """Bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """Tell a bidder what came of the last round for it."""
-
-    line: int
-    round: int
-    won: bool
-    price: MicroBttPerMib
-    lease_ms: int
-    seed: bytes
-    tie: bytes | None
-    full: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Receipts:
-    """Tell a bidder what was counted: bytes of its lease, and money of its channel."""
-
-    line: int
-    channel: bytes
-    sent: int
-    owed: MicroBtt
-    paid: MicroBtt
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Look at the channel that somebody wants to pay with; `funded` is the answer."""
-
-    line: int
-    channel: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Seats:
-    """Give lanes to these, and to nobody else."""
-
-    wishes: tuple[Wish, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Wide:
-    """Serve a bidder before all others."""
-
-    key: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Narrow:
-    """Serve a bidder as one that has not won; `shut` as one that does not pay."""
-
-    key: bytes
-    shut: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """Write `memory()` down before anything that follows is done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Over:
-    """A lease has ended: for the history, and for whoever looks."""
-
-    lease: Lease
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """A round is over: for the history."""
-
-    sold: int
-    waiting: int
-    """Bids that did not win."""
-    price: MicroBttPerMib
-
-
-Effect: TypeAlias = Asks | Results | Receipts | Look | Seats | Wide | Narrow | Keep | Over | Decided
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """What the owner offers."""
@@ -249,6 +166,7 @@ class Seller:
             if one.channel in paid
         }
         """By the bidder's key."""
+        self._says, self._new_work = "", True
         self.debts: dict[bytes, Debt] = {}
         for key, debt in memory.debts.items():
             self._owe(key, replace(debt, paid=max(debt.paid, paid.get(debt.channel, debt.paid))))
@@ -345,8 +263,10 @@ class Seller:
             if served.fresh:
                 served.meter.begin(there)
                 served.fresh = False
-            before = served.lease.standing
-            served.lease = leases.check(leases.deliver(served.lease, served.meter.read(there)), now)
+            before, more = served.lease.standing, served.meter.read(there)
+            served.lease = leases.check(leases.deliver(served.lease, more), now)
+            if more:
+                effects.append(Delivered(served.lease.torrent, more))
             if served.lease.ended:
                 del self.served[key]
                 lease = served.lease
@@ -356,7 +276,14 @@ class Seller:
             effects += self._widths(served)
             if served.lease.ended:
                 effects.append(Over(served.lease))
-        return effects
+        return effects + self._eased()
+
+    def ease(self, says: str, *, new_work: bool) -> None:
+        """Less than usual is sent, and `says` why, or it is empty; without `new_work` no lease is begun.
+
+        Who has a lease is told when counters are read the next time. Leases that run can be won again.
+        """
+        self._says, self._new_work = says, new_work
 
     def gone(self, torrent: str) -> list[Effect]:
         """A torrent is here no more: its leases end."""
@@ -407,9 +334,14 @@ class Seller:
         over = self._leases(winners, cleared.price, now)
         results = [self._result(line, offer, latest, cleared) for line, offer in offers.items()]
         waiting = len(bids) - len(winners)
-        self.reserve = reserves.after(
-            self.reserve, slots=self.terms.slots, sold=len(winners), waiting=waiting, clearing=cleared.price
-        )
+        if self._new_work:
+            self.reserve = reserves.after(
+                self.reserve,
+                slots=self.terms.slots,
+                sold=len(winners),
+                waiting=waiting,
+                clearing=cleared.price,
+            )
         self.round, self.began, self._seed = self.round + 1, now, self._chance(SEED_BYTES)
         effects: list[Effect] = [Keep()] if keep else []
         effects += over
@@ -428,12 +360,14 @@ class Seller:
         return effects + [self._asks(line, now) for line in self.bidders]
 
     def _able(self, bidder: Bidder, offer: Offer) -> bool:
-        """Whether a bid can be paid for, and its bidder owes nothing elsewhere."""
+        """Whether a bid can be paid for, its bidder owes nothing elsewhere, and there may be a lease."""
         served, spent = self.served.get(offer.key), bidder.paid
         if served:
             spent = max(spent, served.lease.owed)
             if served.lease.channel != offer.channel:
                 return False
+        elif not self._new_work:
+            return False
         least = charge(min(self.terms.credit, max(1, offer.wants)), offer.price)
         return bidder.lock - spent >= least and offer.key not in self.debts
 
@@ -516,6 +450,15 @@ class Seller:
             return []
         served.told = lease.sent
         return [Receipts(lines[-1], lease.channel, lease.sent, lease.owed, lease.paid)]
+
+    def _eased(self) -> list[Effect]:
+        """What payers do not know yet of how much is sent: each is told once of each change."""
+        effects: list[Effect] = []
+        for line, bidder in self.bidders.items():
+            if bidder.key in self.served and bidder.told != self._says:
+                bidder.told = self._says
+                effects.append(Eased(line, self._says))
+        return effects
 
     def _owe(self, key: bytes, debt: Debt) -> None:
         """Note what somebody still owes for leases that have ended."""

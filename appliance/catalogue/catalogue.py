@@ -6,7 +6,7 @@ answers, or by `work` in few batches. events.py takes what the engine says, duti
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from appliance.catalogue.record import Record, describe
 from appliance.catalogue.torrent import Torrent
 from appliance.clock import Clock
 from appliance.errors import OwnerMustAct, RetryLater
-from appliance.units import show_bytes
 
 TICK_S = 2.0
 LONGEST_LABEL = 40
@@ -60,18 +59,30 @@ class Catalogue:
         journal: Journal,
         disk: Disk,
         clock: Clock,
-        content: Path,
+        content: Sequence[Path],
         goal: Goal,
+        floor: int = 0,
     ) -> None:
-        """`content` is the folder for downloads; `goal` holds for torrents that have none of their own."""
-        self._held = Holdings(engine, Keeper(store), journal, disk, content)
+        """`content` are the folders for downloads, the main one first; on each `floor` bytes stay free.
+
+        `goal` holds for torrents that have none of their own.
+        """
+        self._held = Holdings(engine, Keeper(store), journal, disk, content, floor)
         self._listener = Listener(self._held, clock)
         self._duties = Duties(self._held, self._listener, clock, goal)
         self._clock = clock
         self._goal = goal
         self.hear = self._listener.hear
-        self.mounted = self._duties.mounted
+        self.volume_is = self._duties.volume_is
         self.get = self._held.get
+
+    def ease(self, says: str) -> None:
+        """Why nothing is written at the moment, as downloads that wait for it say; empty: they go on."""
+        if says != self._held.eased:
+            self._held.eased = says
+            for torrent in self.all():
+                if not torrent.record.completed:
+                    self._held.changed(torrent)
 
     @property
     def revision(self) -> int:
@@ -84,6 +95,22 @@ class Catalogue:
     def all(self) -> Iterable[Torrent]:
         """Every torrent, in no order."""
         return self._held.torrents.values()
+
+    def find(self, info_hash: bytes) -> Torrent | None:
+        """The torrent that peers mean by an info-hash (20 bytes)."""
+        named = self._held.torrents.get(info_hash.hex())
+        if named and named.record.goes_by(info_hash):
+            return named
+        return next((one for one in self.all() if one.record.goes_by(info_hash)), None)
+
+    def on_volume(self, path: str) -> list[Torrent]:
+        """The torrents whose data lies, or will lie, in one of the folders for downloads."""
+        volume = self._held.volumes[path]
+        return [torrent for torrent in self.all() if self._held.volume_of(torrent.record) is volume]
+
+    def on_suspicion(self, suspect: Callable[[str], None]) -> None:
+        """Have `suspect` told of a folder for downloads on which a torrent has met an error."""
+        self._held.suspect = suspect
 
     def goal_of(self, record: Record) -> Goal:
         """The goal that holds for a torrent."""
@@ -110,15 +137,14 @@ class Catalogue:
 
     async def add(self, parsed: Parsed, wish: Wish) -> Admitted:
         """Add a torrent or magnet link; data that is there already is checked and adopted."""
-        place = admit(parsed.description, self._held.content, self._held.records())
+        place = self._held.settle(parsed.description, self._held.records())
         if isinstance(place, Known):
             return self._again(self._held.torrents[place.id], parsed)
         record = self._record(parsed, wish, place.folder)
         record.twin = place.twin
-        note = place.note or self._room_for(record)
         await self._enter(record, parsed.resume)
-        self._held.journal.info(f'"{record.name}" was added. {note}'.strip(), record.id)
-        return Admitted(record.id, record.name, False, note)
+        self._held.journal.info(f'"{record.name}" was added. {place.note}'.strip(), record.id)
+        return Admitted(record.id, record.name, False, place.note)
 
     async def share(self, parsed: Parsed, wish: Wish, path: Path) -> Admitted:
         """Seed the owner's own file or folder in place; it is only ever read."""
@@ -173,12 +199,6 @@ class Catalogue:
             trackers = self._held.engine.merge(record.id, parsed.resume)
             note = f"{trackers} new trackers were taken over." if trackers else ""
         return Admitted(record.id, record.name, True, f"It is here already. {note}".strip())
-
-    def _room_for(self, record: Record) -> str:
-        free = self._held.disk.free(Path(record.folder))
-        if free is None or free >= record.size:
-            return ""
-        return f"It needs {show_bytes(record.size)}; only {show_bytes(free)} are free."
 
     async def pause(self, names: list[str]) -> list[str]:
         """Stop torrents; returns their ids."""
@@ -236,7 +256,7 @@ class Catalogue:
         record = torrent.record
         if record.own:
             return f'The files of "{record.name}" are your own and stay where they are.'
-        if not torrent.in_engine and record.pieces:
+        if not torrent.in_engine and record.pieces and record.folder:
             return f'The data of "{record.name}" is out of reach and was not deleted.'
         family = {record.id, record.twin} - {""}
         for other in self._held.torrents.values():

@@ -27,8 +27,13 @@ class Description:
 
     @property
     def id(self) -> str:
-        """The name it gets in the catalogue: 40 hex digits, of v1 or else of the truncated v2 (BEP 52)."""
-        return self.v1 or self.v2[:40]
+        """The name it gets in the catalogue, and keeps: 40 hex digits."""
+        return short_hash(self.v1, self.v2)
+
+
+def short_hash(v1: str, v2: str) -> str:
+    """What a swarm is known by: 40 hex digits, of v1 or else of the truncated v2 (BEP 52)."""
+    return v1 or v2[:40]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,18 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.catalogue.admission import Known
+from appliance.catalogue.description import Description
 from appliance.catalogue.events import Listener
-from appliance.catalogue.holdings import Holdings, unmounted
+from appliance.catalogue.holdings import Holdings
 from appliance.catalogue.model import Goal, State
+from appliance.catalogue.placing import Volume
 from appliance.catalogue.ports import TroubleKind
+from appliance.catalogue.record import Record
+from appliance.catalogue.states import Trouble
 from appliance.catalogue.torrent import Torrent
 from appliance.clock import Clock
+from appliance.errors import OwnerMustAct
 from appliance.units import MIB
 
 SAVE_EVERY_S = 30
@@ -65,34 +71,90 @@ class Duties:
             self._due.presence = now + PRESENCE_EVERY_S
             self._look_for_data()
 
-    def mounted(self, there: bool) -> None:
-        """The content folder's drive came or went: nothing is written while it is away."""
-        if there == self._held.mounted:
-            return
-        self._held.mounted = there
-        for torrent in self._held.torrents.values():
-            if not self._held.inside(torrent.record) or torrent.record.removing:
-                continue
-            if there and not torrent.in_engine:
-                self._held.keeper.later(lambda torrent=torrent: self._reload(torrent))  # type: ignore[misc]
-            elif not there and torrent.in_engine:
-                self._held.engine.remove(torrent.record.id, with_data=False)
-                torrent.in_engine = False
-                self._held.set_trouble(torrent, unmounted(self._held.content), quiet=True)
-        name = f"The content folder {self._held.content}"
-        if there:
-            self._held.journal.info(f"{name} is back; its torrents go on.")
-        else:
-            self._held.journal.error(f"{name} is gone. Connect its drive; the box goes on by itself.")
+    # --------------------------------------------------------------------------------------------- drives
+
+    def volume_is(self, now: Volume) -> None:
+        """How a folder for downloads is now: while it is away or frozen, nothing is written there."""
+        before = self._held.volumes[now.path]
+        self._held.volumes[now.path] = now
+        here = [torrent for torrent in self._held.torrents.values() if self._lies_in(torrent, now)]
+        if now.away:
+            self._went(here, now, told=before.away == now.away)
+        elif before.away:
+            self._came(here, now)
+        if not now.away and bool(now.frozen) != bool(before.frozen):
+            self._froze(here, now)
+        if before.refusal and not now.refusal:
+            self._due.look = 0  # what waits for a place may have one now
         self._held.keeper.wake.set()
 
-    async def _reload(self, torrent: Torrent) -> None:
-        self._held.start(torrent, await self._held.keeper.store.resume_of(torrent.record.id))
+    def _lies_in(self, torrent: Torrent, volume: Volume) -> bool:
+        return not torrent.record.removing and self._held.volume_of(torrent.record) is volume
 
+    def _went(self, here: list[Torrent], volume: Volume, *, told: bool) -> None:
+        for torrent in here:
+            if torrent.refused:
+                continue
+            self._held.take_out(torrent)
+            if torrent.trouble is None or torrent.trouble.says != volume.away:
+                self._held.set_trouble(torrent, Trouble(TroubleKind.MISSING, volume.away), quiet=True)
+        if not told:
+            self._held.journal.error(volume.away)
+
+    def _came(self, here: list[Torrent], volume: Volume) -> None:
+        for torrent in here:
+            if not torrent.in_engine and not torrent.refused:
+                self._reload(torrent)
+        self._held.journal.info(f"The content folder {volume.path} is back; its torrents go on.")
+
+    def _froze(self, here: list[Torrent], volume: Volume) -> None:
+        """Its downloads wait while it cannot be written; what is complete is only read, and goes on.
+
+        What came last may never have reached the drive, and the engine believes that it has: such torrents
+        begin again with what was vouched for.
+        """
+        for torrent in here:
+            load = torrent.record.writable and bool(torrent.record.pieces)
+            if volume.frozen and torrent.in_engine and not torrent.refused and (load or torrent.unsynced):
+                self._held.take_out(torrent)
+                self._reload(torrent)  # a download only as far as to say why it waits
+            elif not volume.frozen and torrent.trouble and torrent.trouble.kind is TroubleKind.FROZEN:
+                self._reload(torrent)
+        if volume.frozen:
+            self._held.journal.error(volume.frozen)
+        else:
+            self._held.journal.info(f"The content folder {volume.path} can be written again.")
+
+    def _reload(self, torrent: Torrent) -> None:
+        self._held.keeper.later(lambda: self._held.reload(torrent))
+
+    def _place_again(self, torrent: Torrent) -> None:
+        """A torrent that no drive had room for: perhaps one has now."""
+        record = torrent.record
+        others = [other for other in self._held.records() if other is not record and not other.removing]
+        try:
+            where = self._held.settle(_described(record), others)
+        except OwnerMustAct as error:
+            says = str(error)
+        else:
+            if not isinstance(where, Known) and where.folder:
+                record.folder, record.twin = where.folder, where.twin
+                self._held.journal.info(f'There is room now: "{record.name}" goes on.', record.id)
+                self._reload(torrent)
+                self._held.dirty(torrent)
+                return
+            says = self._held.no_place(record.size)
+        if torrent.trouble is None or torrent.trouble.says != says:
+            self._held.set_trouble(torrent, Trouble(TroubleKind.NO_PLACE, says), quiet=True)
+
+    # ---------------------------------------------------------------------------------------------- looks
     def _look_again(self) -> None:
         """Torrents whose trouble may have passed: data put back, room made."""
         for torrent in self._held.torrents.values():
             record, trouble = torrent.record, torrent.trouble
+            if not record.folder and not record.removing and not torrent.in_engine:
+                self._place_again(torrent)
+                continue
             if trouble is None or not torrent.in_engine or record.paused:
                 continue
             folder = Path(record.folder)
@@ -133,3 +195,15 @@ class Duties:
         """Whether it has been seeded enough."""
         goal = torrent.record.goal or self._goal
         return goal.reached(torrent.uploaded, torrent.size, torrent.seeding_s)
+
+
+def _described(record: Record) -> Description:
+    """What `settle` must know of a torrent that came in before."""
+    return Description(
+        name=record.root if record.pieces else "",
+        v1=record.v1,
+        v2=record.v2,
+        size=record.size,
+        pieces=record.pieces,
+        layout=record.layout,
+    )

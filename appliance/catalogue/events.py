@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from appliance.catalogue.admission import Known, admit, own_folder
+from appliance.catalogue.admission import Known, own_folder
 from appliance.catalogue.description import Parsed
 from appliance.catalogue.holdings import Holdings
 from appliance.catalogue.ports import (
@@ -69,6 +69,9 @@ class Listener:
         before, torrent.snapshot = torrent.snapshot, snapshot
         if before is None or (before.uploaded, before.downloaded) != (snapshot.uploaded, snapshot.downloaded):
             self._held.keeper.total(torrent.record.id)
+        torrent.unsynced = torrent.unsynced or (
+            before is not None and before.downloaded < snapshot.downloaded
+        )
         if snapshot.phase is Phase.COMPLETE and not torrent.record.completed:
             self._complete(torrent)
         self._held.changed(torrent)
@@ -117,7 +120,8 @@ class Listener:
         record = torrent.record
         if not record.twin:
             return
-        record.twin, record.folder = "", own_folder(self._held.content, record.id)
+        volume = self._held.volume_of(record)
+        record.twin, record.folder = "", own_folder(volume.path if volume else record.folder, record.id)
         resume = await self._held.keeper.store.resume_of(record.id)
         self._held.come_back(torrent, resume)
         self._held.journal.warning(
@@ -136,7 +140,8 @@ class Listener:
             return
         others = [other for other in self._held.records() if other is not record and not other.removing]
         try:
-            place = admit(parsed.description, self._held.content, others)
+            volume = self._held.volume_of(record)
+            place = self._held.settle(parsed.description, others, volume.path if volume else "")
         except OwnerMustAct as error:
             self._refused(torrent, str(error))
             return
@@ -171,10 +176,14 @@ class Listener:
         free = self._held.disk.free(Path(record.folder))
         self._held.set_trouble(torrent, trouble_of(kind, inside, message, free), watch=inside)
         self._held.engine.pause(record.id)
+        volume = self._held.volume_of(record)
+        if volume and kind is not TroubleKind.DISK_FULL:
+            self._held.suspect(volume.path)
 
     def _gone(self, torrent: Torrent, data_error: str) -> None:
         id, record = torrent.record.id, torrent.record
         torrent.in_engine = False
+        self._held.going.discard(id)
         if record.removing:
             self._held.keeper.later(lambda: self._forget(torrent, data_error))
             self._held.keeper.wake.set()
@@ -187,7 +196,8 @@ class Listener:
         self._held.torrents.pop(record.id, None)
         self._held.keeper.drop(record.id)
         self._held.revision += 1
-        if record.folder.startswith(self._held.content + "/"):
+        volume = self._held.volume_of(record)
+        if volume and not volume.away and record.folder != volume.path:
             self._held.disk.prune(Path(record.folder))
         note = f'The data of "{record.name}" could not be deleted: {data_error}.' if data_error else ""
         done = "and its data were removed" if record.removing == "delete" and not note else "was removed"

@@ -1,10 +1,13 @@
 """The torrents in memory, and the few things that every part of the catalogue does to them."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from appliance.catalogue.admission import Known, Place, admit
+from appliance.catalogue.description import Description
 from appliance.catalogue.keeper import Keeper
+from appliance.catalogue.placing import Room, Volume, no_place, place
 from appliance.catalogue.ports import Disk, Journal, Placement, TorrentEngine, TroubleKind
 from appliance.catalogue.record import Record
 from appliance.catalogue.states import Trouble, state_of
@@ -16,20 +19,32 @@ class Holdings:
     """All torrents of the box, their engine, and what is still to be written of them."""
 
     def __init__(
-        self, engine: TorrentEngine, keeper: Keeper, journal: Journal, disk: Disk, content: Path
+        self,
+        engine: TorrentEngine,
+        keeper: Keeper,
+        journal: Journal,
+        disk: Disk,
+        content: Sequence[Path],
+        floor: int,
     ) -> None:
-        """`content` is the folder for downloads."""
+        """`content` are the folders for downloads; on each `floor` bytes or 5 % stay free."""
         self.engine = engine
         self.keeper = keeper
         self.journal = journal
         self.disk = disk
-        self.content = str(content)
+        self.volumes = {str(path): Volume(path=str(path)) for path in content}
+        self.floor = floor
+        self.suspect: Callable[[str], None] = lambda path: None
+        """Told of a volume on which a torrent met an error."""
         self.torrents: dict[str, Torrent] = {}
         self.leaving: dict[str, asyncio.Future[str]] = {}
         """Removals under way; each ends with a note for the owner, or with an empty one."""
         self.returning: dict[str, bytes] = {}
         """Torrents that leave the engine only to come back otherwise placed, with their resume data."""
-        self.mounted = True
+        self.going: set[str] = set()
+        """Torrents that have left with their drive, and that the engine has not let go of yet."""
+        self.eased = ""
+        """Why nothing is written at the moment; empty where it is."""
         self.revision = 1
 
     def get(self, name: str) -> Torrent:
@@ -54,9 +69,54 @@ class Holdings:
         """What is kept of all torrents."""
         return (torrent.record for torrent in self.torrents.values())
 
-    def inside(self, record: Record) -> bool:
-        """Whether its data lies in the content folder, not in a folder of the owner's."""
-        return record.folder == self.content or record.folder.startswith(self.content + "/")
+    def volume_of(self, record: Record) -> Volume | None:
+        """The folder for downloads that its data lies in; None where that is a folder of the owner's."""
+        folder = record.folder
+        found = [path for path in self.volumes if folder == path or folder.startswith(path + "/")]
+        return self.volumes[max(found, key=len)] if found else None
+
+    def settle(self, new: Description, others: Iterable[Record], prefer: str = "") -> Known | Place:
+        """Where a torrent goes; a place without a folder where no volume has room for it now.
+
+        `prefer` is the volume that it goes to if it can. Raises OwnerMustAct as `admit` does.
+        """
+        others = list(others)
+        folder = self._choose(new, others, prefer)
+        where = admit(new, folder or next(iter(self.volumes)), others)
+        if folder or isinstance(where, Known):
+            return where
+        return Place("", note=self.no_place(new.size))
+
+    def _choose(self, new: Description, others: list[Record], prefer: str) -> str:
+        """Where the same files or data of that name are already, else where the most room is."""
+        namesakes = [record for record in others if new.name and (record.root or record.name) == new.name]
+        for record in namesakes:
+            if new.layout and record.layout == new.layout and record.folder in self.volumes:
+                return record.folder
+        taken = {record.folder for record in namesakes}
+        for path, volume in self.volumes.items():
+            if new.name and not volume.away and path not in taken and self.disk.mark(Path(path), new.name):
+                return path
+        return place(self.rooms(), new.size, self.floor, prefer)
+
+    def rooms(self) -> list[Room]:
+        """The volumes, with what is free and not promised to downloads that are under way."""
+        promised = dict.fromkeys(self.volumes, 0)
+        for torrent in self.torrents.values():
+            record = torrent.record
+            if record.completed or record.read_only or not record.pieces:
+                continue
+            if volume := self.volume_of(record):
+                promised[volume.path] += torrent.size - (torrent.snapshot.done if torrent.snapshot else 0)
+        found = []
+        for path, volume in self.volumes.items():
+            free = None if volume.away else self.disk.free(Path(path))
+            found.append(Room(volume, None if free is None else free - promised[path]))
+        return found
+
+    def no_place(self, size: int) -> str:
+        """Why no volume takes `size` bytes now."""
+        return no_place(self.rooms(), size, self.floor)
 
     def start(
         self, torrent: Torrent, resume: bytes, *, hash_all: bool = False, one_of_many: bool = False
@@ -64,8 +124,16 @@ class Holdings:
         """Put a torrent into the engine, as its record says; `hash_all` trusts no resume data."""
         record = torrent.record
         torrent.snapshot, torrent.trouble = None, None
-        if not self.mounted and self.inside(record):
-            self.set_trouble(torrent, unmounted(self.content), quiet=True)
+        volume = self.volume_of(record)
+        if not record.folder:
+            why = self.no_place(record.size)
+            self.set_trouble(torrent, Trouble(TroubleKind.NO_PLACE, why), quiet=True)
+            return
+        if volume and volume.away:
+            self.set_trouble(torrent, Trouble(TroubleKind.MISSING, volume.away), quiet=True)
+            return
+        if volume and volume.frozen and record.writable and record.pieces:
+            self.set_trouble(torrent, Trouble(TroubleKind.FROZEN, volume.frozen), quiet=True)
             return
         placement = Placement(
             folder=record.folder,
@@ -102,6 +170,25 @@ class Holdings:
         self.engine.remove(id, torrent.record.removing == "delete")
         return left
 
+    def take_out(self, torrent: Torrent) -> None:
+        """Have the engine let go of a torrent whose drive is not fit for it; `reload` may follow."""
+        self.returning.pop(torrent.record.id, None)
+        if torrent.in_engine:
+            torrent.in_engine = False
+            self.going.add(torrent.record.id)
+            self.engine.remove(torrent.record.id, with_data=False)
+
+    async def reload(self, torrent: Torrent) -> None:
+        """Put a torrent that was taken out into the engine, with what was vouched for on its drive."""
+        id = torrent.record.id
+        resume = await self.keeper.store.resume_of(id)
+        if torrent.in_engine or torrent.record.removing or id not in self.torrents:
+            return
+        if id in self.going:
+            self.returning[id] = resume  # as soon as the engine has let go of it
+        else:
+            self.start(torrent, resume)
+
     def come_back(self, torrent: Torrent, resume: bytes) -> None:
         """Take a torrent out of the engine and put it in again, placed otherwise."""
         self.returning[torrent.record.id] = resume
@@ -114,7 +201,7 @@ class Holdings:
         record = torrent.record
         torrent.trouble = trouble
         torrent.watch = watch or torrent.watch or record.root or record.name
-        torrent.watch_mark = self.disk.mark(Path(record.folder), torrent.watch)
+        torrent.watch_mark = self.disk.mark(Path(record.folder), torrent.watch) if torrent.in_engine else None
         if not quiet:
             torrent.lost = torrent.lost or trouble.kind is TroubleKind.MISSING
             self.journal.error(f'"{record.name}": {trouble.says}', record.id)
@@ -128,14 +215,8 @@ class Holdings:
 
     def changed(self, torrent: Torrent) -> None:
         """Something of it changed that the owner may see."""
-        torrent.state, torrent.reason = state_of(torrent.record, torrent.snapshot, torrent.trouble)
+        torrent.state, torrent.reason = state_of(
+            torrent.record, torrent.snapshot, torrent.trouble, self.eased
+        )
         self.revision += 1
         torrent.revision = self.revision
-
-
-def unmounted(content: str) -> Trouble:
-    """The drive of the content folder is away."""
-    return Trouble(
-        TroubleKind.MISSING,
-        f"The content folder {content} is not there. Connect its drive, and it goes on by itself.",
-    )

@@ -8,6 +8,9 @@ from appliance.catalogue.ports import RecordStore
 from appliance.catalogue.torrent import Torrent
 from appliance.errors import RetryLater
 
+WRITE_S = 20.0
+"""A drive that takes longer to write out what is in memory hangs; others do not wait for it."""
+
 log = logging.getLogger(__name__)
 
 
@@ -75,12 +78,49 @@ class Keeper:
 
     async def _flush_resumes(self, torrents: Mapping[str, Torrent]) -> None:
         resumes, self._resumes = self._resumes, {}
-        if here := {id: data for id, data in resumes.items() if id in torrents}:
+        # What has left the engine with its drive is not vouched for: its data may not have reached the drive.
+        here = {id: data for id, data in resumes.items() if id in torrents and torrents[id].in_engine}
+        if not here:
+            return
+        try:
+            await self._put_resumes(torrents, here, {torrents[id].record.folder for id in here})
+        except RetryLater:
+            # One drive that cannot be written must not cost the torrents of others their progress.
+            await self._flush_by_folder(torrents, here)
+        except BaseException:
+            self._resumes = here | self._resumes
+            raise
+
+    async def _flush_by_folder(self, torrents: Mapping[str, Torrent], resumes: dict[str, bytes]) -> None:
+        folders = {torrents[id].record.folder for id in resumes}
+        failed: RetryLater | None = None
+        for folder in folders:
+            # A drive may have been taken out of use while another one kept us waiting.
+            here = {id for id in resumes if id in torrents and torrents[id].in_engine}
+            part = {id: resumes[id] for id in here if torrents[id].record.folder == folder}
+            if not part:
+                continue
             try:
-                await self.store.put_resume(here, {torrents[id].record.folder for id in here})
-            except BaseException:
-                self._resumes = resumes | self._resumes
-                raise
+                await self._put_resumes(torrents, part, {folder})
+            except BaseException as error:
+                self._resumes = part | self._resumes
+                if not isinstance(error, RetryLater):
+                    raise
+                failed = error
+        if failed:
+            raise failed
+
+    async def _put_resumes(
+        self, torrents: Mapping[str, Torrent], resumes: dict[str, bytes], folders: set[str]
+    ) -> None:
+        try:
+            async with asyncio.timeout(WRITE_S):
+                await self.store.put_resume(resumes, folders)
+        except TimeoutError as error:
+            raise RetryLater(f"{', '.join(sorted(folders))} is not written out in time.") from error
+        for id in resumes:
+            if id in torrents:
+                torrents[id].unsynced = False
 
     async def _flush_totals(self, torrents: Mapping[str, Torrent]) -> None:
         ids, self._totals = self._totals, set()

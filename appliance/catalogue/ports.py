@@ -100,6 +100,10 @@ class TroubleKind(StrEnum):
     DENIED = "denied"
     REFUSED = "refused"
     """Its description is hostile or broken."""
+    NO_PLACE = "no-place"
+    """No drive has room for it; it has no folder yet."""
+    FROZEN = "frozen"
+    """It wants to fetch data, and its drive cannot be written."""
     OTHER = "other"
 
 

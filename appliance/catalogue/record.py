@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from appliance.catalogue.description import Description
+from appliance.catalogue.description import Description, short_hash
 from appliance.catalogue.model import Goal, Priority
 
 
@@ -53,6 +53,15 @@ class Record:
     uploaded: int = 0
     downloaded: int = 0
     seeding_s: int = 0
+
+    @property
+    def info_hash(self) -> bytes:
+        """20 bytes by which its swarm is known; may change once, when a v2 link turns out to be a hybrid."""
+        return bytes.fromhex(short_hash(self.v1, self.v2))
+
+    def goes_by(self, info_hash: bytes) -> bool:
+        """Whether peers may mean it by an info-hash (20 bytes): a hybrid has two."""
+        return info_hash.hex() in (self.v1, self.v2[:40])
 
     @property
     def read_only(self) -> bool:

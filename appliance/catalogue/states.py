@@ -17,8 +17,13 @@ class Trouble:
     """What happened, and what to do about it."""
 
 
-def state_of(record: Record, snapshot: Snapshot | None, trouble: Trouble | None) -> tuple[State, str]:
-    """The state of a torrent, and why, with the remedy, where the state needs it."""
+def state_of(
+    record: Record, snapshot: Snapshot | None, trouble: Trouble | None, eased: str = ""
+) -> tuple[State, str]:
+    """The state of a torrent, and why, with the remedy, where the state needs it.
+
+    `eased` says why the box writes nothing at the moment; empty where it does.
+    """
     if trouble is not None:
         return _STATE_OF_TROUBLE.get(trouble.kind, State.FAILED), trouble.says
     if record.paused:
@@ -27,16 +32,18 @@ def state_of(record: Record, snapshot: Snapshot | None, trouble: Trouble | None)
         return State.PAUSED, "It has been seeded for as long as you wanted. Resume it to go on."
     if snapshot is None:
         return State.CHECKING if record.pieces else State.ADDING, ""
-    return _state_of_phase(record, snapshot)
+    return _state_of_phase(record, snapshot, eased)
 
 
-def _state_of_phase(record: Record, snapshot: Snapshot) -> tuple[State, str]:
+def _state_of_phase(record: Record, snapshot: Snapshot, eased: str) -> tuple[State, str]:
     if snapshot.phase is Phase.COMPLETE:
         return State.SEEDING, ""
     if snapshot.phase is Phase.METADATA or not record.pieces:
         return State.ADDING, "" if snapshot.peers else "No peer has been found yet that knows it."
     if snapshot.phase is Phase.CHECKING:
         return State.CHECKING, ""
+    if eased and snapshot.paused:
+        return State.EASED, eased
     if snapshot.phase is Phase.QUEUED_CHECK:
         return State.CHECKING, "It waits for another torrent to be checked."
     if snapshot.paused:
@@ -49,6 +56,8 @@ def _state_of_phase(record: Record, snapshot: Snapshot) -> tuple[State, str]:
 _STATE_OF_TROUBLE = {
     TroubleKind.MISSING: State.MISSING_DATA,
     TroubleKind.DISK_FULL: State.EASED,
+    TroubleKind.NO_PLACE: State.EASED,
+    TroubleKind.FROZEN: State.EASED,
 }
 
 

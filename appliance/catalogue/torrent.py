@@ -22,6 +22,8 @@ class Torrent:
     revision: int = 0
     """The catalogue's revision at which it last changed."""
     in_engine: bool = False
+    unsynced: bool = False
+    """Data has come of which nobody knows yet that it has reached the drive."""
     lost: bool = False
     """Its owner was told of lost data, and not yet that it is whole again."""
     watch: str = ""

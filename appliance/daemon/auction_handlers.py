@@ -139,10 +139,8 @@ class AuctionHandlers:
         trading = self._trading()
         fields = [name for name in command.__struct_fields__ if name != "reset"]
         changes = {name: value for name in fields if (value := getattr(command, name)) is not None}
-        if command.reset:
-            await trading.change({})
-        if changes:
-            await trading.change(changes)
+        if changes or command.reset:
+            await trading.change(changes, reset=command.reset)
         return await self.get_auction(api.GetAuction())
 
     async def get_rounds(self, command: api.GetRounds) -> api.Rounds:
@@ -237,7 +235,7 @@ class AuctionHandlers:
         """Pay for a torrent, or not any more."""
         trading, torrent = self._trading(), self._box.catalogue.get(command.id)
         if not command.price:
-            await trading.want(torrent, None)
+            await trading.buying.want(torrent, None)
             return await self.list_bids(api.ListBids())
         if torrent.state is State.SEEDING:
             raise OwnerMustAct(f'"{torrent.record.name}" is here already: there is nothing to pay for.')
@@ -251,7 +249,7 @@ class AuctionHandlers:
             UtcMs(command.deadline),
             simulate=command.simulate,
         )
-        await trading.want(torrent, want)
+        await trading.buying.want(torrent, want)
         return await self.list_bids(api.ListBids())
 
 

@@ -9,7 +9,10 @@ from typing import Any
 
 from appliance.auction import pacing
 from appliance.auction.buyer import (
+    BAD_DATA,
+    METER,
     SELLERS,
+    SILENT,
     Asked,
     Deal,
     Need,
@@ -38,7 +41,7 @@ from appliance.store.auction import AuctionMemory
 from appliance.store.journal import EventJournal
 from appliance.units import MicroBtt, MicroBttPerMib, UtcMs
 from appliance.wire.market import Line, Market
-from appliance.wire.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
+from appliance.wire.messages import EASED, Ask, Bid, Message, Pay, Receipt, Result, Trouble
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +55,6 @@ ROUND_S = ROUND_NS / 1e9
 MOST_LINES = 64
 BANNED_S = 10.0
 """Without a connection after bad data: libtorrent has banned it, and it was not just moved to its lane."""
-_BAD = Wrong("what it sent failed its check", 2)
 _KEEP_S = 60.0
 
 
@@ -205,7 +207,7 @@ class Buying:
                 purchase.got += count
             banned = live.gone_at and time.monotonic() - live.gone_at > BANNED_S
             if live.failed and (banned or live.failures > 2):
-                self._shun(live, _BAD)
+                self._shun(live, BAD_DATA)
             else:
                 self._settle(live)
 
@@ -225,7 +227,9 @@ class Buying:
         self._next = {market: at for market, at in self._next.items() if at > now}
         # Found anew each time: what strangers name must not pile up.
         known = self._found[id] = set()
-        self._engine.find(_info_hash(torrent), lambda found: known.update(found[: MOST_LINES - len(known)]))
+        self._engine.find(
+            torrent.record.info_hash, lambda found: known.update(found[: MOST_LINES - len(known)])
+        )
 
     def _call(self, id: str, sources: tuple[Source, ...]) -> None:
         """Call markets that are not called yet: of those who are connected first, then of the DHT's."""
@@ -243,7 +247,8 @@ class Buying:
     async def _dial(self, id: str, host: str, port: int) -> None:
         self._next[host, port] = time.monotonic() + AGAIN_S
         try:
-            await self._market.dial(host, port, _info_hash(self._catalogue.get(id)), self._source(host))
+            info_hash = self._catalogue.get(id).record.info_hash
+            await self._market.dial(host, port, info_hash, self._source(host))
         finally:
             self._calling.pop((host, port), None)
 
@@ -251,24 +256,20 @@ class Buying:
 
     def opened(self, line: Line) -> None:
         """A market answers."""
-        found = [
-            one
-            for one in self._catalogue.all()
-            if line.info_hash.hex() in (one.record.v1, one.record.v2[:40]) and one.record.id in self.purchases
-        ]
+        found = self._catalogue.find(line.info_hash)
         shunned = self.records.get(line.peer.address, Record()).shunned > self._clock.now()
         taken = any(one.seller == line.peer.address for one in self.live.values())
-        if not found or shunned or taken:
+        if found is None or found.record.id not in self.purchases or shunned or taken:
             # One deal with a seller at a time: it has one lease for us, and one channel.
             line.close()
             return
-        record = found[0].record
+        record = found.record
         piece = max(1, record.size // max(1, record.pieces))
         known = self._parted.pop((record.id, line.peer.address), None)
         if known:
             known.line = line
             known.deal.reopened()
-        deal = Deal(key=self._money.key.public, ip="", torrent=record.id, piece=piece)
+        deal = Deal(key=self._money.key.public, piece=piece)
         self.live[line] = known or Live(record.id, line, deal)
 
     def closed(self, line: Line) -> None:
@@ -298,18 +299,19 @@ class Buying:
                 )
                 if wrong:
                     # Nothing comes any more from whom libtorrent has banned.
-                    self._shun(live, _BAD if live.failed and wrong.weight == 1 else wrong)
+                    self._shun(live, BAD_DATA if live.failed and wrong is SILENT else wrong)
             case Receipt():
                 if message.channel != live.deal.channel:
                     return
                 live.receipt = message
                 if live.deal.lies(message.sent):
                     line.send(Trouble(code=b"meter", text=b"More was charged than has arrived."))
-                    self._shun(live, Wrong("it charged for more than it sent", 2))
+                    self._shun(live, METER)
                 self._wake.set()
             case Trouble():
-                text = message.text.decode("utf-8", "replace")
-                log.info("buying: %s says: %s", live.seller, text)
+                if message.code == EASED:
+                    live.deal.eased = bool(message.text)
+                log.info("buying: %s says %r", live.seller, message.text.decode("utf-8", "replace"))
             case _:
                 raise PeerMisbehaved("A seller says what only bidders say.")
 
@@ -498,8 +500,3 @@ def _automatic(told: Auction, torrent: Torrent) -> Want:
     """What the box pays by itself."""
     deadline = torrent.record.added + told.buy_hours * 3_600_000 if told.buy_hours else 0
     return Want(MicroBttPerMib(told.buy_price), MicroBtt(2**62), UtcMs(deadline))
-
-
-def _info_hash(torrent: Torrent) -> bytes:
-    """By which peers and markets know it: of v1, or the first 20 bytes of v2."""
-    return bytes.fromhex(torrent.record.v1 or torrent.record.v2[:40])

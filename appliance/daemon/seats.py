@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 
-from appliance.auction.lanes import Bounce, Lanes, Phase, Wish, free_share, trickle
+from appliance.auction.lanes import Bounce, Lanes, Phase, Wish, eased, free_share, trickle
 from appliance.engine.lanes import EngineLanes
 
 CALL_AGAIN_S = 5.0
@@ -27,6 +27,8 @@ class SeatKeeper:
         self._engine = engine
         self._uplink = uplink
         self.percent = percent
+        self.uplink_now = 0
+        """What the box may send for a while, in bytes a second; 0: as usual."""
         self.lanes = Lanes()
         self._wide: set[bytes] = set()
         """Who is served before all others."""
@@ -89,7 +91,7 @@ class SeatKeeper:
     def share(self, counters: Counters, *, sold: bool) -> None:
         """Keep the free share for all others while slots are sold, and call those who are missing."""
         self.others = len(set(counters) - set(self.lanes.map))
-        free = free_share(self._uplink(), self.percent, leases=int(sold))
+        free = self._free if sold else 0
         # Who has bid and lost has as much as one who has not, out of the same share.
         self._engine.share(max(1, free - self.trickle * self._losers) if free else 0)
         self._turn_all()
@@ -126,8 +128,13 @@ class SeatKeeper:
     @property
     def trickle(self) -> int:
         """Bytes a second of one who bids and has not won."""
-        free = free_share(self._uplink(), self.percent, leases=1)
-        return trickle(free, self.others + self._losers, LEAST_TRICKLE)
+        return trickle(self._free, self.others + self._losers, LEAST_TRICKLE)
+
+    @property
+    def _free(self) -> int:
+        """Bytes a second for all who have not won, while slots are sold; 0, unlimited, where nobody knows."""
+        usual = self._uplink()
+        return eased(free_share(usual, self.percent, leases=1), usual, self.uplink_now, LEAST_TRICKLE)
 
     @property
     def _losers(self) -> int:

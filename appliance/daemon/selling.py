@@ -1,6 +1,7 @@
 """Selling slots, wired: the market's lines, the seller's rules, the wallet, and the lanes of the engine."""
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Coroutine, Iterable
@@ -8,25 +9,24 @@ from dataclasses import replace
 from typing import Any
 
 from appliance.auction.clearing import Rule
-from appliance.auction.lease import Why
-from appliance.auction.reserve import Reserve, limited
-from appliance.auction.seller import (
-    LOOK_NS,
+from appliance.auction.effects import (
     Asks,
     Decided,
+    Delivered,
+    Eased,
     Effect,
     Keep,
     Look,
     Narrow,
-    Offer,
     Over,
     Receipts,
     Results,
     Seats,
-    Seller,
-    Terms,
     Wide,
 )
+from appliance.auction.lease import Why
+from appliance.auction.reserve import Reserve, limited
+from appliance.auction.seller import LOOK_NS, Offer, Seller, Terms
 from appliance.catalogue.catalogue import Catalogue
 from appliance.catalogue.model import State as TorrentState
 from appliance.clock import Clock
@@ -34,7 +34,7 @@ from appliance.config import Auction
 from appliance.daemon.money import Money
 from appliance.daemon.seats import SeatKeeper
 from appliance.engine.lanes import EngineLanes
-from appliance.errors import PeerMisbehaved, RetryLater, SeedboxError
+from appliance.errors import NotFound, PeerMisbehaved, RetryLater, SeedboxError
 from appliance.keys import address_of
 from appliance.ledger.channel import State
 from appliance.store.auction import AuctionMemory, RoundLog
@@ -42,7 +42,7 @@ from appliance.store.journal import EventJournal
 from appliance.units import MIB, MicroBtt, MicroBttPerMib, show_btt, show_bytes
 from appliance.wallet.model import Purpose
 from appliance.wire.market import Line, Market
-from appliance.wire.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
+from appliance.wire.messages import EASED, Ask, Bid, Message, Pay, Receipt, Result, Trouble
 
 log = logging.getLogger(__name__)
 
@@ -108,30 +108,32 @@ class Selling:
         self._unkept = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
+        self._ended = asyncio.Event()
+        self._running = asyncio.Lock()
 
     async def run(self, beat: Callable[[], None]) -> None:
-        """Count, decide, serve: for ever."""
-        if self.seller.served:
-            await self.seats.arrange(self.seller.seats().wishes)
-        while True:
-            beat()
-            counters = await self._counters()
-            for torrent in self._torrents():
-                if not self._sells(torrent):
-                    await self._carry(self.seller.gone(torrent))
-            self.connected = set(counters)
-            before = {key: served.lease.sent for key, served in self.seller.served.items()}
-            leases = dict(self.seller.served)
-            effects = self.seller.counted(counters, self._clock.mono())
-            for key, served in leases.items():
-                if more := served.lease.sent - before[key]:
-                    self.rounds.sent(served.lease.torrent, more)
-            await self._carry(effects)
-            self.seller.terms = terms_of(self.told, self.seats.uplink)
-            await self._carry(self.seller.tick(self._clock.mono()))
-            self.seats.look(counters)
-            self.seats.share(counters, sold=bool(self.seller.served))
-            await asyncio.sleep(LOOK_S if self.seller.served else IDLE_S)
+        """Count, decide, serve, until `end`."""
+        async with self._running:
+            if self.seller.served:
+                await self.seats.arrange(self.seller.seats().wishes)
+            while not self._ended.is_set():
+                beat()
+                await self._serve()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_S if self.seller.served else IDLE_S):
+                        await self._ended.wait()
+
+    async def _serve(self) -> None:
+        counters = await self._counters()
+        for torrent in self._torrents():
+            if not self._sells(torrent):
+                await self._carry(self.seller.gone(torrent))
+        self.connected = set(counters)
+        await self._carry(self.seller.counted(counters, self._clock.mono()))
+        self.seller.terms = terms_of(self.told, self.seats.uplink)
+        await self._carry(self.seller.tick(self._clock.mono()))
+        self.seats.look(counters)
+        self.seats.share(counters, sold=bool(self.seller.served))
 
     async def _counters(self) -> dict[str, dict[str, int]]:
         """Payload sent to all who have a lane, of every torrent: the lane serves them all."""
@@ -155,6 +157,11 @@ class Selling:
 
     async def end(self) -> None:
         """Sell nothing any more: leases end, and everybody is served alike."""
+        self._ended.set()
+        async with self._running:
+            await self._end()
+
+    async def _end(self) -> None:
         await self._carry(self.seller.stop(Why.CLOSED))
         await self._carry(self.seller.counted(await self._counters(), self._clock.mono()))
         await self.stop()
@@ -179,6 +186,15 @@ class Selling:
             reserve = limited(replace(reserve, price=self.seller.reserve.price))
         self.seller.terms, self.seller.reserve, self.told = terms_of(told, self.seats.uplink), reserve, told
         self.seats.percent = told.free_share
+
+    def ease(self, uplink_now: int, says: str, *, new_work: bool = True) -> None:
+        """The box may send `uplink_now` bytes a second for a while (0: as usual), because of what it `says`.
+
+        The free share bears the reduction first; who pays is told `says`, up to 300 bytes of it, or with ""
+        that it is over. Without `new_work` leases that run can be won again, and no other ones.
+        """
+        self.seats.uplink_now = uplink_now
+        self.seller.ease(says, new_work=new_work)
 
     # ------------------------------------------------------------------------------- what bidders say
 
@@ -285,7 +301,7 @@ class Selling:
             return
         for one in effects:
             match one:
-                case Asks() | Results() | Receipts():
+                case Asks() | Results() | Receipts() | Eased():
                     self._say(one)
                 case Look(line, channel):
                     # One at a time for each line: a stranger must not make the box flood its ledger.
@@ -298,6 +314,8 @@ class Selling:
                     self.seats.wide(key)
                 case Narrow(key, shut):
                     self.seats.narrow(key, shut=shut)
+                case Delivered(torrent, count):
+                    self.rounds.sent(torrent, count)
                 case Decided():
                     self.rounds.decided(one)
                     self.price = one.price if one.sold else self.price
@@ -311,7 +329,7 @@ class Selling:
                 case Keep():
                     pass
 
-    def _say(self, one: Asks | Results | Receipts) -> None:
+    def _say(self, one: Asks | Results | Receipts | Eased) -> None:
         line, wallet = self._lines.get(one.line), self._money.wallet
         if line is None or wallet is None:
             return
@@ -344,20 +362,22 @@ class Selling:
                 )
             case Receipts():
                 line.send(Receipt(sent=one.sent, owed=one.owed, paid=one.paid, channel=one.channel))
+            case Eased(says=says):
+                line.send(Trouble(code=EASED, text=says.encode()[:300]))
 
     # ----------------------------------------------------------------------------------------- helpers
 
     def _torrent(self, info_hash: bytes) -> str | None:
-        """The id of the torrent that an info-hash (20 bytes, of v2 the first) stands for."""
-        wanted = info_hash.hex()
-        for torrent in self._catalogue.all():
-            if wanted in (torrent.record.v1, torrent.record.v2[:40]) and torrent.state in _HERE:
-                return torrent.record.id
-        return None
+        """The id of the torrent that is here to be sent, and goes by an info-hash (20 bytes)."""
+        found = self._catalogue.find(info_hash)
+        return found.record.id if found and found.state in _HERE else None
 
     def _sells(self, id: str) -> bool:
         """Whether a torrent is here to be sent."""
-        return any(one.record.id == id and one.state in _HERE for one in self._catalogue.all())
+        try:
+            return self._catalogue.get(id).state in _HERE
+        except NotFound:
+            return False
 
     def _start(self, work: Coroutine[Any, Any, None], line: Line | None = None) -> None:
         """Begin something that takes a while; who misbehaves in it is hung up on."""

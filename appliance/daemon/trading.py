@@ -1,16 +1,15 @@
 """The auction of one box, both sides: what is offered, what is bid, and when either begins and ends."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from appliance.auction.buyer import Want
 from appliance.catalogue.catalogue import Catalogue
 from appliance.catalogue.model import State
-from appliance.catalogue.torrent import Torrent
 from appliance.clock import Clock
 from appliance.config import Auction
 from appliance.daemon.buying import Buying
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from appliance.config import Network
 
 _KEY = "auction"
+IDLE_S = 5.0
+"""Between two signs of life while no slots are sold."""
 ANNOUNCE_S = 1_800.0
 """Between two announcements of a torrent on the DHT, whose nodes forget after two hours (BEP 5)."""
 
@@ -79,16 +80,22 @@ class Trading:
             self._port,
         )
         self._announced: dict[str, float] = {}
-        self._turned = asyncio.Event()
+        self._opened = asyncio.Event()
+        self._eased: tuple[int, str, bool] = (0, "", True)
 
     @property
     def told(self) -> Auction:
         """What the owner offers and bids: the configuration, and over it what was set by hand."""
         return _over(self.configured, self.changed)
 
-    async def change(self, changes: dict[str, Any]) -> None:
-        """Set some of it; {} is back to the configuration. Raises OwnerMustAct."""
-        fresh = {**self.changed, **changes} if changes else {}
+    @property
+    def leased(self) -> bool:
+        """Somebody pays for a slot now."""
+        return bool(self.selling and self.selling.seller.served)
+
+    async def change(self, changes: dict[str, Any], *, reset: bool = False) -> None:
+        """Set some of it, with `reset` over the configuration alone. Raises OwnerMustAct."""
+        fresh = changes if reset else self.changed | changes
         told = checked(self.configured, fresh)
         await self._settings.put(_KEY, msgspec.msgpack.encode(fresh))
         self.changed = fresh
@@ -98,11 +105,12 @@ class Trading:
             await self._open()
         elif self.selling:
             await self._close()
-        self._turned.set()
 
-    async def want(self, torrent: Torrent, want: Want | None) -> None:
-        """Pay for a torrent, or not any more."""
-        await self.buying.want(torrent, want)
+    def ease(self, uplink_now: int, says: str, *, new_work: bool = True) -> None:
+        """As `Selling.ease`; it holds for a market that is opened later, too."""
+        self._eased = (uplink_now, says, new_work)
+        if self.selling:
+            self.selling.ease(uplink_now, says, new_work=new_work)
 
     # ------------------------------------------------------------------------------------------- life
 
@@ -131,47 +139,29 @@ class Trading:
         everywhere = ["0.0.0.0", *(["::"] if self._network.ipv6 else [])]  # noqa: S104  peers come from there
         await selling.listen(list(self._network.listen_addresses) or everywhere)
         self.selling = selling
+        self.ease(self._eased[0], self._eased[1], new_work=self._eased[2])
         self._engine.show(self._shown, told.port)
         if self._network.upnp or self._network.natpmp:
             self._engine.map_port(told.port)
-        self._turned.set()
+        self._opened.set()
 
     async def _close(self) -> None:
         selling, self.selling = self.selling, None
         if selling:
             self._engine.show(self._shown, 0)
-            self._turned.set()
+            self._engine.unmap_ports()
             await selling.end()
 
     async def run_selling(self, beat: Callable[[], None]) -> None:
         """The seller's loop, while slots are sold."""
         while True:
             beat()
-            self._turned.clear()
-            if self.selling is None:
-                await self._idle(beat)
-                continue
-            going = asyncio.create_task(self.selling.run(beat))
-            turned = asyncio.create_task(self._turned.wait())
-            try:
-                selling = self.selling
-                while self.selling is selling and not going.done():
-                    await asyncio.wait([going, turned], return_when=asyncio.FIRST_COMPLETED)
-                    if turned.done() and self.selling is selling:
-                        self._turned.clear()
-                        turned = asyncio.create_task(self._turned.wait())
-            finally:
-                going.cancel()
-                turned.cancel()
-            if going.done() and not going.cancelled():
-                going.result()
-
-    async def _idle(self, beat: Callable[[], None]) -> None:
-        try:
-            async with asyncio.timeout(5):
-                await self._turned.wait()
-        except TimeoutError:
-            beat()
+            self._opened.clear()
+            if self.selling:
+                await self.selling.run(beat)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_S):
+                    await self._opened.wait()
 
     async def run_announcing(self, beat: Callable[[], None]) -> None:
         """Say on the DHT what is sold, one torrent a second."""
@@ -187,7 +177,7 @@ class Trading:
                     continue
                 if self._announced.get(record.id, -ANNOUNCE_S) <= due:
                     self._announced[record.id] = time.monotonic()
-                    self._engine.announce(bytes.fromhex(record.v1 or record.v2[:40]), self.told.port)
+                    self._engine.announce(record.info_hash, self.told.port)
                     break
 
     async def stop(self) -> None:

@@ -1,12 +1,15 @@
 """What the auction remembers: leases and debts of the seller, rounds for the page, wants and sellers."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from appliance.auction.buyer import Record, Want
-from appliance.auction.seller import Debt, Decided, Memory, Sold
+from appliance.auction.effects import Decided
+from appliance.auction.seller import Debt, Memory, Sold
 from appliance.clock import Clock
+from appliance.errors import RetryLater
 from appliance.keys import Address
 from appliance.store.database import Database
 from appliance.units import MicroBtt, MicroBttPerMib, UtcMs
@@ -123,7 +126,7 @@ class RoundLog:
         self._database = database
         self._clock = clock
         self._fresh: dict[int, Bucket] = {}
-        self._delivered: dict[str, int] = {}
+        self._delivered = Counter[str]()
 
     def _now(self) -> tuple[int, Bucket]:
         at = self._clock.now() // BUCKET_MS
@@ -144,7 +147,7 @@ class RoundLog:
         """Bytes were sent in a lease."""
         at, known = self._now()
         self._fresh[at] = replace(known, sent=known.sent + count)
-        self._delivered[torrent] = self._delivered.get(torrent, 0) + count
+        self._delivered[torrent] += count
 
     def earned(self, amount: MicroBtt) -> None:
         """A payment came."""
@@ -153,7 +156,10 @@ class RoundLog:
 
     async def flush(self) -> None:
         """Write what is new. Raises RetryLater; it is kept for the next time then."""
-        fresh, delivered = dict(self._fresh), dict(self._delivered)
+        if not self._fresh and not self._delivered:
+            return
+        fresh, self._fresh = self._fresh, {}
+        delivered, self._delivered = self._delivered, Counter()
         rows = [
             (at, one.rounds, one.sold, one.waiting, one.price, one.sent, one.earned)
             for at, one in fresh.items()
@@ -179,17 +185,13 @@ class RoundLog:
                 delivered.items(),
             )
 
-        if not rows and not delivered:
-            return
-        await self._database.run(work)
-        # What came while it was written waits for the next time.
-        self._fresh = {at: _less(one, fresh[at]) if at in fresh else one for at, one in self._fresh.items()}
-        self._fresh = {at: one for at, one in self._fresh.items() if one.rounds or one.sent or one.earned}
-        self._delivered = {
-            torrent: count - delivered.get(torrent, 0)
-            for torrent, count in self._delivered.items()
-            if count != delivered.get(torrent, 0)
-        }
+        try:
+            await self._database.run(work)
+        except RetryLater:
+            for at, one in fresh.items():
+                self._fresh[at] = _plus(one, self._fresh.get(at, Bucket()))
+            self._delivered += delivered
+            raise
 
     async def buckets(self, count: int, each: int) -> list[Bucket]:
         """The last `count` times `each` buckets, oldest first, those without a round too."""
@@ -203,23 +205,11 @@ class RoundLog:
             ).fetchall()
         )
         found = [Bucket(UtcMs((first + at) * each * BUCKET_MS)) for at in range(count)]
-        unwritten = [
-            (at, one.rounds, one.sold, one.waiting, one.price, one.sent, one.earned)
-            for at, one in self._fresh.items()
-        ]
-        for bucket, rounds, sold, waiting, price, sent, earned in [*rows, *unwritten]:
+        written = [(bucket, Bucket(UtcMs(0), *numbers)) for bucket, *numbers in rows]
+        for bucket, one in [*written, *self._fresh.items()]:
             at = bucket // each - first
             if 0 <= at < count:
-                known = found[at]
-                found[at] = Bucket(
-                    known.at,
-                    known.rounds + rounds,
-                    known.sold + sold,
-                    known.waiting + waiting,
-                    MicroBttPerMib(price) or known.price,
-                    known.sent + sent,
-                    MicroBtt(known.earned + earned),
-                )
+                found[at] = _plus(found[at], one)
         return found
 
     async def delivered(self) -> dict[str, int]:
@@ -227,20 +217,18 @@ class RoundLog:
         rows = await self._database.run(
             lambda db: db.execute("SELECT torrent, sent FROM delivered").fetchall()
         )
-        found = dict(rows)
-        for torrent, count in self._delivered.items():
-            found[torrent] = found.get(torrent, 0) + count
-        return found
+        return Counter[str](dict(rows)) + self._delivered
 
 
-def _less(one: Bucket, written: Bucket) -> Bucket:
-    return replace(
-        one,
-        rounds=one.rounds - written.rounds,
-        sold=one.sold - written.sold,
-        waiting=one.waiting - written.waiting,
-        sent=one.sent - written.sent,
-        earned=MicroBtt(one.earned - written.earned),
+def _plus(one: Bucket, later: Bucket) -> Bucket:
+    return Bucket(
+        one.at,
+        one.rounds + later.rounds,
+        one.sold + later.sold,
+        one.waiting + later.waiting,
+        later.price or one.price,
+        one.sent + later.sent,
+        MicroBtt(one.earned + later.earned),
     )
 
 

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
+from ipaddress import IPv6Address, IPv6Network
 from typing import Protocol
 
 from appliance.errors import OwnerMustAct, PeerMisbehaved, RetryLater
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 400
 MOST_FROM_ONE = 8
-"""Connections from one address."""
+"""Connections from one home."""
 HANDSHAKE_S = 10.0
 """Until the peer has proven who it is."""
 IDLE_S = 180.0
@@ -118,7 +119,7 @@ class Market:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host = writer.get_extra_info("peername")[0]
-        if len(self._tasks) >= MOST_CONNECTIONS or self._from[host] >= MOST_FROM_ONE:
+        if len(self._tasks) >= MOST_CONNECTIONS or self._from[home_of(host)] >= MOST_FROM_ONE:
             writer.transport.abort()
             return
         task = asyncio.current_task()
@@ -133,7 +134,8 @@ class Market:
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, info_hash: bytes | None
     ) -> None:
-        self._from[host] += 1
+        home = home_of(host)
+        self._from[home] += 1
         line: Line | None = None
         try:
             session = Session(
@@ -150,9 +152,9 @@ class Market:
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass
         finally:
-            self._from[host] -= 1
-            if not self._from[host]:
-                del self._from[host]
+            self._from[home] -= 1
+            if not self._from[home]:
+                del self._from[home]
             writer.transport.abort()
             if line is not None:
                 self._trader.closed(line)
@@ -189,6 +191,13 @@ class Market:
                 data = await _some(reader)
             answer, messages = session.feed(data)
             writer.write(answer)
+
+
+def home_of(host: str) -> str:
+    """What one home has for itself: an IPv4 address, or the 64 bits of its IPv6 network (RFC 4291)."""
+    if ":" not in host:
+        return host
+    return str(IPv6Network((IPv6Address(host.partition("%")[0]), 64), strict=False))
 
 
 async def _some(reader: asyncio.StreamReader) -> bytes:

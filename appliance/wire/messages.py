@@ -96,6 +96,10 @@ class Receipt(Struct, frozen=True, kw_only=True):
     paid: Whole
 
 
+EASED = b"eased"
+"""Code of the trouble that less than usual is sent, and `text` says why; where that is empty, it is over."""
+
+
 class Trouble(Struct, frozen=True, kw_only=True):
     """Something was not as it should be; the connection goes on."""
 

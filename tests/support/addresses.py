@@ -16,6 +16,6 @@ def address() -> str:
 
 def free_port(ip: str) -> int:
     """A TCP port that is free at this address."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as probe:
         probe.bind((ip, 0))
         return int(probe.getsockname()[1])

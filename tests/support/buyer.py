@@ -4,7 +4,6 @@ import asyncio
 import secrets
 from dataclasses import dataclass, field
 
-from appliance.auction.clearing import Bid as Offer
 from appliance.auction.clearing import Rule, Told, fair
 from appliance.clock import SystemClock
 from appliance.keys import Key
@@ -105,7 +104,6 @@ class Buyer:
         ask = next((one for one in self.asks if one.round == result.round), None)
         if ask is None:
             return
-        offer = Offer(self.key.public, self.source, "", MicroBttPerMib(self.price))
         rule = Rule(ask.rule.decode())
         told = Told(
             rule,
@@ -116,7 +114,7 @@ class Buyer:
             result.tie or None,
             bool(result.full),
         )
-        self.unfair += not fair(offer, told)
+        self.unfair += not fair(self.key.public, MicroBttPerMib(self.price), told)
 
     async def until(self, true: object, seconds: float = 60) -> None:
         """Wait for something that a function says."""
@@ -124,3 +122,7 @@ class Buyer:
         async with asyncio.timeout(seconds):
             while not true():
                 await asyncio.sleep(0.05)
+
+    async def until_paid(self, more_than: int = 0, seconds: float = 60) -> None:
+        """Wait until more than so much was paid in its channel."""
+        await self.until(lambda: self.channel.paid > more_than, seconds)

@@ -11,23 +11,10 @@ from typing import Any, Self
 
 import libtorrent as lt
 
+from appliance.auction.effects import Asks, Effect, Look, Narrow, Over, Receipts, Results, Seats, Wide
 from appliance.auction.lease import ROUND_NS
 from appliance.auction.reserve import Reserve
-from appliance.auction.seller import (
-    LOOK_NS,
-    Asks,
-    Effect,
-    Look,
-    Narrow,
-    Offer,
-    Over,
-    Receipts,
-    Results,
-    Seats,
-    Seller,
-    Terms,
-    Wide,
-)
+from appliance.auction.seller import LOOK_NS, Offer, Seller, Terms
 from appliance.daemon.seats import SeatKeeper
 from appliance.units import GIB, MicroBtt, MicroBttPerMib, MonoNs
 from tests.support.addresses import address

@@ -1,6 +1,10 @@
 """Hosts in network namespaces, made and removed by the test that uses them."""
 
+import contextlib
+import ctypes
+import os
 import subprocess
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +15,31 @@ from tests.support.addresses import RUN
 
 def _ip(*words: str) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(["ip", *words], capture_output=True, check=False)
+
+
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextlib.contextmanager
+def own_network(*addresses: str) -> Iterator[None]:
+    """Run this thread, and all that it starts, on a loopback network of its own with these addresses too.
+
+    Source: unshare(2), setns(2). The network is gone with the last process in it.
+    """
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if _libc.unshare(_CLONE_NEWNET):
+            pytest.skip(f"network namespaces are not allowed here: {os.strerror(ctypes.get_errno())}")
+        try:
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+            for address in addresses:
+                subprocess.run(["ip", "addr", "add", address, "dev", "lo"], check=True)
+            yield
+        finally:
+            _libc.setns(before, _CLONE_NEWNET)
+    finally:
+        os.close(before)
 
 
 class TwoHosts:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,3 +66,29 @@ async def rise_and_fall(crowd: Crowd, transmission: str) -> None:
         lease_bytes += served.lease.sent if served else 0
         assert lease_bytes <= one.received + UPLINK // 4, "nobody is charged for what did not come"
     assert not [over for over in crowd.over if "not paid" in over.lease.ended.value]  # type: ignore[union-attr]
+
+
+def test_when_less_is_sent_who_does_not_pay_bears_it_first_and_leases_have_the_rest(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with Crowd(tmp_path / "seeder", bidders=2, free=6, slots=2) as crowd:
+            paid, free = {one.ip for one in crowd.bidders}, {one.ip for one in crowd.free}
+
+            async def rates(now: int) -> tuple[int, int]:
+                """(of leases, of all others) in bytes a second while so much is sent in all."""
+                limit: Any = {"upload_rate_limit": now}
+                crowd.seeder.engine.session.apply_settings(limit)
+                crowd.seats.uplink_now = now
+                await crowd.decide({0: 500, 1: 400})
+                await crowd.serve(4)
+                took = await crowd.took(4)
+                return tuple(sum(took.get(ip, 0) for ip in ips) // 4 for ips in (paid, free))  # type: ignore[return-value]
+
+            usual, _ = await rates(UPLINK)
+            leases, others = await rates(UPLINK * 9 // 10)
+            assert leases > usual * 9 // 10, (leases, usual)
+            assert others < UPLINK * 3 // 20, "a tenth of the uplink is left of a fifth"
+            leases, others = await rates(UPLINK // 2)
+            assert leases > UPLINK // 2 * 8 // 10, (leases, others)
+            assert 0 < others < UPLINK // 20, "who does not pay waits, and is not shut out"
+
+    asyncio.run(work())

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,16 +28,21 @@ PRICE = 1_000
 UPLINK = 2 * MIB
 IN_FLIGHT = 2 * MIB
 """What libtorrent has read ahead, and the kernel holds, when a lane is shut."""
+TCP_ALONE = {"enable_outgoing_utp": False, "enable_incoming_utp": False}
+"""For a peer whose box goes away: over uTP it keeps the dead connection for a minute or two, and refuses
+another one.
+"""
 
 
 class Stall:
     """A box that sells one slot of a torrent."""
 
-    def __init__(self, folder: Path, url: str, operator: Operator) -> None:
+    def __init__(self, folder: Path, url: str, operator: Operator, address: str = "") -> None:
         self.url, self.operator, self.folder = url, operator, folder
         self.ledger_away = lambda: None
         self.box = Box(
             folder / "box",
+            address=address,
             wallet__ledger=url,
             auction__sell=True,
             auction__slots=1,
@@ -64,7 +69,7 @@ class Stall:
         rows = self.box.call(api.ListPeers(id=self.id)).peers
         found = dict[str, int]()
         for row in rows:
-            ip = row.address.rpartition(":")[0]
+            ip = row.address.rpartition(":")[0].strip("[]")
             found[ip] = found.get(ip, 0) + row.uploaded
         return found
 
@@ -76,6 +81,15 @@ class Stall:
         self.operator.credit(one.key.address, MicroBtt(10**7), f"{number:064x}")
         one.open(self.url, self.account, 10**6)
         return one
+
+    @contextlib.asynccontextmanager
+    async def meeting(self, *pairs: tuple[Buyer, Peer]) -> AsyncIterator[None]:
+        """Buyers at the market, each from the address of its peer, until the end."""
+        for buyer, peer in pairs:
+            await buyer.meet(self.box.address, self.port, self.info_hash, peer.address)
+        yield
+        for buyer, _ in pairs:
+            await buyer.market.close()
 
 
 @pytest.fixture
@@ -102,11 +116,11 @@ def test_who_pays_is_served_before_all_others_and_both_books_agree(stall: Stall)
         buyer = stall.buyer(1, payer)
 
         async def deal() -> dict[str, int]:
-            await buyer.meet(stall.box.address, stall.port, stall.info_hash, payer.address)
-            await buyer.until(lambda: buyer.channel.paid > 0, 60)
-            before = stall.uploads()
-            await buyer.until(lambda: buyer.channel.paid >= 20 * PRICE, 60)
-            return {ip: count - before.get(ip, 0) for ip, count in stall.uploads().items()}
+            async with stall.meeting((buyer, payer)):
+                await buyer.until_paid()
+                before = stall.uploads()
+                await buyer.until_paid(20 * PRICE)
+                return {ip: count - before.get(ip, 0) for ip, count in stall.uploads().items()}
 
         more = asyncio.run(deal())
         others = [count for ip, count in more.items() if ip != payer.address]
@@ -117,10 +131,10 @@ def test_who_pays_is_served_before_all_others_and_both_books_agree(stall: Stall)
 
         async def part() -> None:
             """The buyer takes its bid back, and pays the last receipt."""
-            await buyer.meet(stall.box.address, stall.port, stall.info_hash, payer.address)
-            await buyer.until(lambda: buyer.line)
-            buyer.take_back()
-            await buyer.until(lambda: not stall.box.call(auction.GetAuction()).sold, 60)
+            async with stall.meeting((buyer, payer)):
+                await buyer.until(lambda: buyer.line)
+                buyer.take_back()
+                await buyer.until(lambda: not stall.box.call(auction.GetAuction()).sold, 60)
 
         asyncio.run(part())
         told = stall.box.call(money.GetMoney())
@@ -135,13 +149,10 @@ def test_who_does_not_pay_gets_a_credit_window_and_the_slot_goes_to_the_next(sta
         thief, buyer = stall.buyer(1, cheat, price=5 * PRICE, pays=False), stall.buyer(2, payer)
 
         async def deal() -> None:
-            for one, peer in ((thief, cheat), (buyer, payer)):
-                await one.meet(stall.box.address, stall.port, stall.info_hash, peer.address)
-            await buyer.until(lambda: any(one.won for one in thief.results), 40)
-            await buyer.until(lambda: any(one.won for one in buyer.results), 60)
-            await buyer.until(lambda: buyer.channel.paid > 0, 40)
-            for one in (thief, buyer):
-                await one.market.close()
+            async with stall.meeting((thief, cheat), (buyer, payer)):
+                await buyer.until(lambda: any(one.won for one in thief.results), 40)
+                await buyer.until(lambda: any(one.won for one in buyer.results), 60)
+                await buyer.until_paid()
 
         asyncio.run(deal())
         assert max(one.sent for one in thief.receipts) <= CREDIT * 5 // 4 + IN_FLIGHT
@@ -151,16 +162,13 @@ def test_who_does_not_pay_gets_a_credit_window_and_the_slot_goes_to_the_next(sta
 
 
 def test_a_box_that_dies_in_a_lease_goes_on_with_it_and_charges_nothing_twice(stall: Stall) -> None:
-    # Over TCP: a peer that has lost its box over uTP keeps the dead connection for a minute or two, and
-    # refuses another one.
-    with stall.peer("payer", enable_outgoing_utp=False, enable_incoming_utp=False) as payer:
+    with stall.peer("payer", **TCP_ALONE) as payer:
         buyer = stall.buyer(1, payer)
 
         async def first() -> None:
-            await buyer.meet(stall.box.address, stall.port, stall.info_hash, payer.address)
-            await buyer.until(lambda: buyer.channel.paid >= 10 * PRICE, 60)
-            stall.box.kill()
-            await buyer.market.close()
+            async with stall.meeting((buyer, payer)):
+                await buyer.until_paid(10 * PRICE)
+                stall.box.kill()
 
         asyncio.run(first())
         paid = buyer.channel.paid
@@ -171,9 +179,8 @@ def test_a_box_that_dies_in_a_lease_goes_on_with_it_and_charges_nothing_twice(st
         receipts = len(buyer.receipts)
 
         async def second() -> None:
-            await buyer.meet(stall.box.address, stall.port, stall.info_hash, payer.address)
-            await buyer.until(lambda: buyer.channel.paid > paid + 5 * PRICE, 60)
-            await buyer.market.close()
+            async with stall.meeting((buyer, payer)):
+                await buyer.until_paid(paid + 5 * PRICE)
 
         asyncio.run(second())
         first_owed = buyer.receipts[receipts].owed
@@ -187,11 +194,10 @@ def test_a_torrent_that_is_removed_under_a_lease_ends_it(stall: Stall) -> None:
         buyer = stall.buyer(1, payer)
 
         async def deal() -> None:
-            await buyer.meet(stall.box.address, stall.port, stall.info_hash, payer.address)
-            await buyer.until(lambda: buyer.channel.paid > 0, 60)
-            await asyncio.to_thread(stall.box.call, api.Remove(ids=[stall.id]))
-            await buyer.until(lambda: not stall.box.call(auction.GetAuction()).sold, 10)
-            await buyer.market.close()
+            async with stall.meeting((buyer, payer)):
+                await buyer.until_paid()
+                await asyncio.to_thread(stall.box.call, api.Remove(ids=[stall.id]))
+                await buyer.until(lambda: not stall.box.call(auction.GetAuction()).sold, 10)
 
         asyncio.run(deal())
         assert any("the torrent is gone" in text for text in stall.box.events())
@@ -202,12 +208,10 @@ def test_a_slot_is_sold_on_while_the_ledger_is_away(stall: Stall) -> None:
         buyer = stall.buyer(1, payer)
 
         async def deal() -> None:
-            await buyer.meet(stall.box.address, stall.port, stall.info_hash, payer.address)
-            await buyer.until(lambda: buyer.channel.paid > 0, 60)
-            stall.ledger_away()
-            paid = buyer.channel.paid
-            await buyer.until(lambda: buyer.channel.paid > paid + 20 * PRICE, 60)
-            await buyer.market.close()
+            async with stall.meeting((buyer, payer)):
+                await buyer.until_paid()
+                stall.ledger_away()
+                await buyer.until_paid(buyer.channel.paid + 20 * PRICE)
 
         asyncio.run(deal())
 
@@ -218,17 +222,15 @@ def test_who_pays_with_states_of_another_channel_is_refused_and_others_are_serve
         foreign = stall.buyer(3, other)
 
         async def deal() -> None:
-            await buyer.meet(stall.box.address, stall.port, stall.info_hash, payer.address)
-            await buyer.until(lambda: buyer.channel.paid > 0, 60)
-            for state in (buyer.signed(), foreign.signed(10), replace(thief.signed(10), signature=bytes(64))):
-                await thief.meet(stall.box.address, stall.port, stall.info_hash, other.address)
-                await thief.until(lambda: thief.line)
-                thief.send(state)
-                await thief.until(lambda: thief.line is None or thief.troubles, 20)
-            paid = buyer.channel.paid
-            await buyer.until(lambda: buyer.channel.paid > paid, 30)
-            for one in (buyer, thief):
-                await one.market.close()
+            wrong = (buyer.signed(), foreign.signed(10), replace(thief.signed(10), signature=bytes(64)))
+            async with stall.meeting((buyer, payer)):
+                await buyer.until_paid()
+                for state in wrong:
+                    async with stall.meeting((thief, other)):
+                        await thief.until(lambda: thief.line)
+                        thief.send(state)
+                        await thief.until(lambda: thief.line is None or thief.troubles, 20)
+                await buyer.until_paid(buyer.channel.paid)
 
         asyncio.run(deal())
         told = stall.box.call(money.GetMoney())
@@ -240,12 +242,9 @@ def test_neighbours_behind_one_address_share_a_lane_and_the_best_bid_has_it(stal
         best, other = stall.buyer(1, home, price=2 * PRICE), stall.buyer(2, home)
 
         async def deal() -> None:
-            for one in (best, other):
-                await one.meet(stall.box.address, stall.port, stall.info_hash, home.address)
-            await best.until(lambda: best.channel.paid > 0, 60)
-            await best.until(lambda: len(other.results) > 1, 30)
-            for one in (best, other):
-                await one.market.close()
+            async with stall.meeting((best, home), (other, home)):
+                await best.until_paid()
+                await best.until(lambda: len(other.results) > 1, 30)
 
         asyncio.run(deal())
         assert not any(one.won for one in other.results)
@@ -258,20 +257,18 @@ def test_who_comes_back_from_another_address_goes_on_with_its_channel(stall: Sta
         buyer = stall.buyer(1, before)
 
         async def first() -> None:
-            await buyer.meet(stall.box.address, stall.port, stall.info_hash, before.address)
-            await buyer.until(lambda: buyer.channel.paid > 0, 60)
-            await buyer.market.close()
+            async with stall.meeting((buyer, before)):
+                await buyer.until_paid()
 
         asyncio.run(first())
     with stall.peer("after") as after:
         paid, buyer.port = buyer.channel.paid, after.port
 
         async def second() -> None:
-            await buyer.meet(stall.box.address, stall.port, stall.info_hash, after.address)
-            await buyer.until(lambda: buyer.channel.paid > paid + 5 * PRICE, 90)
-            (slot,) = stall.box.call(auction.GetAuction()).sold
-            assert slot.host == after.address
-            await buyer.market.close()
+            async with stall.meeting((buyer, after)):
+                await buyer.until_paid(paid + 5 * PRICE, 90)
+                (slot,) = stall.box.call(auction.GetAuction()).sold
+                assert slot.host == after.address
 
         asyncio.run(second())
     (shown,) = stall.box.call(auction.GetYields()).torrents
@@ -295,18 +292,18 @@ def test_a_clock_that_jumps_by_years_moves_no_round_and_no_lease(tmp_path: Path)
         }
         stack.enter_context(stall.box)
         stall.open()
-        payer = stack.enter_context(stall.peer("payer"))
+        # The box's libtorrent may give up its connections when the clock jumps.
+        payer = stack.enter_context(stall.peer("payer", **TCP_ALONE))
         buyer = stall.buyer(1, payer)
 
         async def deal() -> None:
-            await buyer.meet(stall.box.address, stall.port, stall.info_hash, payer.address)
-            await buyer.until(lambda: buyer.channel.paid > 0, 60)
-            told.write_text("+3650d")
-            paid, rounds = buyer.channel.paid, len(buyer.results)
-            await buyer.until(lambda: buyer.channel.paid > paid + 10 * PRICE, 30)
-            told.write_text("-3650d")
-            await buyer.until(lambda: len(buyer.results) > rounds, 30)
-            assert all(one.won for one in buyer.results)
-            await buyer.market.close()
+            async with stall.meeting((buyer, payer)):
+                await buyer.until_paid()
+                told.write_text("+3650d")
+                rounds = len(buyer.results)
+                await buyer.until_paid(buyer.channel.paid + 10 * PRICE, 30)
+                told.write_text("-3650d")
+                await buyer.until(lambda: len(buyer.results) > rounds, 30)
+                assert all(one.won for one in buyer.results)
 
         asyncio.run(deal())

@@ -5,8 +5,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from appliance.auction.buyer import (
+    EASED_ROUNDS,
     IN_FLIGHT,
     LATE,
+    LIED,
     PIECES_AHEAD,
     SILENT_ROUNDS,
     Asked,
@@ -35,7 +37,7 @@ HOUR_MS = 3_600_000
 
 
 def deal(said: int = 1_500, lock: int = 10**9, piece: int = MIB) -> Deal:
-    made = Deal(key=ME, ip="", torrent="t", piece=piece)
+    made = Deal(key=ME, piece=piece)
     asked(made, 1)
     made.fund(b"c" * 32, MicroBtt(lock), MicroBtt(0))
     made.says(MicroBttPerMib(said))
@@ -161,6 +163,14 @@ def test_a_slot_that_brings_nothing_is_given_up() -> None:
         assert bool(found) is (round > SILENT_ROUNDS), round
 
 
+def test_a_seller_that_says_it_sends_less_is_given_more_time_and_not_for_ever() -> None:
+    one = deal()
+    one.eased = True
+    for round in range(1, EASED_ROUNDS + 2):
+        asked(one, round)
+        assert bool(result(one, round)) is (round > EASED_ROUNDS), round
+
+
 NEED = Need(missing=100 * MIB, free_rate=0, spent=MicroBtt(0), sellers=0, rate=MIB)
 
 
@@ -216,7 +226,7 @@ def test_sellers_are_ranked_by_what_a_gib_really_costs_and_shunned_ones_left_out
         # It asks for little, and delivers a third of what is paid for.
         cheap: Record(received=100 * MIB, paid=MicroBtt(100 * 40)),
         dear: Record(received=100 * MIB, paid=MicroBtt(100 * 30)),
-        thief: dealt(Record(), 0, MicroBtt(0), NOW, Wrong("it lied", 2)),
+        thief: dealt(Record(), 0, MicroBtt(0), NOW, LIED),
     }
     assert cost(records[cheap], offers[cheap]) == 40 * 1_024
     assert rank(offers, records, NOW) == [unknown, dear, cheap]

@@ -12,6 +12,7 @@ from appliance.catalogue.catalogue import Catalogue, Wish
 from appliance.catalogue.description import Description, Parsed
 from appliance.catalogue.duties import LOOK_EVERY_S, PRESENCE_EVERY_S
 from appliance.catalogue.model import Goal, GoalKind, State
+from appliance.catalogue.placing import Volume
 from appliance.catalogue.ports import TroubleKind
 from appliance.catalogue.torrent import Torrent
 from appliance.clock import FakeClock
@@ -20,16 +21,22 @@ from tests.support.fakes import FakeDisk, FakeEngine, ListJournal, MemoryStore, 
 from tests.support.virtual import play
 
 ROOT = "/content"
+HERE = Volume(path=ROOT)
+AWAY = Volume(path=ROOT, away="The drive of /content is not connected. Connect it.")
 
 
 class House:
     """A catalogue at work, with all that is around it."""
 
-    def __init__(self, clock: FakeClock, disk: FakeDisk, store: MemoryStore) -> None:
+    def __init__(
+        self, clock: FakeClock, disk: FakeDisk, store: MemoryStore, content: tuple[str, ...] = (ROOT,)
+    ) -> None:
         self.clock, self.disk, self.store = clock, disk, store
         self.journal = ListJournal()
         self.engine = FakeEngine(disk)
-        self.catalogue = Catalogue(self.engine, store, self.journal, disk, clock, Path(ROOT), Goal())
+        self.content = content
+        folders = [Path(folder) for folder in content]
+        self.catalogue = Catalogue(self.engine, store, self.journal, disk, clock, folders, Goal())
         self.engine.heard = self.catalogue.hear
 
     async def wait(self, seconds: float = 3.0) -> None:
@@ -61,7 +68,7 @@ class House:
 
     async def power_cut(self) -> "House":
         """The same disk and store after a start; all that was only in memory is lost."""
-        house = House(self.clock, self.disk, self.store)
+        house = House(self.clock, self.disk, self.store, self.content)
         house.working = asyncio.create_task(house.catalogue.work(lambda: None))
         await house.catalogue.load(house.store.load().values(), house.store.resumes)
         await house.wait()
@@ -299,12 +306,12 @@ async def test_a_drive_that_goes_and_comes_back_takes_its_torrents_along(house: 
     torrent = await house.seeding()
     files = dict(house.disk.files)
     house.disk.files.clear()
-    house.catalogue.mounted(False)
+    house.catalogue.volume_is(AWAY)
     await house.wait()
     assert torrent.state is State.MISSING_DATA
     assert not house.engine.torrents, "nothing may write into the empty mount point"
     house.disk.files |= files
-    house.catalogue.mounted(True)
+    house.catalogue.volume_is(HERE)
     await house.wait()
     assert torrent.state is State.SEEDING
 
@@ -312,8 +319,8 @@ async def test_a_drive_that_goes_and_comes_back_takes_its_torrents_along(house: 
 @told
 async def test_a_drive_that_goes_and_is_back_at_once_loses_no_torrent(house: House) -> None:
     torrent = await house.seeding()
-    house.catalogue.mounted(False)
-    house.catalogue.mounted(True)
+    house.catalogue.volume_is(AWAY)
+    house.catalogue.volume_is(HERE)
     await house.wait()
     assert torrent.state is State.SEEDING
     assert torrent.in_engine
@@ -322,12 +329,12 @@ async def test_a_drive_that_goes_and_is_back_at_once_loses_no_torrent(house: Hou
 @told
 async def test_what_is_paused_or_removed_while_the_drive_is_away_is_so_when_it_is_back(house: House) -> None:
     one, two, three = [await house.seeding(parsed(number)) for number in (1, 2, 3)]
-    house.catalogue.mounted(False)
+    house.catalogue.volume_is(AWAY)
     await house.wait()
     await house.catalogue.pause([one.record.id])
     notes = await house.remove(two.record.id, with_data=True)
     assert "was not deleted" in notes[0]
-    house.catalogue.mounted(True)
+    house.catalogue.volume_is(HERE)
     await house.wait()
     assert [torrent.record.id for torrent in house.catalogue.all()] == [one.record.id, three.record.id]
     assert one.state is State.PAUSED
@@ -341,11 +348,11 @@ async def test_a_start_without_the_drive_waits_for_it(house: House) -> None:
     torrent = await house.seeding()
     after = House(house.clock, house.disk, house.store)
     after.working = asyncio.create_task(after.catalogue.work(lambda: None))
-    after.catalogue.mounted(False)
+    after.catalogue.volume_is(AWAY)
     await after.catalogue.load(after.store.load().values(), after.store.resumes)
     await after.wait()
     assert after.catalogue.get(torrent.record.id).state is State.MISSING_DATA
-    after.catalogue.mounted(True)
+    after.catalogue.volume_is(HERE)
     await after.wait()
     assert after.catalogue.get(torrent.record.id).state is State.SEEDING
 

@@ -115,7 +115,7 @@ def test_an_honest_round_looks_fair_to_everybody(
     cleared = clear(bids, slots=slots, reserve=MicroBttPerMib(0), seed=seed, rule=rule)
     for one in bids:
         told = Told(rule, commitment(seed), seed, one in cleared.winners, cleared.price, cleared.tie)
-        assert fair(one, told), (one, told)
+        assert fair(one.key, one.price, told), (one, told)
 
 
 def test_a_seller_that_lies_is_found_out() -> None:
@@ -125,14 +125,16 @@ def test_a_seller_that_lies_is_found_out() -> None:
     def told(won: bool, price: int, tie: bytes | None = None, seed: bytes = SEED) -> Told:
         return Told(Rule.LOWEST_WINNING, commit, seed, won, MicroBttPerMib(price * BTT), tie)
 
-    assert not fair(high, told(False, 30)), "it has bid more than the price, and lost"
-    assert not fair(low, told(True, 31)), "it would pay more than it has bid"
-    assert not fair(low, told(False, 30)), "it has bid the price, and no tie is told of"
+    assert not fair(high.key, high.price, told(False, 30)), "it has bid more than the price, and lost"
+    assert not fair(low.key, low.price, told(True, 31)), "it would pay more than it has bid"
+    assert not fair(low.key, low.price, told(False, 30)), "it has bid the price, and no tie is told of"
     mine = breaker(SEED, low.key)
     assert not fair(
-        low, told(False, 30, tie=mine[:-1] + bytes([mine[-1] ^ 1]) if mine[-1] & 1 == 0 else mine)
+        low.key,
+        low.price,
+        told(False, 30, tie=mine[:-1] + bytes([mine[-1] ^ 1]) if mine[-1] & 1 == 0 else mine),
     )
-    assert not fair(low, told(False, 40, seed=b"another"))
+    assert not fair(low.key, low.price, told(False, 40, seed=b"another"))
 
 
 def test_equal_bids_are_decided_by_the_seed_and_not_by_who_came_first() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from appliance.board.mounts import Mounts
 from appliance.errors import OwnerMustAct
-from appliance.store.content import MARK, ContentFolder
+from appliance.store.content import MARK, ContentDisk, ContentFolder
 from appliance.store.database import Database
 from appliance.store.journal import Settings
 
@@ -21,7 +22,7 @@ def kept(tmp_path: Path) -> Iterator[Settings]:
 
 
 def folder(tmp_path: Path, name: str = "content") -> ContentFolder:
-    return ContentFolder(tmp_path / name, tmp_path / "state")
+    return ContentFolder(tmp_path / name, tmp_path / "state", Mounts().of)
 
 
 def test_it_is_made_and_recognised_again(tmp_path: Path, kept: Settings) -> None:
@@ -50,7 +51,7 @@ def test_on_the_disk_of_the_state_a_lost_mark_is_made_again(
         mark.unlink()
     else:
         mark.write_bytes(spoiled)
-    assert content.there()
+    assert content.look().well
     assert mark.read_text().strip()
 
 
@@ -68,9 +69,8 @@ def test_a_damaged_memory_of_it_is_made_anew(tmp_path: Path, kept: Settings, gar
 
 
 def test_pruning_removes_an_empty_folder_and_never_a_full_one(tmp_path: Path, kept: Settings) -> None:
-    content = folder(tmp_path)
-    asyncio.run(content.adopt(kept))
+    asyncio.run(folder(tmp_path).adopt(kept))
     (tmp_path / "content" / "empty").mkdir()
-    content.prune(tmp_path / "content" / "empty")
-    content.prune(tmp_path / "content")
+    ContentDisk().prune(tmp_path / "content" / "empty")
+    ContentDisk().prune(tmp_path / "content")
     assert [path.name for path in (tmp_path / "content").iterdir()] == [MARK]

@@ -2,17 +2,20 @@
 
 import asyncio
 
-from appliance.catalogue.keeper import Keeper
+from appliance.catalogue.keeper import WRITE_S, Keeper
 from appliance.catalogue.record import Record
 from appliance.catalogue.torrent import Torrent
+from appliance.clock import FakeClock
+from appliance.errors import RetryLater
 from tests.support.fakes import MemoryStore
+from tests.support.virtual import play
 
 
 def kept() -> tuple[MemoryStore, Torrent]:
     """A store that knows the torrent `a`, and that torrent."""
     store, record = MemoryStore(), Record(id="a", name="n", v1="a", v2="", folder="/c")
     asyncio.run(store.add(record, b"as it came"))
-    return store, Torrent(record)
+    return store, Torrent(record, in_engine=True)
 
 
 def test_two_flushes_at_once_do_every_effect_once_and_in_order() -> None:
@@ -106,3 +109,54 @@ def test_nothing_is_written_of_a_torrent_that_is_gone() -> None:
     assert store.records["a"].label == ""
     assert store.kept_resumes == {"a": b"as it came"}
     assert not store.totals
+
+
+class _Drives(MemoryStore):
+    """A store over drives of which one hangs and one fails when they are to be written out."""
+
+    async def put_resume(self, resumes: dict[str, bytes], folders: set[str]) -> None:
+        """As the slowest of the folders."""
+        if "/hangs" in folders:
+            await asyncio.Event().wait()
+        if "/fails" in folders:
+            raise RetryLater("/fails could not be written out.")
+        await super().put_resume(resumes, folders)
+
+
+def test_a_drive_that_hangs_or_fails_costs_the_torrents_of_others_no_progress() -> None:
+    clock, store = FakeClock(), _Drives()
+    torrents = {}
+    for id, folder in (("a", "/well"), ("b", "/hangs"), ("c", "/fails")):
+        record = Record(id=id, name=id, v1=id, v2="", folder=folder)
+        torrents[id] = Torrent(record, in_engine=True, unsynced=True)
+        asyncio.run(store.add(record, b"as it came"))
+
+    async def run() -> None:
+        keeper = Keeper(store)
+        for id in torrents:
+            keeper.resume(id, b"new")
+        await keeper.flush(torrents, totals=False)
+        assert store.kept_resumes == {"a": b"new", "b": b"as it came", "c": b"as it came"}
+        assert [torrent.unsynced for torrent in torrents.values()] == [False, True, True]
+        for torrent in torrents.values():
+            torrent.record.folder = "/well"
+        await keeper.flush(torrents, totals=False)
+
+    play(clock, run())
+    assert set(store.kept_resumes.values()) == {b"new"}
+    assert clock.mono() / 1e9 < 3 * WRITE_S, "the loop of the catalogue must not fall silent"
+
+
+def test_nothing_is_vouched_for_that_has_left_with_its_drive() -> None:
+    store, one = kept()
+    one.in_engine = False
+
+    async def run() -> None:
+        keeper = Keeper(store)
+        keeper.resume("a", b"new")
+        await keeper.flush({"a": one}, totals=False)
+        one.in_engine = True
+        await keeper.flush({"a": one}, totals=False)
+
+    asyncio.run(run())
+    assert store.kept_resumes == {"a": b"as it came"}

@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from appliance.auction.lanes import LANES, Bounce, Lanes, Phase, Wish, free_share, one_each, trickle
+from appliance.auction.lanes import LANES, Bounce, Lanes, Phase, Wish, eased, free_share, one_each, trickle
 from appliance.units import MicroBttPerMib
 
 
@@ -57,6 +57,16 @@ def test_the_free_share_is_kept_while_slots_are_sold_and_is_everything_otherwise
     assert free_share(0, 20, leases=2) == 0, "an uplink whose size nobody knows is not cut"
     assert trickle(200_000, 40, 2_000) == 5_000
     assert trickle(0, 40, 2_000) == 2_000
+
+
+def test_who_does_not_pay_bears_what_is_sent_less_before_leases_do() -> None:
+    free, usual, least = 200_000, 1_000_000, 8_000
+    assert eased(free, usual, 0, least) == free, "as usual"
+    assert eased(free, usual, 2_000_000, least) == free, "more than usual is no more for them"
+    assert eased(free, usual, 900_000, least) == 100_000, "leases still have their 800,000"
+    assert eased(free, usual, 400_000, least) == least, "then leases have what is left"
+    assert eased(5_000, usual, 400_000, least) == 5_000
+    assert eased(0, 0, 400_000, least) == 0, "an uplink whose size nobody knows is not shared out"
 
 
 class Street(RuleBasedStateMachine):

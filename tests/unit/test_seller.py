@@ -9,26 +9,24 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from appliance.auction.clearing import Bid, Rule, Told, fair
-from appliance.auction.lanes import Lanes
-from appliance.auction.lease import CREDIT, GRACE_NS, ROUND_NS, Standing, Why, charge
-from appliance.auction.reserve import Reserve
-from appliance.auction.seller import (
+from appliance.auction.clearing import Rule, Told, fair
+from appliance.auction.effects import (
     Asks,
+    Eased,
     Effect,
     Keep,
     Look,
-    Memory,
     Narrow,
-    Offer,
     Over,
     Receipts,
     Results,
     Seats,
-    Seller,
-    Terms,
     Wide,
 )
+from appliance.auction.lanes import Lanes
+from appliance.auction.lease import CREDIT, GRACE_NS, ROUND_NS, Standing, Why, charge
+from appliance.auction.reserve import Reserve
+from appliance.auction.seller import Memory, Offer, Seller, Terms
 from appliance.errors import PeerMisbehaved
 from appliance.units import MIB, MicroBtt, MicroBttPerMib, MonoNs
 
@@ -142,9 +140,52 @@ def test_a_round_is_told_decided_and_served() -> None:
     for number, price in ((1, 500), (3, 100)):
         one = results[number]
         told = Told(Rule.LOWEST_WINNING, asks[0].commit, one.seed, one.won, one.price, one.tie)
-        bid = offer(number, price)
-        assert fair(Bid(bid.key, bid.ip, bid.torrent, bid.price), told), "S4"
+        assert fair(key(number), MicroBttPerMib(price), told), "S4"
     assert {one.round for one in some(effects, Asks)} == {2}
+
+
+def test_a_payer_is_told_once_of_each_change_of_what_is_sent_and_others_are_not() -> None:
+    stall = Stall(slots=1)
+    stall.comes(1, 500)
+    stall.comes(2, 100)
+    stall.round()
+    stall.seller.ease("The box is hot.", new_work=True)
+    for _ in range(3):
+        stall.serve(1, 100)
+    stall.seller.ease("", new_work=True)
+    stall.count()
+    stall.count()
+    assert some(stall.done, Eased) == [Eased(1, "The box is hot."), Eased(1, "")]
+
+
+def test_a_payer_that_connects_anew_is_told_again() -> None:
+    stall = Stall()
+    stall.comes(1, 500)
+    stall.round()
+    stall.seller.ease("The box is hot.", new_work=True)
+    stall.count()
+    stall.do(stall.seller.closed(1))
+    stall.do(stall.seller.opened(7, key(1), "10.0.0.1", "t", stall.now))
+    stall.count()
+    assert [one.line for one in some(stall.done, Eased)] == [1, 7]
+
+
+def test_without_new_work_a_lease_goes_on_and_none_is_begun() -> None:
+    stall = Stall()
+    stall.comes(1, 500)
+    stall.round()
+    stall.seller.ease("The box is hot.", new_work=False)
+    stall.comes(2, 900)
+    for _ in range(3):
+        stall.serve(1, 100)
+        results = {one.line: one for one in some(stall.round(), Results)}
+        assert results[1].won
+        assert not results[2].won
+        assert results[2].full, "it has bid more, and is told that this was not why"
+    assert set(stall.seller.served) == {key(1)}
+    stall.seller.ease("", new_work=True)
+    stall.round()
+    assert set(stall.seller.served) == {key(1), key(2)}
 
 
 def test_who_does_not_pay_is_warned_stopped_and_ended_and_owes() -> None:

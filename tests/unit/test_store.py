@@ -9,15 +9,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from appliance.auction.effects import Decided
 from appliance.catalogue.model import Goal, GoalKind, Priority
 from appliance.catalogue.record import Record
 from appliance.clock import FakeClock
 from appliance.errors import OwnerMustAct, RetryLater
 from appliance.files import write_durably
+from appliance.store.auction import BUCKET_MS, RoundLog
 from appliance.store.database import Damaged, Database
 from appliance.store.files import set_aside
 from appliance.store.journal import EventJournal, Settings, TrafficLog
 from appliance.store.torrents import TorrentStore
+from appliance.units import MicroBtt, MicroBttPerMib
 
 MINUTE = 60.0
 
@@ -235,3 +238,33 @@ def test_a_clock_that_jumps_ahead_and_back_does_not_wipe_the_month(database: Dat
     clock.jump(-20 * 365 * 86_400)
     _, sent, _ = asyncio.run(log.buckets(60, 1))
     assert sum(sent) == 5_000
+
+
+def test_rounds_that_cannot_be_written_are_kept_and_counted_once(database: Database) -> None:
+    clock = FakeClock()
+    log = RoundLog(database, clock)
+
+    def happens(price: int) -> None:
+        log.decided(Decided(sold=2, waiting=1, price=MicroBttPerMib(price)))
+        log.sent("a", 100)
+        log.earned(MicroBtt(5))
+
+    happens(30)
+    asyncio.run(log.flush())
+    happens(40)
+    database.run_now(lambda db: db.execute("ALTER TABLE rounds RENAME TO away"))
+    with pytest.raises(RetryLater):
+        asyncio.run(log.flush())
+    database.run_now(lambda db: db.execute("ALTER TABLE away RENAME TO rounds"))
+    clock.advance(BUCKET_MS / 1_000)
+    happens(0)
+
+    def look() -> list[tuple[int, ...]]:
+        buckets = asyncio.run(log.buckets(2, 1))
+        return [(one.rounds, one.sold, one.waiting, one.price, one.sent, one.earned) for one in buckets]
+
+    expected = [(2, 4, 2, 40, 200, 10), (1, 2, 1, 0, 100, 5)]
+    for _ in range(2):
+        assert look() == expected, "whether it is written or not"
+        assert asyncio.run(log.delivered()) == {"a": 300}
+        asyncio.run(log.flush())

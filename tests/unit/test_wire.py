@@ -463,3 +463,10 @@ async def test_a_message_of_a_later_version_is_answered_with_an_error(made: Fair
     assert isinstance(made.mouth.messages[0], Trouble)
     line.send(MESSAGES[1])
     await soon(lambda: made.ear.messages)
+
+
+def test_an_ipv6_home_counts_as_one_however_many_addresses_it_has() -> None:
+    assert market.home_of("2001:db8:1:2::1") == market.home_of("2001:db8:1:2:ffff::7")
+    assert market.home_of("2001:db8:1:2::1") != market.home_of("2001:db8:1:3::1")
+    assert market.home_of("fe80::1%eth0") == market.home_of("fe80::2")
+    assert market.home_of("198.51.100.1") != market.home_of("198.51.100.2")

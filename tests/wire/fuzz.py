@@ -16,6 +16,8 @@ from appliance.wire.messages import UnknownMessage, from_value, to_value
 from appliance.wire.session import AUCTION, OURS, Session
 
 CORPUS = Path(__file__).parent / "corpus"
+FINDINGS = Path(__file__).parents[2] / "artefacts" / "fuzz"
+"""For inputs that broke something."""
 MOST = 4_096
 """Bytes of an input."""
 _INFO_HASH, _ID = b"I" * 20, b"-XX0000-" + b"x" * 12
@@ -85,12 +87,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=int, default=60)
     told = parser.parse_args()
+    FINDINGS.mkdir(parents=True, exist_ok=True)
     atheris.instrument_all()
     words = [
         sys.argv[0],
         f"-max_total_time={told.minutes * 60}",
         f"-max_len={MOST}",
         "-timeout=5",
+        f"-artifact_prefix={FINDINGS}/",
         str(CORPUS),
     ]
     atheris.Setup(words, one)
