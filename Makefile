@@ -7,7 +7,9 @@ STATE ?= var
 # What the wheels and systemd-python need on a plain Debian, and what the tests need besides.
 RUN_PACKAGES := python3-venv python3-dev gcc pkg-config libsystemd-dev
 TEST_PACKAGES := chromium fonts-dejavu-core transmission-daemon opentracker \
-	faketime strace iproute2 procps systemd systemd-container mmdebstrap zbar-tools postgresql nodejs npm
+	e2fsprogs dmsetup faketime strace iproute2 iputils-ping procps systemd systemd-container mmdebstrap zbar-tools postgresql nodejs npm \
+	smartmontools nut-server nut-client \
+	miniupnpd-nftables nftables
 
 .PHONY: run test bench simulate lint format clean
 

@@ -47,6 +47,13 @@ class Content(_Table, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="Folders of your own from which files may be shared in place; they are only read."),
     ] = ("~", "/media", "/mnt", "/srv")
+    volumes: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Further folders for downloads, each on a drive of its own; a new download goes to "
+            "where there is the most room on a healthy drive."
+        ),
+    ] = ()
     watch: Annotated[
         str,
         Meta(description="Folder that is watched for .torrent and .magnet files; empty switches it off."),
@@ -323,6 +330,180 @@ class Wallet(_Table, frozen=True, kw_only=True):
     ] = ""
 
 
+_HOURS = "times of day such as 22:00-06:00"
+
+
+class Governor(_Table, frozen=True, kw_only=True):
+    """How the box eases itself: heat, power, disks, memory, the home line and the month's data."""
+
+    heat_ease: Annotated[
+        int, Meta(ge=40, le=100, description="It works less from this on.", extra={"unit": "°C"})
+    ] = 75
+    heat_hard: Annotated[
+        int,
+        Meta(ge=41, le=105, description="It works as little as it can from this on.", extra={"unit": "°C"}),
+    ] = 80
+    heat_back: Annotated[
+        int, Meta(ge=35, le=99, description="Below this it works as before.", extra={"unit": "°C"})
+    ] = 70
+    floor: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="Kept free on every drive, and at least 5 % of it.",
+            extra={"unit": "GiB"},
+        ),
+    ] = 2
+    month_cap: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000_000,
+            description="Data for a month, spread over its days.",
+            extra={"unit": "GiB, 0 = no cap"},
+        ),
+    ] = 0
+    cap_counts: Annotated[
+        Literal["both", "upload", "download"], Meta(description="What the internet provider counts.")
+    ] = "both"
+    cap_day: Annotated[int, Meta(ge=1, le=28, description="Day on which the provider's month begins.")] = 1
+    cheap_hours: Annotated[
+        tuple[str, ...],
+        Meta(description="When power is cheap; empty: always the same.", extra={"unit": _HOURS}),
+    ] = ()
+    dear_share: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100,
+            description="How much is uploaded while power is not cheap.",
+            extra={"unit": "% of the upload limit"},
+        ),
+    ] = 25
+    quiet_hours: Annotated[
+        tuple[str, ...],
+        Meta(description="When disks shall rest: nothing is fetched or checked.", extra={"unit": _HOURS}),
+    ] = ()
+    spin_down: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=330,
+            description="A disk that nobody reads in quiet hours stops turning after this time.",
+            extra={"unit": "minutes, 0 = never"},
+        ),
+    ] = 0
+    courtesy: Annotated[
+        bool,
+        Meta(description="Send slower as soon as others in the house would notice the upload."),
+    ] = True
+    courtesy_host: Annotated[
+        str,
+        Meta(description="Host that is asked for its round-trip time; empty: the first router beyond yours."),
+    ] = ""
+    courtesy_delay: Annotated[
+        int,
+        Meta(
+            ge=5,
+            le=500,
+            description="What the upload may add to a round trip.",
+            extra={"unit": "ms"},
+        ),
+    ] = 20
+
+
+class Energy(_Table, frozen=True, kw_only=True):
+    """What the box costs, beside what it earns."""
+
+    price: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="Of a kilowatt hour.",
+            extra={"unit": "thousandths of the currency, 0 = unknown"},
+        ),
+    ] = 0
+    cheap_price: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="Of a kilowatt hour in governor.cheap_hours.",
+            extra={"unit": "thousandths of the currency, 0 = the same"},
+        ),
+    ] = 0
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$", description="Its three letters (ISO 4217).")] = "EUR"
+    btt_price: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10**12,
+            description="What a million BTT are worth.",
+            extra={"unit": "thousandths of the currency, 0 = unknown"},
+        ),
+    ] = 0
+    watts: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000,
+            description="What the box and its disks take, where you have measured it.",
+            extra={"unit": "W, 0 = by plug, UPS or a model of the board"},
+        ),
+    ] = 0
+    plug: Annotated[
+        str,
+        Meta(
+            description="Address of a smart plug that tells watts (Shelly or Tasmota), such as "
+            "http://192.168.1.20; empty: none."
+        ),
+    ] = ""
+    ups: Annotated[str, Meta(description="A UPS that NUT knows, such as ups@localhost; empty: none.")] = ""
+
+
+class Panel(_Table, frozen=True, kw_only=True):
+    """A light and a button on the board's pins (GPIO numbers, as BCM counts them)."""
+
+    led: Annotated[int, Meta(ge=-1, le=53, description="Pin of the LED.", extra={"unit": "-1 = none"})] = 17
+    led_active_low: Annotated[bool, Meta(description="The LED shines when its pin is low.")] = False
+    button: Annotated[
+        int,
+        Meta(
+            ge=-1,
+            le=53,
+            description="Pin of the button, which connects it to ground.",
+            extra={"unit": "-1 = none"},
+        ),
+    ] = 27
+
+
+class Notify(_Table, frozen=True, kw_only=True):
+    """Telling the owner elsewhere. The addresses hold passwords: they belong into the file `notify`."""
+
+    file: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="File with one address a line, as apprise writes them, such as mailto:// or json://; "
+            "only its owner may read it. A relative path starts at the state folder.",
+        ),
+    ] = "notify"
+    least: Annotated[
+        Literal["warning", "error"], Meta(description="What is told: all that is wrong, or what needs you.")
+    ] = "warning"
+    after: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_440,
+            description="Only what has lasted so long is told.",
+            extra={"unit": "minutes"},
+        ),
+    ] = 5
+
+
 class Config(_Table, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -334,6 +515,10 @@ class Config(_Table, frozen=True, kw_only=True):
     web: Web = Web()
     wallet: Wallet = Wallet()
     auction: Auction = Auction()
+    governor: Governor = Governor()
+    energy: Energy = Energy()
+    panel: Panel = Panel()
+    notify: Notify = Notify()
     ledger: Ledger = Ledger()
     gateway: Gateway = Gateway()
 

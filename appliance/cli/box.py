@@ -94,12 +94,16 @@ def limits_reset(app: App) -> None:
 
 def _show_limits(app: App, answer: api.LimitsAnswer) -> None:
     changed = answer.changed.set_fields()
+    told = msgspec.to_builtins(answer.configured) | changed
     rows = []
     for name, value in msgspec.to_builtins(answer.limits).items():
+        if isinstance(value, bool):
+            continue  # the governor's own; `seedbox governor show` has them
         shown = (show_rate(value) if value else "unlimited") if name.endswith("_rate") else str(value)
-        rows.append(
-            [name.replace("_", "-"), shown, "set by you" if name in changed else "configuration, RAM"]
-        )
+        source = "set by you" if name in changed else "configuration, RAM"
+        if value != told[name]:
+            source = "eased: see seedbox governor show"
+        rows.append([name.replace("_", "-"), shown, source])
     app.answer(answer, *table(["LIMIT", "VALUE", "FROM"], rows, wide=2))
 
 
@@ -226,6 +230,15 @@ def web(app: App) -> None:
 
 @click.command()
 @click.pass_obj
+def panel(app: App) -> None:
+    """Serve a light and a button on the board's pins, as systemd does."""
+    from appliance.panel.main import serve
+
+    raise SystemExit(serve(app.state, configuration.load(app.config_path)))
+
+
+@click.command()
+@click.pass_obj
 def ledger(app: App) -> None:
     """Keep a ledger for others: accounts, transfers and payment channels, by HTTP (see `config show`)."""
     from appliance.operator.main import serve
@@ -277,4 +290,18 @@ def settle(app: App, new_wallet: bool) -> None:
     raise SystemExit(UNWELL if done.waiting else 0)
 
 
-COMMANDS = (status, events, limits, config, doctor, completion, run, daemon, web, ledger, devnet, settle)
+COMMANDS = (
+    status,
+    events,
+    limits,
+    config,
+    doctor,
+    completion,
+    run,
+    daemon,
+    web,
+    panel,
+    ledger,
+    devnet,
+    settle,
+)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from appliance import __version__
-from appliance.cli import auction, box, torrents, wallet
+from appliance.cli import auction, box, care, torrents, wallet
 from appliance.cli.context import App, fail
 from appliance.errors import SeedboxError
 from appliance.state import StateFolder, default_state
@@ -40,7 +40,7 @@ def cli(ctx: click.Context, state: Path | None, config: Path | None, as_json: bo
     ctx.obj = App(folder, config or folder.config, as_json)
 
 
-for one in (*box.COMMANDS, *torrents.COMMANDS, *wallet.COMMANDS, *auction.COMMANDS):
+for one in (*box.COMMANDS, *torrents.COMMANDS, *wallet.COMMANDS, *auction.COMMANDS, *care.COMMANDS):
     cli.add_command(one)
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from appliance.catalogue.model import Goal, GoalKind, Priority, State
 from appliance.catalogue.swarm import FileRow, PeerRow, TrackerRow
-from appliance.control import auction, money
+from appliance.control import auction, care, money
 from appliance.control.command import API_VERSION, COMMANDS, Answer, Command
 from appliance.doctor.model import Finding, Verdict
 from appliance.governor.limits import Limits, LimitsChange
@@ -30,6 +30,7 @@ __all__ = [
     "TrackerRow",
     "Verdict",
     "auction",
+    "care",
     "money",
 ]
 

@@ -3,37 +3,54 @@
 import asyncio
 import contextlib
 import logging
+import os
+import signal
+import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from appliance import __version__
+from appliance.board.body import Body
+from appliance.board.latency import LatencyProbe
 from appliance.board.machine import Machine
+from appliance.board.mounts import Mounts
 from appliance.catalogue.catalogue import Catalogue, Wish
 from appliance.catalogue.model import Goal, GoalKind, State
 from appliance.clock import SystemClock
 from appliance.config import Config
+from appliance.daemon.courtesy import Courtesy
+from appliance.daemon.governing import Governing, HomeLine, Sold
+from appliance.daemon.guard import Guard, content_folders
 from appliance.daemon.heart import Heart
+from appliance.daemon.issues import IssueKeeper
 from appliance.daemon.jobs import Jobs
 from appliance.daemon.limits import LimitsKeeper, configured_limits
 from appliance.daemon.meter import Meter
 from appliance.daemon.overview import sentence
 from appliance.daemon.places import places
 from appliance.daemon.watch import WatchFolder
+from appliance.doctor.body import examine_body
 from appliance.doctor.checks import examine
 from appliance.doctor.facts import Facts, NetworkFacts
 from appliance.doctor.model import Finding
+from appliance.engine.gentle import utp_settings
 from appliance.engine.metainfo import parse_magnet, parse_torrent
 from appliance.engine.queries import Queries
 from appliance.engine.session import LibtorrentEngine
 from appliance.engine.settings import engine_settings, shown_name
 from appliance.errors import OwnerMustAct, RetryLater
+from appliance.notices.sender import Sender
+from appliance.power import UNIT, power_off
 from appliance.state import StateFolder
-from appliance.store.content import ContentFolder
+from appliance.store.care import DecisionLog, ReadingLog
+from appliance.store.content import ContentDisk
 from appliance.store.database import Database
+from appliance.store.issues import IssueStore
 from appliance.store.journal import EventJournal, Settings, TrafficLog, try_flush
 from appliance.store.torrents import TorrentStore
+from appliance.units import GIB, KIB, BytesPerSecond
 
 if TYPE_CHECKING:
     from appliance.daemon.money import Money
@@ -45,8 +62,11 @@ POLL_S = 2.0
 """How often the engine is asked for numbers: the page shows them, nothing is decided by them."""
 WRITE_S = 300.0
 """How often metrics are written, in one commit: few, to spare the SD card."""
-MOUNT_S = 10.0
 HEALTH_S = 60.0
+BUSY = 4 * KIB
+"""Bytes a second of sending from which on others on the home line could notice."""
+END_S = 1.0
+"""Between the answer to who wants the box switched off, and its end."""
 
 _Loop = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
 """A loop for ever; it is given what it calls to show that it is alive."""
@@ -66,7 +86,9 @@ class Box:
         self.traffic = TrafficLog(database, self.clock)
         self.meter = Meter(self.clock, self.traffic, self.settings)
         self.store = TorrentStore(database, state.torrents)
-        self.content = ContentFolder(state.resolve(config.content.root), state.path)
+        mounts = Mounts()
+        folders = content_folders(config.content, state, mounts)
+        self.content = folders[0]
         self.machine = Machine()
         ram = self.machine.total_ram()
         self.limits = LimitsKeeper(configured_limits(config.limits, ram), self.settings)
@@ -77,21 +99,49 @@ class Box:
                 ram,
                 config.box.name,
                 __version__,
-            ),
+            )
+            | utp_settings(config.governor.courtesy_delay if config.governor.courtesy else None),
             pex=config.network.pex,
             state=self.settings.get("dht") or b"",
         )
         self.queries = Queries(self.engine)
         goal = Goal(GoalKind(config.seeding.goal), config.seeding.ratio, config.seeding.hours)
         self.catalogue = Catalogue(
-            self.engine, self.store, self.journal, self.content, self.clock, self.content.path, goal
+            self.engine,
+            self.store,
+            self.journal,
+            ContentDisk(),
+            self.clock,
+            [folder.path for folder in folders],
+            goal,
+            config.governor.floor * GIB,
         )
+        self.guard = Guard(folders, mounts, self.catalogue, self.settings, self.clock)
         self.places = places(config.content, state)
         self.jobs = Jobs(self.catalogue, self.journal)
         self.money = self._account(database)
         self.trading = self._market()
+        self.courtesy = Courtesy(
+            config.governor,
+            LatencyProbe(config.governor.courtesy_host, self.clock),
+            self._sent,
+            lambda: self.limits.uncapped.upload_rate,
+            lambda cap: self.limits.cap(cap or BytesPerSecond(0)),
+            self.clock,
+        )
+        self.governing = self._governor(database)
+        self.issues = IssueKeeper(
+            IssueStore(database),
+            self.journal,
+            self.clock,
+            config.notify,
+            state.resolve(config.notify.file),
+            os.environ.get("CREDENTIALS_DIRECTORY"),
+            config.box.name,
+            lambda: f"http://{socket.gethostname()}:{config.web.port}/",
+            Sender(),
+        )
         self.heart = Heart(self.clock)
-        self.mounted = True
         self.findings: list[Finding] = []
         self._failed: asyncio.Future[None] | None = None
 
@@ -129,8 +179,44 @@ class Box:
             self.clock,
             f"Seedbox/{__version__}",
             shown_name(config.box.name, __version__),
-            lambda: self.limits.current.upload_rate or self.meter.peak,
+            lambda: self.limits.wanted.upload_rate or self.meter.peak,
         )
+
+    def _governor(self, database: Database) -> Governing:
+        config = self.config
+        governing = Governing(
+            config.governor,
+            config.energy,
+            Body(ups=config.energy.ups, plug=config.energy.plug),
+            self.guard,
+            self.limits,
+            self.meter,
+            self.traffic,
+            self.catalogue,
+            self.journal,
+            self.settings,
+            ReadingLog(database, self.clock, self.traffic),
+            DecisionLog(database, self.clock),
+            self.clock,
+        )
+        governing.shut_down = self.switch_off
+        governing.line = self._home_line
+        if trading := self.trading:
+            governing.sold = lambda: Sold(trading.leased, trading.told.free_share)
+            governing.ease_market = lambda rate, says, new_work: trading.ease(rate, says, new_work=new_work)
+        return governing
+
+    def _home_line(self) -> HomeLine:
+        probe = self.courtesy.probe
+        # The owner, and who pays, hear of what lasts; the cap itself moves by the second.
+        cap = self.courtesy.cap if self.courtesy.gives_way else None
+        return HomeLine(cap, probe.latency_us, probe.latency_base_us)
+
+    def _sent(self) -> int:
+        """Bytes sent; counted anew more often than for the page while it matters to others on the line."""
+        if self.meter.up_rate >= BUSY:
+            self.engine.count()
+        return self.engine.network.sent
 
     # ------------------------------------------------------------------------------------------- life
 
@@ -138,8 +224,7 @@ class Box:
         """Open the session and start every torrent. Raises OwnerMustAct where something is in the way."""
         loop = asyncio.get_running_loop()
         self._failed = loop.create_future()
-        self.mounted = await self.content.adopt(self.settings)
-        self.catalogue.mounted(self.mounted)
+        await self.guard.start()
         self.engine.heard = self.catalogue.hear
         self.engine.failed = self._fail
         self.engine.start(loop)
@@ -168,9 +253,13 @@ class Box:
             ("catalogue", self.catalogue.work),
             ("poll", self._poll),
             ("write", self._write),
-            ("mount", self._watch_mount),
+            ("drives", self.guard.run),
+            ("governor", self.governing.run),
             ("health", self._watch_health),
+            ("issues", self.issues.run),
         ]
+        if self.config.governor.courtesy:
+            loops.append(("courtesy", self.courtesy.run))
         if self.config.content.watch:
             watch = WatchFolder(
                 self.state.resolve(self.config.content.watch),
@@ -201,11 +290,24 @@ class Box:
 
     async def _last_write(self) -> None:
         await self.traffic.flush(all=True)
+        await self.governing.flush()
+        await self.issues.flush()
         if self.trading:
             await self.trading.rounds.flush()
         await self.journal.flush()
         await self.meter.flush()
         await self.settings.put("dht", self.engine.state(), durable=False)
+
+    async def switch_off(self) -> str:
+        """Have systemd end the box in order and switch the machine off, or else end the box; says which."""
+        if await asyncio.to_thread(power_off):
+            return "The box saves everything, and the machine is switched off."
+        # The same end as by `systemctl stop`, once the answer is out.
+        asyncio.get_running_loop().call_later(END_S, os.kill, os.getpid(), signal.SIGTERM)
+        return (
+            "The box saves everything and stops. The machine stays on: it may not be switched off from here "
+            f"(`systemctl enable --now {UNIT}` allows it)."
+        )
 
     def _fail(self, error: Exception) -> None:
         if self._failed and not self._failed.done():
@@ -233,27 +335,27 @@ class Box:
             await try_flush(self.journal)
             if (self.clock.mono() - written) / 1e9 >= WRITE_S:
                 written = self.clock.mono()
-                await try_flush(self.traffic, *([self.trading.rounds] if self.trading else []))
+                rounds = [self.trading.rounds] if self.trading else []
+                await try_flush(self.traffic, self.governing, self.issues, *rounds)
                 with contextlib.suppress(RetryLater):
                     await self.meter.flush()
 
-    async def _watch_mount(self, beat: Callable[[], None]) -> None:
-        while True:
-            beat()
-            await asyncio.sleep(MOUNT_S)
-            self.mounted = await asyncio.to_thread(self.content.there)
-            self.catalogue.mounted(self.mounted)
-
     async def _watch_health(self, beat: Callable[[], None]) -> None:
         while True:
-            self.findings = await self.examine()
+            found = await self.examine()
+            await self.issues.take(found)
+            self.findings = [*found, *self.issues.findings()]
             beat()
             await asyncio.sleep(HEALTH_S)
 
     async def examine(self) -> list[Finding]:
         """What the doctor finds at this moment."""
         machine = await asyncio.to_thread(self.machine.facts, self.content.path, self.state.path)
-        return examine(Facts(machine, self._network_facts()))
+        return [
+            *examine(Facts(machine, self._network_facts())),
+            *self.guard.findings(),
+            *examine_body(self.governing.readings),
+        ]
 
     def _network_facts(self) -> NetworkFacts:
         heard, wanted = self.engine.network, self.config.network
@@ -280,6 +382,11 @@ class Box:
         await self.catalogue.add(parse_magnet(uri), Wish())
 
     # ----------------------------------------------------------------------------------------- reading
+
+    @property
+    def mounted(self) -> bool:
+        """The main content folder is there."""
+        return self.guard.main_present
 
     def uptime_s(self) -> int:
         """Seconds since this process began to work."""

@@ -16,8 +16,10 @@ from appliance.config import all_keys, toml_value
 from appliance.control import api
 from appliance.daemon.auction_handlers import AuctionHandlers
 from appliance.daemon.box import Box
+from appliance.daemon.care_handlers import CareHandlers
 from appliance.daemon.control import Handler
 from appliance.daemon.money_handlers import MoneyHandlers
+from appliance.daemon.panel_handlers import PanelHandlers
 from appliance.doctor.model import Finding, Verdict
 from appliance.engine.metainfo import parse_magnet, parse_torrent, torrent_file
 from appliance.errors import OwnerMustAct, RetryLater
@@ -30,7 +32,7 @@ _BAD = (Verdict.WARNING, Verdict.ERROR)
 
 def handlers(box: Box) -> Mapping[type[api.Command[Any]], Handler]:
     """A handler for every command there is."""
-    rooms = (Handlers(box), MoneyHandlers(box), AuctionHandlers(box))
+    rooms = (Handlers(box), MoneyHandlers(box), AuctionHandlers(box), CareHandlers(box), PanelHandlers(box))
     return {
         command: next(getattr(room, method) for room in rooms if hasattr(room, method))
         for method, command in api.COMMANDS.items()

@@ -1,8 +1,8 @@
-"""The limits in force: the configuration's, and over them what the owner set by hand."""
+"""The limits in force: the configuration's, over them what the owner set by hand, and what eases both."""
 
 import logging
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import msgspec
 
@@ -25,11 +25,41 @@ class LimitsKeeper:
         self._settings = settings
         self.changed = _possible(settings.decoded(_KEY, LimitsChange), configured)
         self.apply: Callable[[Limits], None] = lambda limits: None
+        self.review: Callable[[], None] = lambda: None
+        """Called when the owner has set other limits; it is to `ease` them anew."""
+        self.current = self.wanted
+        """What holds now."""
+        self._eased: Limits | None = None
+        self._cap = BytesPerSecond(0)
 
     @property
-    def current(self) -> Limits:
-        """What holds now."""
+    def wanted(self) -> Limits:
+        """What the owner and the configuration allow."""
         return self.changed.over(self.configured)
+
+    def ease(self, limits: Limits | None) -> None:
+        """What the governor leaves of `wanted`; None: all of it."""
+        self._eased = limits
+        self._put()
+
+    def cap(self, rate: BytesPerSecond) -> None:
+        """The upload that the home line bears, in bytes a second; 0: all of it."""
+        self._cap = rate
+        self._put()
+
+    @property
+    def uncapped(self) -> Limits:
+        """What would hold but for the home line."""
+        return self._eased or self.wanted
+
+    def _put(self) -> None:
+        limits = self.uncapped
+        if self._cap:
+            least = min(limits.upload_rate or self._cap, self._cap)
+            limits = replace(limits, upload_rate=BytesPerSecond(least), even=least == self._cap)
+        if limits != self.current:
+            self.current = limits
+            self.apply(limits)
 
     async def change(self, change: LimitsChange) -> None:
         """Set some limits. Raises OwnerMustAct for an impossible value; then nothing is changed."""
@@ -45,7 +75,9 @@ class LimitsKeeper:
     async def _set(self, changed: LimitsChange) -> None:
         await self._settings.put(_KEY, msgspec.msgpack.encode(changed))
         self.changed = changed
-        self.apply(self.current)
+        self._eased = None
+        self.review()
+        self._put()
 
 
 def _possible(kept: LimitsChange | None, configured: Limits) -> LimitsChange:

@@ -14,6 +14,7 @@ from appliance.control.client import ControlClient, DaemonAway
 from appliance.errors import SeedboxError
 from appliance.units import MIB, MicroBtt, show_btt, show_bytes, show_price, show_rate, show_span
 from appliance.web.auction import auction_pages
+from appliance.web.care import care_pages
 from appliance.web.gate import gate
 from appliance.web.guard import guard, signed_in
 from appliance.web.metrics import metrics_pages
@@ -54,6 +55,7 @@ def create_app(box: ControlClient, secrets: Secrets, config: Config) -> Flask:
     app.register_blueprint(pages(box))
     app.register_blueprint(money_pages(box))
     app.register_blueprint(auction_pages(box))
+    app.register_blueprint(care_pages(box, config.governor))
     app.register_blueprint(metrics_pages(box))
     _filters(app)
     _errors(app)

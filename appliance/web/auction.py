@@ -11,6 +11,7 @@ from appliance.errors import OwnerMustAct
 from appliance.units import MicroBtt, MicroBttPerMib, parse_btt, parse_price, show_btt, show_price
 from appliance.web import forms
 from appliance.web.graph import chart
+from appliance.web.routes import blueprint
 
 SPANS = ("hour", "day", "month")
 MOST_YIELDS = 10
@@ -19,15 +20,14 @@ MOST_YIELDS = 10
 def auction_pages(box: ControlClient) -> Blueprint:
     """The pages over one daemon."""
     views = Views(box)
-    site = Blueprint("auction", __name__, url_prefix="/auction")
-    for rule, view, methods in (
-        ("", views.overview, ["GET"]),
-        ("/live", views.live, ["GET"]),
-        ("/terms", views.terms, ["POST"]),
-        ("/want/<id>", views.want, ["POST"]),
-    ):
-        site.add_url_rule(rule, view_func=view, methods=methods)
-    return site
+    return blueprint(
+        "auction",
+        "/auction",
+        ("", views.overview, "GET"),
+        ("/live", views.live, "GET"),
+        ("/terms", views.terms, "POST"),
+        ("/want/<id>", views.want, "POST"),
+    )
 
 
 class Views:
@@ -131,7 +131,6 @@ def sentence(now: slots.Auction) -> str:
     return f"{len(now.sold)} of {now.slots} slots are sold, at {price} BTT for a GiB."
 
 
-def bought(box: ControlClient, id: str) -> slots.Bought | None:
+def bought(bids: slots.Bids, id: str) -> slots.Bought | None:
     """What is paid for a torrent, if something is."""
-    told = box.call(slots.ListBids())
-    return next((one for one in told.torrents if one.torrent == id), None)
+    return next((one for one in bids.torrents if one.torrent == id), None)

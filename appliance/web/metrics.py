@@ -2,6 +2,7 @@
 
 import secrets as compare
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from flask import Blueprint, Response, abort, request
 from flask.typing import ResponseReturnValue
@@ -9,10 +10,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from appliance.control import auction
+from appliance.control import auction, care
 from appliance.control.api import GetHealth, GetStatus, Health, Status, Verdict
 from appliance.control.client import ControlClient
 from appliance.errors import SeedboxError
+from appliance.governor.readings import Pressure, Readings, Supply
 from appliance.web.guard import secrets_of, signed_in
 
 
@@ -39,6 +41,15 @@ def metrics_pages(box: ControlClient) -> Blueprint:
             abort(401)
         registry = CollectorRegistry()
         registry.register(_Reading(box.call(GetStatus()), box.call(GetHealth())))
+        registry.register(
+            _Body(
+                readings=box.call(care.GetReadings()).readings,
+                governor=box.call(care.GetGovernor()),
+                volumes=box.call(care.ListVolumes()).volumes,
+                issues=[one for one in box.call(care.ListIssues()).issues if not one.mended],
+                energy=box.call(care.GetEnergy()),
+            )
+        )
         registry.register(_Market(box.call(auction.GetAuction()), box.call(auction.ListBids())))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
@@ -84,6 +95,149 @@ class _Reading:
         for finding in self._health.findings:
             found.add_metric([finding.check, finding.verdict.value], 1)
         yield found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Body:
+    """One reading of the box's own body; what is unknown has no series, rather than a false one."""
+
+    readings: Readings
+    governor: care.GovernorAnswer
+    volumes: list[care.Volume]
+    issues: list[care.Issue]
+    energy: care.Energy
+
+    def collect(self) -> Iterator[Metric]:
+        """All series; as many as there are disks, volumes, rules and checks."""
+        yield from self._machine()
+        yield from self._disks()
+        yield from self._line()
+        yield from self._decided()
+        yield from self._money()
+
+    def _machine(self) -> Iterator[Metric]:
+        now = self.readings
+        if now.temperature_mc is not None:
+            yield GaugeMetricFamily(
+                "seedbox_temperature_celsius", "Of the processor.", value=now.temperature_mc / 1_000
+            )
+        if now.firmware is not None:
+            told = GaugeMetricFamily(
+                "seedbox_firmware", "What the board's firmware reports.", labels=["flag", "since"]
+            )
+            for flag in ("under_voltage", "frequency_capped", "throttled", "soft_temperature_limit"):
+                told.add_metric([flag, "now"], getattr(now.firmware, flag))
+                told.add_metric([flag, "boot"], getattr(now.firmware, f"{flag}_before"))
+            yield told
+        waits = GaugeMetricFamily(
+            "seedbox_pressure_ratio", "Time that some work stood still, of 10 seconds.", labels=["resource"]
+        )
+        for resource in ("cpu", "io", "memory"):
+            pressure: Pressure | None = getattr(now, resource)
+            if pressure is not None:
+                waits.add_metric([resource], pressure.some10 / 1_000_000)
+        yield waits
+        if now.ram_available is not None:
+            yield GaugeMetricFamily(
+                "seedbox_memory_available_bytes", "Of the machine.", value=now.ram_available
+            )
+        if now.supply is not None:
+            on_mains = now.supply is Supply.MAINS
+            yield GaugeMetricFamily("seedbox_mains", "1 while the UPS has mains power.", value=on_mains)
+        if now.battery_percent is not None:
+            charge = now.battery_percent / 100
+            yield GaugeMetricFamily("seedbox_battery_ratio", "Charge of the UPS.", value=charge)
+
+    def _disks(self) -> Iterator[Metric]:
+        families = {
+            "healthy": "Its own verdict.",
+            "temperature_celsius": "What it tells of itself.",
+            "wear_ratio": "Of its life, used up.",
+            "bad_sectors": "Reallocated, pending and uncorrectable.",
+        }
+        found = {
+            name: GaugeMetricFamily(f"seedbox_disk_{name}", says, labels=["device"])
+            for name, says in families.items()
+        }
+        for disk in self.readings.disks:
+            for name, value, parts in (
+                ("healthy", disk.healthy, 1),
+                ("temperature_celsius", disk.temperature_mc, 1_000),
+                ("wear_ratio", disk.wear_percent, 100),
+                ("bad_sectors", disk.bad_sectors, 1),
+            ):
+                if value is not None:
+                    found[name].add_metric([disk.device], value / parts)
+        yield from found.values()
+        present = GaugeMetricFamily("seedbox_volume_present", "1 while it is there.", labels=["path"])
+        free = GaugeMetricFamily("seedbox_volume_free_bytes", "Free for content.", labels=["path"])
+        total = GaugeMetricFamily("seedbox_volume_total_bytes", "Size of it.", labels=["path"])
+        for volume in self.volumes:
+            present.add_metric([volume.path], volume.present)
+            if volume.free is not None:
+                free.add_metric([volume.path], volume.free)
+            if volume.total is not None:
+                total.add_metric([volume.path], volume.total)
+        yield from (present, free, total)
+
+    def _line(self) -> Iterator[Metric]:
+        now = self.readings
+        if now.link_up is not None:
+            yield GaugeMetricFamily("seedbox_link_up", "Of the default route.", value=now.link_up)
+        for name, latency in (("", now.latency_us), ("_base", now.latency_base_us)):
+            if latency is not None:
+                yield GaugeMetricFamily(
+                    f"seedbox_round_trip{name}_seconds", "To the host that is probed.", value=latency / 1e6
+                )
+        month = GaugeMetricFamily(
+            "seedbox_month_bytes", "Payload of the month that the data cap counts.", labels=["direction"]
+        )
+        month.add_metric(["up"], now.month_up)
+        month.add_metric(["down"], now.month_down)
+        yield month
+
+    def _decided(self) -> Iterator[Metric]:
+        eases = GaugeMetricFamily("seedbox_eased", "1 for each rule that eases the box.", labels=["rule"])
+        for rule in sorted({one.rule for one in self.governor.eases}):
+            eases.add_metric([rule], 1)
+        yield eases
+        rate = GaugeMetricFamily(
+            "seedbox_limit_bytes", "Rate in force, a second; 0: none.", labels=["direction"]
+        )
+        rate.add_metric(["up"], self.governor.limits.upload_rate)
+        rate.add_metric(["down"], self.governor.limits.download_rate)
+        yield rate
+        until = self.governor.override_until / 1_000
+        yield GaugeMetricFamily(
+            "seedbox_override_until_seconds",
+            "Until when the owner has switched easing off; 0: on.",
+            value=until,
+        )
+        open_since = GaugeMetricFamily(
+            "seedbox_issue_since_seconds", "Since when an issue is open.", labels=["check", "severity"]
+        )
+        since: dict[tuple[str, str], int] = {}
+        for issue in self.issues:
+            key = (issue.check, issue.severity.value)
+            since[key] = min(issue.first, since.get(key, issue.first))
+        for (check, severity), first in since.items():
+            open_since.add_metric([check, severity], first / 1_000)
+        yield open_since
+
+    def _money(self) -> Iterator[Metric]:
+        energy = self.energy
+        if energy.watts_mw is not None:
+            taken = GaugeMetricFamily("seedbox_power_watts", "What the box takes.", labels=["source"])
+            taken.add_metric([energy.source], energy.watts_mw / 1_000)
+            yield taken
+        for name, says, amount in (
+            ("cost", "Of its power, a day.", energy.cost_day),
+            ("worth", "Of what it earned in 24 hours.", energy.worth_day),
+        ):
+            if amount is not None:
+                money = GaugeMetricFamily(f"seedbox_day_{name}", says, labels=["currency"])
+                money.add_metric([energy.currency], amount / 1_000)
+                yield money
 
 
 class _Market:

@@ -15,6 +15,7 @@ from appliance.web import forms
 from appliance.web.bars import bars
 from appliance.web.gate import password_given
 from appliance.web.qr import qr
+from appliance.web.routes import blueprint
 
 DAYS = 30
 MOST_HEADINGS = 10
@@ -25,16 +26,15 @@ VIEWS: dict[_By, str] = {"day": "Days", "torrent": "Torrents", "counterparty": "
 def money_pages(box: ControlClient) -> Blueprint:
     """The pages over one daemon."""
     views = Views(box)
-    site = Blueprint("money", __name__, url_prefix="/money")
-    for rule, view, methods in (
-        ("", views.overview, ["GET"]),
-        ("/withdraw", views.ask, ["POST"]),
-        ("/withdraw/yes", views.withdraw, ["POST"]),
-        ("/cancel", views.cancel, ["POST"]),
-        ("/payout", views.payout, ["POST"]),
-    ):
-        site.add_url_rule(rule, view_func=view, methods=methods)
-    return site
+    return blueprint(
+        "money",
+        "/money",
+        ("", views.overview, "GET"),
+        ("/withdraw", views.ask, "POST"),
+        ("/withdraw/yes", views.withdraw, "POST"),
+        ("/cancel", views.cancel, "POST"),
+        ("/payout", views.payout, "POST"),
+    )
 
 
 class Views:

@@ -18,7 +18,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
-from appliance.control import api, auction
+from appliance.control import api, auction, care
 from appliance.control.client import ControlClient
 from appliance.errors import OwnerMustAct
 from appliance.web import forms
@@ -26,6 +26,7 @@ from appliance.web.auction import bought
 from appliance.web.graph import graph, pieces
 from appliance.web.guard import secrets_of, sign_in
 from appliance.web.qr import qr
+from appliance.web.routes import blueprint
 
 SPANS = ("hour", "day", "month")
 FILES_PAGE = 100
@@ -40,32 +41,30 @@ _ACTIONS: dict[str, Any] = {
 def pages(box: ControlClient) -> Blueprint:
     """All pages over one daemon."""
     views = Views(box)
-    site = Blueprint("pages", __name__)
-    for rule, view, methods in (
-        ("/", views.overview, ["GET"]),
-        ("/torrents", views.torrents, ["GET"]),
-        ("/torrents", views.act, ["POST"]),
-        ("/torrents/remove", views.remove, ["POST"]),
-        ("/torrents/<id>", views.torrent, ["GET"]),
-        ("/torrents/<id>", views.configure, ["POST"]),
-        ("/torrents/<id>/file", views.metainfo, ["GET"]),
-        ("/add", views.add, ["GET"]),
-        ("/add", views.added, ["POST"]),
-        ("/jobs/<id>", views.job, ["GET"]),
-        ("/jobs/<id>", views.cancel, ["POST"]),
-        ("/events", views.events, ["GET"]),
-        ("/health", views.health, ["GET"]),
-        ("/settings", views.settings, ["GET"]),
-        ("/settings/limits", views.limits, ["POST"]),
-        ("/settings/password", views.password, ["POST"]),
-        ("/settings/sessions", views.sessions, ["POST"]),
-        ("/live", views.live, ["GET"]),
-        ("/live/graph", views.live_graph, ["GET"]),
-        ("/live/torrent/<id>", views.live_torrent, ["GET"]),
-        ("/live/job/<id>", views.live_job, ["GET"]),
-    ):
-        site.add_url_rule(rule, view_func=view, methods=methods)
-    return site
+    return blueprint(
+        "pages",
+        "",
+        ("/", views.overview, "GET"),
+        ("/torrents", views.torrents, "GET"),
+        ("/torrents", views.act, "POST"),
+        ("/torrents/remove", views.remove, "POST"),
+        ("/torrents/<id>", views.torrent, "GET"),
+        ("/torrents/<id>", views.configure, "POST"),
+        ("/torrents/<id>/file", views.metainfo, "GET"),
+        ("/add", views.add, "GET"),
+        ("/add", views.added, "POST"),
+        ("/jobs/<id>", views.job, "GET"),
+        ("/jobs/<id>", views.cancel, "POST"),
+        ("/events", views.events, "GET"),
+        ("/settings", views.settings, "GET"),
+        ("/settings/limits", views.limits, "POST"),
+        ("/settings/password", views.password, "POST"),
+        ("/settings/sessions", views.sessions, "POST"),
+        ("/live", views.live, "GET"),
+        ("/live/graph", views.live_graph, "GET"),
+        ("/live/torrent/<id>", views.live_torrent, "GET"),
+        ("/live/job/<id>", views.live_job, "GET"),
+    )
 
 
 class Views:
@@ -83,7 +82,14 @@ class Views:
         drawn = graph(self._box.call(api.GetTraffic(span=span)), span)
         latest = self._box.call(api.ListEvents(count=5)).events
         return render_template(
-            "overview.html", status=status, graph=drawn, span=span, spans=SPANS, events=latest
+            "overview.html",
+            status=status,
+            governor=self._box.call(care.GetGovernor()),
+            energy=self._box.call(care.GetEnergy()),
+            graph=drawn,
+            span=span,
+            spans=SPANS,
+            events=latest,
         )
 
     def live(self) -> ResponseReturnValue:
@@ -99,6 +105,9 @@ class Views:
                 "ids": page.ids,
                 "rows": {row.id: str(macro(row)) for row in page.rows},
             }
+        else:
+            eased = get_template_attribute("health-parts.html", "eased")
+            answer["numbers"]["eased"] = str(eased(self._box.call(care.GetGovernor())))
         return answer
 
     def live_graph(self) -> ResponseReturnValue:
@@ -160,6 +169,8 @@ class Views:
         detail = self._box.call(api.ShowTorrent(id=id))
         number = forms.whole(request.args.get("files"), 1, 1, 100_000)
         files = self._box.call(api.ListFiles(id=id, offset=(number - 1) * FILES_PAGE, count=FILES_PAGE))
+        coming = detail.row.state in (api.State.ADDING, api.State.DOWNLOADING)
+        bids = self._box.call(auction.ListBids()) if coming else auction.Bids(on=False)
         return render_template(
             "torrent.html",
             detail=detail,
@@ -169,8 +180,8 @@ class Views:
             peers=self._box.call(api.ListPeers(id=id)).peers,
             pieces=pieces(self._box.call(api.ShowPieces(id=id)).buckets),
             qr=_qr(detail.magnet),
-            may_bid=self._box.call(auction.GetAuction()).on,
-            bought=bought(self._box, id),
+            may_bid=bids.on,
+            bought=bought(bids, id),
         )
 
     def live_torrent(self, id: str) -> ResponseReturnValue:
@@ -283,10 +294,6 @@ class Views:
         answer = self._box.call(api.ListEvents(before=before))
         now = self._box.call(api.GetStatus()).now
         return render_template("events.html", answer=answer, now=now, before=before)
-
-    def health(self) -> ResponseReturnValue:
-        """All that the doctor looked at."""
-        return render_template("health.html", findings=self._box.call(api.GetHealth()).findings)
 
     def settings(self) -> ResponseReturnValue:
         """Limits, password, configuration."""

@@ -26,7 +26,7 @@ from appliance.config import Network
 from appliance.control import api
 from appliance.daemon.limits import configured_limits
 from appliance.engine.settings import PREAD, engine_settings
-from tests.bench import auction, money
+from tests.bench import auction, care, care_drives, courtesy, money
 from tests.bench.figure import Figure
 from tests.support.addresses import address
 from tests.support.box import SEEDBOX, Box
@@ -370,6 +370,10 @@ BENCHES: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     "slots": auction.slots,
     "whole": auction.whole,
     "selling": auction.selling,
+    "courtesy": courtesy.courtesy,
+    "governor": care.governor,
+    "weather": care.weather,
+    "drives": care_drives.drives,
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from appliance.control import api
 from appliance.control.client import ControlClient, DaemonAway
 from appliance.errors import SeedboxError
-from tests.support.addresses import address
+from tests.support.addresses import address as own_address
 from tests.support.processes import end, start
 from tests.support.until import until
 
@@ -23,11 +23,17 @@ class Box:
     """Starts `seedbox daemon`; the log of a failed test is printed at its end."""
 
     def __init__(
-        self, folder: Path, *, content: Path | None = None, prefix: tuple[str, ...] = (), **keys: Any
+        self,
+        folder: Path,
+        *,
+        content: Path | None = None,
+        prefix: tuple[str, ...] = (),
+        address: str = "",
+        **keys: Any,
     ) -> None:
         """`keys` are configuration keys as `table__key`; the box keeps to a loopback address of its own."""
         self.folder = folder
-        self.address = address()
+        self.address = address or own_address()
         self.content = content or folder / "content"
         self.prefix = prefix
         self.env: dict[str, str] = {}
@@ -45,7 +51,9 @@ class Box:
                 "lsd": False,
                 "upnp": False,
                 "natpmp": False,
-            }
+            },
+            # Its probes would leave this machine.
+            "governor": {"courtesy": False},
         }
         for name, value in keys.items():
             table, _, key = name.partition("__")

@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const body = document.body, lost = document.getElementById("lost");
-  const PERIOD = 2000, GRAPH_EVERY = 5;
+  const PERIOD = Number(body.dataset.every || 2) * 1000, GRAPH_EVERY = 5;
   let wait = PERIOD, rounds = 0, revision = Number(body.dataset.revision || 0), seen = new Map();
 
   async function ask(url) {

@@ -1,0 +1,83 @@
+"""What the upload costs the others at home, with courtesy and without, on a 10 Mbit/s line with a queue."""
+
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.figure import Figure
+from tests.support.home_line import HomeLine
+from tests.support.peer import Peer
+from tests.support.sender import Sender
+from tests.support.torrents import make_torrent, write_data
+from tests.support.until import until
+
+MIB = 1024**2
+SETTLE_S, MEASURE_S = 40.0, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Evening:
+    """What was seen on the line for some time."""
+
+    added_ms: float
+    """To the neighbour's round trips, mean."""
+    worst_ms: float
+    """95 of 100 were below."""
+    used: float
+    """Share of the uplink."""
+
+
+def evening(
+    folder: Path, *, courtesy: bool, over: str, peers: int, seconds: float, echo: bool = True
+) -> Evening:
+    """Peers in the internet take all that they get over `tcp` or `utp`; the neighbour pings."""
+    data = write_data(folder / "data.bin", 128 * MIB)
+    metainfo = make_torrent(data, "v1", piece=256 * 1024)
+    with ExitStack() as stack:
+        home = stack.enter_context(HomeLine())
+        if echo:
+            home.allow_ping()
+        quiet = statistics.mean(home.round_trips_ms(2))
+        box = stack.enter_context(
+            Sender(folder, metainfo, home.BOX, courtesy=courtesy, prefix=home.inside("box"))
+        )
+        if courtesy:
+            until(lambda: box.said["base_us"] is not None, "a measured round trip")
+        for number in range(peers):
+            stack.enter_context(
+                Peer(
+                    folder / f"peer{number}",
+                    metainfo,
+                    call=(home.BOX, 6881),
+                    address=home.address(number),
+                    prefix=home.inside("internet"),
+                    enable_outgoing_utp=over == "utp",
+                    enable_outgoing_tcp=over == "tcp",
+                    allow_multiple_connections_per_ip=False,
+                )
+            )
+        until(lambda: box.said["sent"] > 4 * MIB, "an upload that runs", 60)
+        home.round_trips_ms(SETTLE_S if courtesy else SETTLE_S / 4)
+        began, before = time.monotonic(), home.sent()
+        times = home.round_trips_ms(seconds)
+        used = (home.sent() - before) * 8 / (time.monotonic() - began) / home.UP_BITS
+    return Evening(statistics.mean(times) - quiet, sorted(times)[len(times) * 95 // 100] - quiet, used)
+
+
+def courtesy(folder: Path, pairs: int) -> Iterator[Figure]:
+    """Latency added to a neighbour's ping over a full uplink, and what the box still sends."""
+    for over, peers in (("tcp", 1), ("tcp", 6), ("utp", 4)):
+        places = (folder / f"{over}{peers}-{on}" for on in ("on", "off"))
+        on, off = (
+            evening(place, courtesy=place.name.endswith("on"), over=over, peers=peers, seconds=MEASURE_S)
+            for place in places
+        )
+        what = f"{peers} peer{'s' * (peers > 1)} over {over}"
+        yield Figure(
+            f"added to a neighbour's ping, {what}", on.added_ms, off.added_ms, "<= 30, <= 0.20", "ms"
+        )
+        yield Figure(f"added to 95 of 100 of them, {what}", on.worst_ms, off.worst_ms, "-", "ms")
+        yield Figure(f"used of the uplink, {what}", 100 * on.used, 100 * off.used, ">= 85", "%")

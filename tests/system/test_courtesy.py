@@ -1,0 +1,116 @@
+"""The home line, for real: a narrow uplink with a deep queue, peers that take all, and a neighbour."""
+
+import statistics
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.home_line import HomeLine
+from tests.support.peer import Peer
+from tests.support.sender import Sender
+from tests.support.torrents import make_torrent, write_data
+from tests.support.until import until
+
+MIB = 1024**2
+
+
+@pytest.fixture
+def upload(tmp_path: Path) -> Iterator[Callable[..., tuple[HomeLine, Sender]]]:
+    """Starts a box that sends to three peers in the internet, with courtesy or without."""
+    with ExitStack() as stack:
+
+        def begin(*, courtesy: bool, ping: bool = True, over: str = "tcp") -> tuple[HomeLine, Sender]:
+            home = stack.enter_context(HomeLine())
+            if ping:
+                home.allow_ping()
+            metainfo = make_torrent(write_data(tmp_path / "data.bin", 96 * MIB), "v1", piece=256 * 1024)
+            box = stack.enter_context(
+                Sender(tmp_path, metainfo, home.BOX, courtesy=courtesy, prefix=home.inside("box"))
+            )
+            if courtesy:
+                until(lambda: box.said["base_us"] is not None, "a measured round trip")
+            for number in range(3):
+                stack.enter_context(
+                    Peer(
+                        tmp_path / f"peer{number}",
+                        metainfo,
+                        call=(home.BOX, 6881),
+                        address=home.address(number),
+                        prefix=home.inside("internet"),
+                        enable_outgoing_utp=over == "utp",
+                        enable_outgoing_tcp=over == "tcp",
+                        allow_multiple_connections_per_ip=False,
+                    )
+                )
+            until(lambda: box.said["sent"] > 3 * MIB, "an upload that runs")
+            return home, box
+
+        yield begin
+
+
+def added_ms(home: HomeLine, seconds: float) -> float:
+    """To a neighbour's round trips, mean; without any upload they take less than a millisecond."""
+    return statistics.mean(home.round_trips_ms(seconds))
+
+
+Upload = Callable[..., tuple[HomeLine, Sender]]
+
+
+@pytest.mark.slow
+def test_without_courtesy_the_neighbour_waits_long(upload: Upload) -> None:
+    home, box = upload(courtesy=False)
+    assert added_ms(home, 8) > 100, "the line has no deep queue: the other tests prove nothing"
+    assert box.said["cap"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ping", [True, False], ids=["by echo", "unprivileged"])
+def test_with_courtesy_the_neighbour_notices_next_to_nothing_of_a_full_upload(
+    upload: Upload, *, ping: bool
+) -> None:
+    home, box = upload(courtesy=True, ping=ping)
+    until(lambda: box.said["cap"] and box.said["latency_us"] < 20_000, "an eased upload")
+    assert added_ms(home, 20) <= 30
+    until(lambda: box.said["gives_way"], "what the owner sees")
+    sent = box.said["sent"]
+    home.round_trips_ms(5)
+    assert (box.said["sent"] - sent) / 5 > home.UP_BITS / 8 * 0.3, "it is starved"
+
+
+@pytest.mark.slow
+def test_utp_peers_are_eased_too(upload: Upload) -> None:
+    home, box = upload(courtesy=True, over="utp")
+    until(lambda: box.said["sent"] > 8 * MIB and box.said["latency_us"] < 25_000, "an eased upload")
+    assert added_ms(home, 15) <= 30
+
+
+@pytest.mark.slow
+def test_a_neighbours_download_goes_on_beside_the_upload(upload: Upload, tmp_path: Path) -> None:
+    home, box = upload(courtesy=True)
+    until(lambda: box.said["cap"] and box.said["latency_us"] < 20_000, "an eased upload")
+    metainfo = make_torrent(write_data(tmp_path / "film.bin", 48 * MIB, 2), "v1", piece=256 * 1024)
+    with (
+        Peer(
+            tmp_path,
+            metainfo,
+            address=home.address(9),
+            prefix=home.inside("internet"),
+            unchecked=True,
+        ),
+        Peer(
+            tmp_path / "neighbour",
+            metainfo,
+            call=(home.address(9), 6881),
+            address=home.NEIGHBOUR,
+            prefix=home.inside("neighbour"),
+            enable_outgoing_utp=False,
+        ) as neighbour,
+    ):
+        until(lambda: neighbour.listen()["fetched"] > 8 * MIB, "a download that runs")
+        before = neighbour.listen()["fetched"]
+        home.round_trips_ms(5)
+        rate = (neighbour.listen()["fetched"] - before) / 5
+    # Of the 50 Mbit/s down: its acknowledgements do not wait behind the upload.
+    assert rate > 50_000_000 / 8 * 0.6
