@@ -17,7 +17,7 @@ run: $(VENV)/.run
 	@$(BIN)/seedbox --state $(STATE) run
 
 test: $(VENV)/.test lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench $(ARGS)

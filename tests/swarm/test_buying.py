@@ -206,7 +206,7 @@ def test_a_buyer_that_dies_in_a_lease_goes_on_and_pays_nothing_twice(trade: Trad
     until(lambda: trade.buyer.call(money.GetMoney()).totals["downloading"] > 10_000, "payments", 60)
     trade.buyer.kill()
     trade.buyer.start()
-    (wanted,) = until(lambda: trade.buyer.call(auction.ListBids()).torrents, "what it wants", 20)
+    (wanted,) = until(lambda: trade.buyer.call(auction.ListBids()).torrents, "what it wants", 60)
     assert wanted.price == 2_000
     trade.buyer.wait_state(trade.id, api.State.SEEDING, 90)
 
