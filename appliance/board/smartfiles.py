@@ -1,8 +1,9 @@
 """What drives say of themselves, handed over by a process that may ask them.
 
 The daemon faces the internet and may open no raw device. So a small service of root's asks every drive now
-and then (systemd/seedbox-smart.timer: `python -m appliance.board.smartfiles FOLDER`) and leaves the answers
-in a folder, where the daemon finds them.
+and then (systemd/seedbox-smart.timer: `python -m appliance.board.smartfiles FOLDER CONFIGURATION`) and leaves
+the answers in a folder, where the daemon finds them. It also tells disks that turn when to stop, where the
+configuration says so.
 """
 
 import os
@@ -15,6 +16,7 @@ from appliance.board.disks import is_usb
 from appliance.board.files import KernelFiles
 from appliance.board.programs import Programs, Run
 from appliance.board.smart import ASK_S, words_for
+from appliance.config import load
 
 FOLDER = Path("/run/seedbox-smart")
 FRESH_S = 2 * 3_600
@@ -59,9 +61,21 @@ def collect(folder: Path, kernel: KernelFiles, run: Run) -> None:
             path.unlink(missing_ok=True)
 
 
+def rest(minutes: int, kernel: KernelFiles, run: Run) -> None:
+    """Have disks that turn stop when nobody has read them for so long, 1 to 330 minutes; wakes none."""
+    # ATA8-ACS, table 61: steps of 5 seconds up to 20 minutes, then of half an hour.
+    timer = minutes * 12 if minutes <= 20 else 240 - (-minutes // 30)
+    for link in kernel.names("sys/class/block/sd*/queue/rotational"):
+        if kernel.number(link) == 1:
+            device = f"/dev/{link.split('/')[3]}"
+            run(("smartctl", "-n", "standby", "-s", f"standby,{timer}", device), ASK_S)
+
+
 def _name(words: Sequence[str]) -> str:
     return f"{words[-1].rpartition('/')[2]}{'.sat' if '-d' in words else ''}.json"
 
 
 if __name__ == "__main__":
     collect(Path(sys.argv[1]), KernelFiles(), Programs())
+    if minutes := load(Path(sys.argv[2])).governor.spin_down:
+        rest(minutes, KernelFiles(), Programs())

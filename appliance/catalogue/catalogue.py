@@ -76,13 +76,13 @@ class Catalogue:
         self.volume_is = self._duties.volume_is
         self.get = self._held.get
 
-    def ease(self, says: str) -> None:
-        """Why nothing is written at the moment, as downloads that wait for it say; empty: they go on."""
-        if says != self._held.eased:
-            self._held.eased = says
-            for torrent in self.all():
-                if not torrent.record.completed:
-                    self._held.changed(torrent)
+    def ease(self, writes: str, sends: str) -> None:
+        """Why nothing is written, and why nothing is sent at the moment, as those say that wait for it."""
+        if (writes, sends) == (self._held.eased, self._held.silent):
+            return
+        self._held.eased, self._held.silent = writes, sends
+        for torrent in self.all():
+            self._held.changed(torrent)
 
     @property
     def revision(self) -> int:

@@ -45,6 +45,8 @@ class Holdings:
         """Torrents that have left with their drive, and that the engine has not let go of yet."""
         self.eased = ""
         """Why nothing is written at the moment; empty where it is."""
+        self.silent = ""
+        """Why nothing is sent."""
         self.revision = 1
 
     def get(self, name: str) -> Torrent:
@@ -216,7 +218,7 @@ class Holdings:
     def changed(self, torrent: Torrent) -> None:
         """Something of it changed that the owner may see."""
         torrent.state, torrent.reason = state_of(
-            torrent.record, torrent.snapshot, torrent.trouble, self.eased
+            torrent.record, torrent.snapshot, torrent.trouble, self.eased, self.silent
         )
         self.revision += 1
         torrent.revision = self.revision

@@ -18,11 +18,15 @@ class Trouble:
 
 
 def state_of(
-    record: Record, snapshot: Snapshot | None, trouble: Trouble | None, eased: str = ""
+    record: Record,
+    snapshot: Snapshot | None,
+    trouble: Trouble | None,
+    eased: str = "",
+    silent: str = "",
 ) -> tuple[State, str]:
     """The state of a torrent, and why, with the remedy, where the state needs it.
 
-    `eased` says why the box writes nothing at the moment; empty where it does.
+    `eased` says why the box writes nothing at the moment, `silent` why it sends nothing; empty where it does.
     """
     if trouble is not None:
         return _STATE_OF_TROUBLE.get(trouble.kind, State.FAILED), trouble.says
@@ -32,12 +36,12 @@ def state_of(
         return State.PAUSED, "It has been seeded for as long as you wanted. Resume it to go on."
     if snapshot is None:
         return State.CHECKING if record.pieces else State.ADDING, ""
-    return _state_of_phase(record, snapshot, eased)
+    return _state_of_phase(record, snapshot, eased, silent)
 
 
-def _state_of_phase(record: Record, snapshot: Snapshot, eased: str) -> tuple[State, str]:
+def _state_of_phase(record: Record, snapshot: Snapshot, eased: str, silent: str) -> tuple[State, str]:
     if snapshot.phase is Phase.COMPLETE:
-        return State.SEEDING, ""
+        return (State.EASED, silent) if silent else (State.SEEDING, "")
     if snapshot.phase is Phase.METADATA or not record.pieces:
         return State.ADDING, "" if snapshot.peers else "No peer has been found yet that knows it."
     if snapshot.phase is Phase.CHECKING:

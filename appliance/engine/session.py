@@ -94,6 +94,8 @@ class LibtorrentEngine:
         self._even = 0
         """Bytes a second of a cap under which it sends evenly; 0: none."""
         self._quick = False
+        self._silent = False
+        """Nothing is sent or fetched: the whole session is paused."""
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._rounds: list[asyncio.Future[None]] = []
         self.network = Network()
@@ -157,6 +159,11 @@ class LibtorrentEngine:
         self._even = limits.upload_rate if limits.even else 0
         changes: Any = limit_settings(limits) | self._pace()
         self.session.apply_settings(changes)
+        # A rate of a byte a second would still wake the disks now and then.
+        silent = not limits.sending and not limits.writing
+        if silent != self._silent:
+            self._silent = silent
+            (self.session.pause if silent else self.session.resume)()
 
     def quicken(self, quick: bool) -> None:
         """Tick more often, as it must while slots are sold (see lanes.py)."""

@@ -59,7 +59,12 @@ def share_minutes(spans: tuple[Span, ...]) -> int:
 
 
 def look(
-    cheap: tuple[Span, ...], quiet: tuple[Span, ...], dear_percent: int, at: UtcMs, zone: tzinfo
+    cheap: tuple[Span, ...],
+    quiet: tuple[Span, ...],
+    dear_percent: int,
+    spin_down: bool,
+    at: UtcMs,
+    zone: tzinfo,
 ) -> Iterator[Ease]:
     """What the hour asks for."""
     if at < SET_SINCE or not (cheap or quiet):
@@ -74,10 +79,11 @@ def look(
             cut=Cut(upload_ppm=dear_percent * ONE // 100, sending=dear_percent > 0),
         )
     if any(span.holds(now) for span in quiet):
+        what = "fetched, checked or sent" if spin_down else "fetched or checked"
         yield Ease(
             rule=Rule.QUIET,
-            says=f"These are quiet hours; nothing is fetched or checked until {_clock(_end(quiet, now))}.",
-            cut=Cut(writing=False, checking=False),
+            says=f"These are quiet hours; nothing is {what} until {_clock(_end(quiet, now))}.",
+            cut=Cut(writing=False, checking=False, sending=not spin_down),
         )
 
 

@@ -241,7 +241,9 @@ def _look(
         *supply_eases,
         *(ease for ease in (hot_ease, space_ease, spread_ease) if ease),
         *stall_eases,
-        *hours.look(settings.cheap, settings.quiet, settings.dear_percent, at, settings.zone),
+        *hours.look(
+            settings.cheap, settings.quiet, settings.dear_percent, settings.spin_down, at, settings.zone
+        ),
     ]
     state = replace(state, heat=hot, power=supply, stalls=stalls, room=space, spread=spread)
     return state, eases

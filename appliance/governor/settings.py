@@ -28,6 +28,8 @@ class Settings:
     cheap: tuple[Span, ...] = ()
     dear_percent: int = 25
     quiet: tuple[Span, ...] = ()
+    spin_down: bool = False
+    """Disks stop turning when nobody reads them: in quiet hours nobody shall."""
     zone: tzinfo = UTC
     """In which the owner's hours and months are."""
 
@@ -50,5 +52,6 @@ def settings_of(told: Governor, zone: tzinfo) -> Settings:
         cheap=parse_spans("governor.cheap_hours", told.cheap_hours),
         dear_percent=told.dear_share,
         quiet=parse_spans("governor.quiet_hours", told.quiet_hours),
+        spin_down=told.spin_down > 0,
         zone=zone,
     )

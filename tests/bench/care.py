@@ -1,5 +1,6 @@
 """What the governor costs, and what months of simulated weather show of it."""
 
+import asyncio
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from tests.simulation.weather import (
     simulate,
     tariff,
 )
+from tests.unit.test_governing import Attic
 
 WORLDS: dict[str, Callable[[int], World]] = {
     "heat, cap and tariff": everything,
@@ -48,6 +50,9 @@ def governor(folder: Path, pairs: int) -> Iterator[Figure]:
     middle = statistics.median(took)
     yield Figure("one decision of the governor", middle, None, "-", "µs of CPU")
     yield Figure("decisions, one in ten seconds", middle / 10, None, "<= 2,000", "ppm of a core")
+    yield Figure(
+        "readings and governor, a look in five seconds", _looking(folder), None, "<= 2,000", "ppm of a core"
+    )
     for name in NOISES:
         times = [changes([name], seed, settings=Settings()) for seed in range(1, pairs + 1)]
         worst = max(most_in_an_hour(one) for one in times)
@@ -55,6 +60,22 @@ def governor(folder: Path, pairs: int) -> Iterator[Figure]:
     every = [changes(list(NOISES), seed, settings=Settings()) for seed in range(1, pairs + 1)]
     worst = max(most_in_an_hour(one) for one in every)
     yield Figure("most changes in an hour, noise in all readings", worst, None, "<= 6", "/h")
+
+
+def _looking(folder: Path) -> float:
+    """Ppm of a core: this machine's own files, the rules, and what is kept of them."""
+    attic, looks = Attic(folder, Path("/")), 500
+
+    async def look() -> None:
+        for _ in range(looks):
+            attic.clock.seconds += 5
+            await attic.governing.look()
+
+    started = time.process_time_ns()
+    asyncio.run(look())
+    took = time.process_time_ns() - started
+    attic.database.close()
+    return took / looks / 5_000
 
 
 def weather(folder: Path, pairs: int) -> Iterator[Figure]:

@@ -43,6 +43,26 @@ def test_in_quiet_hours_nothing_is_fetched_and_what_is_here_is_seeded(tmp_path: 
             box.wait_state(coming, api.State.SEEDING, 60)
 
 
+def test_where_disks_shall_stop_turning_nothing_is_sent_in_quiet_hours(tmp_path: Path) -> None:
+    with Box(tmp_path / "box", governor__quiet_hours=ALWAYS, governor__spin_down=10) as box:
+        held = make_torrent(write_data(box.content / "old.bin", 8 * MIB, 2))
+        until(lambda: box.call(care.GetGovernor()).eases, "the governor")
+        box.call(care.SetOverride(minutes=60))
+        here = box.add(held)
+        box.wait_state(here, api.State.SEEDING)
+        box.call(care.SetOverride(minutes=0))
+        row = box.wait_state(here, api.State.EASED)
+        assert "sent until" in row.reason
+        with Peer(
+            tmp_path / "leecher", held, call=(box.address, box.port), enable_outgoing_utp=False
+        ) as leecher:
+            for _ in range(3):
+                assert leecher.listen()["done"] == 0
+            box.call(care.SetOverride(minutes=60))
+            leecher.wait_done()
+        assert box.wait_state(here, api.State.SEEDING)
+
+
 def test_a_dear_hour_sends_its_share_and_no_more(tmp_path: Path) -> None:
     """Hours of which none is cheap: a quarter of the upload limit."""
     with Box(

@@ -4,8 +4,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from appliance.board.files import KernelFiles
-from appliance.board.smartfiles import FRESH_S, collect, from_files
+from appliance.board.smartfiles import FRESH_S, collect, from_files, rest
 
 WORDS = ("smartctl", "--json=c", "-a", "-n", "standby", "/dev/sda")
 
@@ -58,3 +60,17 @@ def test_where_no_service_asks_the_drives_are_asked_directly_and_other_programs_
 ) -> None:
     assert from_files(nobody, tmp_path / "none")(WORDS, 1) == "asked smartctl"
     assert from_files(nobody, tmp_path)(("upsc", "ups"), 1) == "asked upsc"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "timer"), [(1, 12), (20, 240), (21, 241), (30, 241), (31, 242), (330, 251)]
+)
+def test_disks_that_turn_are_told_when_to_stop_and_no_other(tmp_path: Path, minutes: int, timer: int) -> None:
+    kernel = machine(tmp_path)
+    for name, turns in (("sda", 1), ("nvme0n1", 0)):
+        queue = tmp_path / "sys/class/block" / name / "queue"
+        queue.mkdir()
+        (queue / "rotational").write_text(f"{turns}\n")
+    said: list[str] = []
+    rest(minutes, kernel, lambda words, seconds: said.append(" ".join(words)))  # type: ignore[func-returns-value]
+    assert said == [f"smartctl -n standby -s standby,{timer} /dev/sda"]

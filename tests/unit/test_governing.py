@@ -72,15 +72,15 @@ class Downloads:
     def __init__(self) -> None:
         self.says = ""
 
-    def ease(self, says: str) -> None:
-        self.says = says
+    def ease(self, writes: str, sends: str) -> None:
+        self.says, self.sends = writes, sends
 
 
 class Attic:
     """A Pi 4 under the roof; what its kernel says can be changed."""
 
-    def __init__(self, folder: Path) -> None:
-        self.root = plant("pi4", folder / "root")
+    def __init__(self, folder: Path, root: Path | None = None) -> None:
+        self.root = root or plant("pi4", folder / "root")
         self.folder = folder
         self.clock = Clock()
         self.ups = UPS.format("OL", 100)

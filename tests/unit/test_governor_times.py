@@ -78,6 +78,8 @@ def test_in_quiet_hours_nothing_is_fetched_or_checked_until_the_last_of_them_end
     box = box_at(2026, 1, 10, 23, 0, quiet=parse_spans("k", ("22:00-02:00", "01:00-07:30")))
     quiet = box.look()
     assert (quiet.limits.writing, quiet.limits.checking, quiet.limits.sending) == (False, False, True)
+    resting = box_at(2026, 1, 10, 23, 0, quiet=parse_spans("k", ("22:00-02:00",)), spin_down=True).look()
+    assert not resting.limits.sending, "a disk that is read does not stop turning"
     assert "until 07:30" in quiet.eases[0].says
     assert box.look(8 * HOUR).limits.writing is False
     assert box.look(HOUR // 2).limits == WANTED
