@@ -224,7 +224,7 @@ def test_a_download_killed_twenty_times_is_right_in_every_byte(tmp_path: Path) -
     peer = Peer(tmp_path / "seed", metainfo, call=(box.address, 6881), enable_outgoing_utp=False)
     with box, peer:
         until(lambda: peer.listen()["complete"], "the seed")
-        box.call(api.SetLimits(change=api.LimitsChange(download_rate=BytesPerSecond(2 * MIB))))
+        box.call(api.SetLimits(change=api.LimitsChange(download_rate=BytesPerSecond(MIB))))
         id = box.add(metainfo)
         interrupted = 0
         for kill in range(20):
