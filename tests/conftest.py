@@ -8,7 +8,6 @@ import pytest
 
 from tests.support.box import Box
 
-
 SWARMS = ("tests/swarm/", "tests/system/", "tests/faults/", "tests/web/", "tests/chain/")
 
 
