@@ -1,6 +1,5 @@
 """Lanes in libtorrent: which address is in which peer class, and how wide each is."""
 
-import asyncio
 from collections.abc import Iterable, Mapping
 
 import libtorrent as lt
@@ -82,10 +81,9 @@ class EngineLanes:
         """Payload sent over each connection of these torrents: address -> address and port -> bytes."""
         found: dict[str, dict[str, int]] = {}
         for torrent in torrents:
-            if handle := self._engine.handle(torrent):
-                for peer in await asyncio.to_thread(handle.get_peer_info):
-                    host, port = peer.ip
-                    found.setdefault(host, {})[f"{torrent} {host} {port}"] = peer.total_upload
+            for peer in await self._engine.ask(torrent, lambda handle: handle.get_peer_info()) or ():
+                host, port = peer.ip
+                found.setdefault(host, {})[f"{torrent} {host} {port}"] = peer.total_upload
         return found
 
     def call(self, torrent: str, ip: str, port: int) -> None:

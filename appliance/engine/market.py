@@ -1,6 +1,5 @@
 """What the auction needs of the session besides lanes: a port on the router, the DHT, what sellers sent."""
 
-import asyncio
 import hashlib
 import re
 from collections.abc import Callable
@@ -82,8 +81,7 @@ class EngineMarket:
 
     async def intake(self, torrent: str) -> Intake:
         """What everybody who is connected for a torrent has sent."""
-        handle = self._engine.handle(torrent)
-        return Intake() if handle is None else await asyncio.to_thread(_intake, handle)
+        return await self._engine.ask(torrent, _intake) or Intake()
 
 
 def rendezvous(info_hash: bytes) -> bytes:

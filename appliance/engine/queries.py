@@ -29,29 +29,26 @@ class Queries:
 
     async def peers(self, id: str) -> list[PeerRow]:
         """Connected peers, busiest first."""
-        handle = self._engine.handle(id)
-        found = [] if handle is None else await asyncio.to_thread(handle.get_peer_info)
-        rows = [_peer(peer) for peer in found]
+        found = await self._engine.ask(id, lambda handle: handle.get_peer_info())
+        rows = [_peer(peer) for peer in found or ()]
         return sorted(rows, key=lambda row: (-row.up_rate - row.down_rate, -row.uploaded, row.address))
 
     async def trackers(self, id: str) -> list[TrackerRow]:
         """The trackers by tier."""
-        handle = self._engine.handle(id)
-        if handle is None:
-            return []
-        entries: Sequence[Any] = await asyncio.to_thread(handle.trackers)
-        return [_tracker(entry) for entry in entries]
+        entries: Sequence[Any] | None = await self._engine.ask(id, lambda handle: handle.trackers())
+        return [_tracker(entry) for entry in entries or ()]
 
     async def files(self, id: str, offset: int, count: int) -> tuple[int, list[FileRow]]:
         """(number of files, rows) of a page; padding is left out."""
-        handle = self._engine.handle(id)
-        info = None if handle is None else await asyncio.to_thread(handle.torrent_file)
-        if handle is None or info is None:
+        info = await self._engine.ask(id, lambda handle: handle.torrent_file())
+        done = await self._engine.ask(
+            id, lambda handle: handle.file_progress(lt.torrent_handle.piece_granularity)
+        )
+        if info is None or done is None:
             return 0, []
         files = info.files()
         real = await asyncio.to_thread(_real_files, str(info.info_hashes().get_best()), _Held(files))
         chosen = real[max(0, offset) : max(0, offset) + count]
-        done = await asyncio.to_thread(handle.file_progress, lt.torrent_handle.piece_granularity)
         return len(real), [
             FileRow(path=files.file_path(index), size=files.file_size(index), done=done[index])
             for index in chosen
@@ -59,10 +56,9 @@ class Queries:
 
     async def pieces(self, id: str) -> tuple[int, int, list[int]]:
         """(pieces, pieces here, per cent here of each of at most 400 buckets of neighbours)."""
-        handle = self._engine.handle(id)
-        if handle is None:
+        status = await self._engine.ask(id, lambda handle: handle.status(lt.torrent_handle.query_pieces))
+        if status is None:
             return 0, 0, []
-        status = await asyncio.to_thread(handle.status, lt.torrent_handle.query_pieces)
         have = list(status.pieces)
         total = len(have)
         if total == 0:
@@ -73,8 +69,7 @@ class Queries:
 
     async def magnet(self, id: str) -> str:
         """The magnet link, with both info-hashes of a hybrid and its trackers."""
-        handle = self._engine.handle(id)
-        return "" if handle is None else await asyncio.to_thread(lt.make_magnet_uri, handle)
+        return await self._engine.ask(id, lt.make_magnet_uri) or ""
 
 
 class _Held:

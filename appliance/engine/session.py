@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import libtorrent as lt
 
@@ -31,6 +31,8 @@ from appliance.engine.metainfo import checked, parse_resume
 from appliance.engine.settings import PREAD, limit_settings
 from appliance.errors import OwnerMustAct, RetryLater
 from appliance.governor.limits import Limits
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -366,6 +368,18 @@ class LibtorrentEngine:
     def handle(self, id: str) -> lt.torrent_handle | None:
         """The handle of a torrent, for queries that run in a thread of their own."""
         return self._handles.get(id)
+
+    async def ask(self, id: str, question: Callable[[lt.torrent_handle], T]) -> T | None:
+        """A blocking question about a torrent, in a thread; None where it is gone, or goes meanwhile."""
+        handle = self._handles.get(id)
+        if handle is None:
+            return None
+        try:
+            return await asyncio.to_thread(question, handle)
+        except RuntimeError:
+            if id in self._handles and handle.is_valid():
+                raise
+            return None
 
     # ------------------------------------------------------------------------------------------ alerts
 
