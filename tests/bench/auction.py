@@ -169,7 +169,9 @@ async def _selling(
     daemon = psutil.Process(box.process.pid)
     account = box.call(money.GetMoney()).address
     info_hash = bytes.fromhex(box.call(api.ShowTorrent(id=id)).v1)
-    peers = [Leecher(metainfo, (box.address, box.port)) for _ in range(28)]
+    # By TCP: over uTP, of 28 that are cut at once some hold the dead connection for a minute or two.
+    by = {"enable_incoming_utp": False, "enable_outgoing_utp": False}
+    peers = [Leecher(metainfo, (box.address, box.port), **by) for _ in range(28)]
     buyers = []
     for number, peer in enumerate(peers):
         one = Buyer(Key(bytes(30) + bytes([1, number])), 1_000, 6_881)

@@ -31,7 +31,8 @@ _PLENTY = MicroBtt(10**15)
 class Leecher:
     """A peer that believes all that it gets: what it costs is the network."""
 
-    def __init__(self, metainfo: bytes, call: tuple[str, int]) -> None:
+    def __init__(self, metainfo: bytes, call: tuple[str, int], **settings: Any) -> None:
+        """`settings` are libtorrent's."""
         self.ip = address()
         params: Any = lt.session_params()
         params.settings = {
@@ -45,7 +46,7 @@ class Leecher:
             "min_reconnect_time": 1,
             "max_failcount": 100_000,
             "alert_mask": 0,
-        }
+        } | settings
         self.session = lt.session(params)
         torrent = lt.load_torrent_buffer(metainfo)
         self._kept = tempfile.TemporaryDirectory()
