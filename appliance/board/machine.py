@@ -10,6 +10,7 @@ from pathlib import Path
 from appliance.board.files import KernelFiles
 from appliance.board.heat import Thermometer
 from appliance.board.load import memory
+from appliance.board.mounts import Mounts
 from appliance.doctor.facts import MachineFacts, Volume
 from appliance.units import Bytes
 
@@ -20,6 +21,7 @@ class Machine:
     def __init__(self, root: Path = Path("/")) -> None:
         self._root = root
         self._kernel = KernelFiles(root)
+        self._mounts = Mounts(root)
 
     def total_ram(self) -> Bytes:
         """Bytes of memory; 1 GiB where the kernel does not tell."""
@@ -46,7 +48,7 @@ class Machine:
         usage = None
         with suppress(OSError):
             usage = os.statvfs(path)
-        device, kind = self._mount(path) if exists else (None, None)
+        mounted = self._mounts.of(path) if exists else None
         return Volume(
             path=str(path),
             exists=exists,
@@ -54,8 +56,8 @@ class Machine:
             total=usage.f_blocks * usage.f_frsize if usage else None,
             free=usage.f_bavail * usage.f_frsize if usage else None,
             inodes_free_percent=100 * usage.f_favail // usage.f_files if usage and usage.f_files else None,
-            kind=kind,
-            device=device,
+            kind=mounted.kind if mounted else None,
+            device=mounted.device if mounted else None,
         )
 
     def _clock(self) -> bool | None:
@@ -72,15 +74,3 @@ class Machine:
                 if ipaddress.IPv6Address(bytes.fromhex(line.split()[0])).is_global:
                     return True
         return False
-
-    def _mount(self, path: Path) -> tuple[str | None, str | None]:
-        """(device, kind) of the file system that `path` lies on, by /proc/self/mountinfo (proc(5))."""
-        real, best = path.resolve(), ("", None, None)
-        for line in self._kernel.lines("proc/self/mountinfo"):
-            fields = line.split()
-            with suppress(ValueError, IndexError):
-                point, dash = fields[4].replace("\\040", " "), fields.index("-")
-                inside = real == Path(point) or Path(point) in real.parents
-                if inside and len(point) >= len(best[0]):
-                    best = (point, fields[dash + 2], fields[dash + 1])  # type: ignore[assignment]
-        return best[1], best[2]

@@ -1,5 +1,7 @@
 """What each command about the box's own body does: the seam between control/care.py and the box."""
 
+from dataclasses import asdict
+
 from appliance.control import care as api
 from appliance.daemon.box import Box
 from appliance.errors import OwnerMustAct
@@ -27,16 +29,7 @@ class CareHandlers:
         past = await governing.log.history(command.span)
         decided = await governing.decisions.since(UtcMs(past.start))
         return api.History(
-            start=past.start,
-            step_s=past.step_s,
-            temperature=past.temperature,
-            disk_temperature=past.disk_temperature,
-            io=past.io,
-            memory=past.memory,
-            latency=past.latency,
-            watts=past.watts,
-            up=past.up,
-            limit=past.limit,
+            **asdict(past),
             decisions=[
                 api.Decided(at=one.at, until=one.until, rule=one.rule, says=one.says) for one in decided
             ],

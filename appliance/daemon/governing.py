@@ -46,8 +46,6 @@ KEEP_S = 300.0
 _KEY = "governor"
 _WORRIES = (Rule.UNDER_VOLTAGE, Rule.UPS)
 """Rules of which the owner is warned; the others are the box's everyday life."""
-_STOP = (Rule.UNDER_VOLTAGE, Rule.UPS, Rule.ROOM, Rule.QUIET, Rule.CAP, Rule.IO, Rule.MEMORY, Rule.HEAT)
-"""Rules for which torrents may have to wait."""
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -223,12 +221,9 @@ class Governing:
         self._state, decision = policy.decide(self._settings, self._state, self.readings, moment)
         self.decision = decision
         self._limits.ease(decision.limits)
-        stops = next((one.says for one in decision.eases if one.rule in _STOP), "")
-        self._catalogue.ease(
-            "" if decision.limits.writing else stops,
-            # What is only slow beyond use says so by its rate.
-            "" if decision.limits.sending or decision.limits.writing else stops,
-        )
+        # While something is still fetched the session goes on, and what is slow says so by its rate.
+        silent = decision.no_sending if decision.no_writing else ""
+        self._catalogue.ease(decision.no_writing, silent)
         eased = decision.upload_rate if 0 < decision.upload_rate < decision.usual else 0
         self.ease_market(eased, decision.payers, decision.limits.new_work)
         for event in decision.events:

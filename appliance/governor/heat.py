@@ -126,10 +126,12 @@ def _raised(heat: Heat, room: int, least: int, settings: Settings, gate: Gate) -
     assert heat.fast is not None and heat.cap is not None  # noqa: PT018
     # Where others bound the upload, a higher cap changes nothing yet; it would come all at once later.
     bound = _sent(heat, least) * 10 >= heat.cap * 8
+    cap, everything = heat.cap * _more(room) // 100, least * ONE // LEAST_PPM
     if heat.fast >= settings.heat_back:
-        return replace(heat, cap=heat.cap * _more(room) // 100, moved=gate.now) if bound else heat
-    if bound and heat.cap < least * ONE // LEAST_PPM:
-        return replace(heat, cap=heat.cap * _more(room) // 100, moved=gate.now)
+        # All of it is given back below that only.
+        return replace(heat, cap=max(heat.cap, min(cap, everything - 1)), moved=gate.now) if bound else heat
+    if bound and cap < everything:
+        return replace(heat, cap=cap, moved=gate.now)
     return replace(heat, cap=None, says="", moved=gate.now)
 
 

@@ -116,6 +116,10 @@ class Decision:
     overridden: bool
     payers: str
     """What those who pay are to be told; empty: they get what they got, and the free share alone shrinks."""
+    no_writing: str
+    """Why nothing is fetched; empty: something is."""
+    no_sending: str
+    """Why nothing is sent."""
     full: tuple[str, ...]
     """Folders whose drives have too little room: nothing is fetched to them."""
     shut_down: bool
@@ -155,6 +159,8 @@ def decide(settings: Settings, state: State, readings: Readings, moment: Moment)
         changed=changed,
         overridden=state.override is not None,
         payers=_payers(eases, upload, state.base, moment) if moment.leased else "",
+        no_writing=next((ease.says for ease in eases if not ease.cut.writing), ""),
+        no_sending=next((ease.says for ease in eases if not ease.cut.sending), ""),
         full=state.room.full,
         shut_down=power.must_shut_down(readings),
     )

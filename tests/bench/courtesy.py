@@ -7,14 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.units import MIB
 from tests.bench.figure import Figure
-from tests.support.home_line import HomeLine
-from tests.support.peer import Peer
-from tests.support.sender import Sender
-from tests.support.torrents import make_torrent, write_data
-from tests.support.until import until
+from tests.support.home_line import HomeLine, uploading
 
-MIB = 1024**2
 SETTLE_S, MEASURE_S = 40.0, 30.0
 
 
@@ -34,32 +30,14 @@ def evening(
     folder: Path, *, courtesy: bool, over: str, peers: int, seconds: float, echo: bool = True
 ) -> Evening:
     """Peers in the internet take all that they get over `tcp` or `utp`; the neighbour pings."""
-    data = write_data(folder / "data.bin", 128 * MIB)
-    metainfo = make_torrent(data, "v1", piece=256 * 1024)
     with ExitStack() as stack:
         home = stack.enter_context(HomeLine())
         if echo:
             home.allow_ping()
         quiet = statistics.mean(home.round_trips_ms(2))
-        box = stack.enter_context(
-            Sender(folder, metainfo, home.BOX, courtesy=courtesy, prefix=home.inside("box"))
+        stack.enter_context(
+            uploading(folder, home, courtesy=courtesy, over=over, peers=peers, size=128 * MIB)
         )
-        if courtesy:
-            until(lambda: box.said["base_us"] is not None, "a measured round trip")
-        for number in range(peers):
-            stack.enter_context(
-                Peer(
-                    folder / f"peer{number}",
-                    metainfo,
-                    call=(home.BOX, 6881),
-                    address=home.address(number),
-                    prefix=home.inside("internet"),
-                    enable_outgoing_utp=over == "utp",
-                    enable_outgoing_tcp=over == "tcp",
-                    allow_multiple_connections_per_ip=False,
-                )
-            )
-        until(lambda: box.said["sent"] > 4 * MIB, "an upload that runs", 60)
         home.round_trips_ms(SETTLE_S if courtesy else SETTLE_S / 4)
         began, before = time.monotonic(), home.sent()
         times = home.round_trips_ms(seconds)

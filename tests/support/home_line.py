@@ -3,12 +3,20 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pytest
 
+from appliance.units import MIB
 from tests.support.addresses import RUN
+from tests.support.peer import Peer
+from tests.support.sender import Sender
+from tests.support.torrents import make_torrent, write_data
+from tests.support.until import until
 
 
 class HomeLine:
@@ -127,3 +135,32 @@ class HomeLine:
 
 def _must(*words: str) -> None:
     subprocess.run(["ip", *words], capture_output=True, text=True, check=True)
+
+
+@contextmanager
+def uploading(
+    folder: Path, home: HomeLine, *, courtesy: bool, over: str, peers: int, size: int
+) -> Iterator[Sender]:
+    """A box that sends to peers in the internet, who take all that they get over `tcp` or `utp`."""
+    metainfo = make_torrent(write_data(folder / "data.bin", size), "v1", piece=256 * 1024)
+    with ExitStack() as stack:
+        box = stack.enter_context(
+            Sender(folder, metainfo, home.BOX, courtesy=courtesy, prefix=home.inside("box"))
+        )
+        if courtesy:
+            until(lambda: box.said["base_us"] is not None, "a measured round trip")
+        for number in range(peers):
+            stack.enter_context(
+                Peer(
+                    folder / f"peer{number}",
+                    metainfo,
+                    call=(home.BOX, 6881),
+                    address=home.address(number),
+                    prefix=home.inside("internet"),
+                    enable_outgoing_utp=over == "utp",
+                    enable_outgoing_tcp=over == "tcp",
+                    allow_multiple_connections_per_ip=False,
+                )
+            )
+        until(lambda: box.said["sent"] > 4 * MIB, "an upload that runs", 60)
+        yield box

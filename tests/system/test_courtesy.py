@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.home_line import HomeLine
+from tests.support.home_line import HomeLine, uploading
 from tests.support.peer import Peer
 from tests.support.sender import Sender
 from tests.support.torrents import make_torrent, write_data
@@ -25,26 +25,9 @@ def upload(tmp_path: Path) -> Iterator[Callable[..., tuple[HomeLine, Sender]]]:
             home = stack.enter_context(HomeLine())
             if ping:
                 home.allow_ping()
-            metainfo = make_torrent(write_data(tmp_path / "data.bin", 96 * MIB), "v1", piece=256 * 1024)
             box = stack.enter_context(
-                Sender(tmp_path, metainfo, home.BOX, courtesy=courtesy, prefix=home.inside("box"))
+                uploading(tmp_path, home, courtesy=courtesy, over=over, peers=3, size=96 * MIB)
             )
-            if courtesy:
-                until(lambda: box.said["base_us"] is not None, "a measured round trip")
-            for number in range(3):
-                stack.enter_context(
-                    Peer(
-                        tmp_path / f"peer{number}",
-                        metainfo,
-                        call=(home.BOX, 6881),
-                        address=home.address(number),
-                        prefix=home.inside("internet"),
-                        enable_outgoing_utp=over == "utp",
-                        enable_outgoing_tcp=over == "tcp",
-                        allow_multiple_connections_per_ip=False,
-                    )
-                )
-            until(lambda: box.said["sent"] > 3 * MIB, "an upload that runs")
             return home, box
 
         yield begin

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from appliance.governor.ease import Rule
@@ -74,6 +74,7 @@ def test_a_single_wrong_reading_below_the_hard_limit_moves_nothing() -> None:
 
 
 @given(st.lists(st.integers(20_000, 110_000), min_size=1, max_size=80))
+@example([75_000, *[20_000] * 10])
 def test_whatever_the_temperature_the_box_sends_something_and_never_more_than_wanted(
     readings: list[int],
 ) -> None:
@@ -194,6 +195,16 @@ def test_below_the_floor_nothing_is_fetched_until_there_is_a_quarter_more() -> N
     assert not box.last(20, volumes=(volume(3 * GIB),)).limits.writing
     room = box.last(2 * MINUTE, volumes=(volume(3 * GIB),))
     assert (room.limits.writing, room.full) == (True, ())
+
+
+def test_what_waits_is_told_the_reason_that_stops_it_and_no_other() -> None:
+    box = Governed()
+    drives = (volume(GIB, "/full"), volume(9 * GIB, "/roomy"))
+    full = box.look(volumes=drives)
+    assert full.eases
+    assert (full.no_writing, full.no_sending) == ("", ""), "the other drive takes it"
+    weak = box.look(volumes=drives, firmware=WEAK)
+    assert "power supply" in weak.no_writing
 
 
 def test_a_full_drive_leaves_the_others_to_fetch_to() -> None:
