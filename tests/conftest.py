@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.box import Box
 
-SWARMS = ("tests/swarm/", "tests/system/", "tests/faults/", "tests/web/", "tests/chain/")
+SWARMS = ("tests/swarm/", "tests/system/", "tests/faults/", "tests/web/", "tests/system/chain/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,12 +7,13 @@ from typing import Literal
 
 import msgspec
 
-from appliance.catalogue.model import Goal, GoalKind, Priority, State
-from appliance.catalogue.swarm import FileRow, PeerRow, TrackerRow
-from appliance.control import auction, care, money
+from appliance.control import auction, money
+from appliance.control import machine as care
 from appliance.control.command import API_VERSION, COMMANDS, Answer, Command
-from appliance.doctor.model import Finding, Verdict
-from appliance.governor.limits import Limits, LimitsChange
+from appliance.domain.catalogue.model import Goal, GoalKind, Priority, State
+from appliance.domain.catalogue.swarm import FileRow, PeerRow, TrackerRow
+from appliance.domain.doctor.model import Finding, Verdict
+from appliance.domain.governor.limits import Limits, LimitsChange
 
 __all__ = [
     "API_VERSION",

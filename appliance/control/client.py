@@ -14,7 +14,7 @@ from pjrpc.common.exceptions import DeserializationError
 
 from appliance.control.api import API_VERSION, Command, Hello, SayHello
 from appliance.control.codes import error_of
-from appliance.errors import OwnerMustAct, RetryLater
+from appliance.core.errors import OwnerMustAct, RetryLater
 
 A = TypeVar("A")
 

@@ -2,7 +2,7 @@
 
 from pjrpc.common.exceptions import JsonRpcError
 
-from appliance.errors import Bug, NotFound, OwnerMustAct, RetryLater, SeedboxError
+from appliance.core.errors import Bug, NotFound, OwnerMustAct, RetryLater, SeedboxError
 
 INTERNAL = -32603
 """JSON-RPC's code for a failure that nobody foresaw."""

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from appliance.control.command import Answer, Command
-from appliance.doctor.model import Finding
+from appliance.domain.doctor.model import Finding
 
 
 class Deposit(Answer, frozen=True, kw_only=True):

@@ -21,11 +21,11 @@ import msgspec
 import psutil
 
 from appliance import __version__
-from appliance.catalogue.record import Record
-from appliance.config import Network
+from appliance.adapters.engine.settings import PREAD, engine_settings
 from appliance.control import api
-from appliance.daemon.limits import configured_limits
-from appliance.engine.settings import PREAD, engine_settings
+from appliance.core.config import Network
+from appliance.domain.catalogue.record import Record
+from appliance.services.machine.limits import configured_limits
 from tests.bench import auction, care, care_drives, courtesy, money
 from tests.bench.figure import Figure
 from tests.support.addresses import address
@@ -44,7 +44,7 @@ def own_settings(ip: str) -> dict[str, Any]:
     """The engine settings of a box on this machine."""
     network = Network(listen_addresses=(ip,), dht=False, lsd=False, upnp=False, natpmp=False)
     ram = psutil.virtual_memory().total
-    from appliance.config import LimitKeys
+    from appliance.core.config import LimitKeys
 
     made = engine_settings(network, configured_limits(LimitKeys(), ram), ram, "seedbox", __version__)  # type: ignore[arg-type]
     return {key: int(value) if not isinstance(value, str | bool) else value for key, value in made.items()}
@@ -84,8 +84,8 @@ def many(folder: Path, count: int) -> tuple[Path, Path]:
     with box:
         made_at = box.call(api.GetStatus()).now
     box.stop()
-    from appliance.store.database import Database
-    from appliance.store.torrents import TorrentStore, _Rebuild
+    from appliance.adapters.store.database import Database
+    from appliance.adapters.store.torrents import TorrentStore, _Rebuild
 
     database = Database(state / "seedbox.db", check=False)
     store = TorrentStore(database, state / "torrents")

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import psutil
 
-from appliance.auction.clearing import Bid, clear
 from appliance.control import api, auction, money
-from appliance.keys import Key
-from appliance.operator.service import Operator
-from appliance.units import MIB, MicroBtt, MicroBttPerMib
+from appliance.core.keys import Key
+from appliance.core.units import MIB, MicroBtt, MicroBttPerMib
+from appliance.domain.auction.clearing import Bid, clear
+from appliance.entrypoints.operator.service import Operator
 from tests.bench.figure import Figure
-from tests.ledger.service import serving
 from tests.support.box import Box
 from tests.support.buyer import Buyer
 from tests.support.crowd import FREE_PERCENT, Crowd, Leecher, key
 from tests.support.torrents import make_torrent, write_data
 from tests.support.until import until
+from tests.system.ledger.service import serving
 
 BIDS, LANES = 10_000, 28
 

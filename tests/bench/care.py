@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from appliance.config import Governor
-from appliance.governor.policy import Moment, State, decide
-from appliance.governor.settings import Settings, settings_of
-from appliance.units import MonoNs
+from appliance.core.config import Governor
+from appliance.core.units import MonoNs
+from appliance.domain.governor.policy import Moment, State, decide
+from appliance.domain.governor.settings import Settings, settings_of
 from tests.bench.figure import Figure
 from tests.simulation.noise import NOISES, UPLINK, changes, noisy
 from tests.simulation.weather import (
@@ -25,7 +25,7 @@ from tests.simulation.weather import (
     simulate,
     tariff,
 )
-from tests.unit.test_governing import Attic
+from tests.unit.services.machine.test_governing import Attic
 
 WORLDS: dict[str, Callable[[int], World]] = {
     "heat, cap and tariff": everything,

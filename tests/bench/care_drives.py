@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from appliance.adapters.store.files import sync_file_system
 from appliance.control import api
-from appliance.store.files import sync_file_system
 from tests.bench.figure import Figure
 from tests.support.box import Box
 from tests.support.drive import LoopDrive

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.units import MIB
+from appliance.core.units import MIB
 from tests.bench.figure import Figure
 from tests.support.home_line import HomeLine, uploading
 

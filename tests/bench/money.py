@@ -17,27 +17,27 @@ import msgspec
 import psutil
 from coincurve import PrivateKey, PublicKey
 
-from appliance.clock import SystemClock
+from appliance.adapters.ledger_http import messages as wire
+from appliance.adapters.store.database import Database
+from appliance.adapters.store.ledger_database import SqliteLedger
+from appliance.adapters.store.wallet import WalletMemory
 from appliance.control import money as api
-from appliance.keys import Key
-from appliance.ledger.channel import Channel, State, channel_id, check, pay
-from appliance.ledger.request import Request, sign
-from appliance.operator import wire
-from appliance.operator.service import Operator
-from appliance.store.database import Database
-from appliance.store.ledger_database import SqliteLedger
-from appliance.store.wallet import WalletMemory
-from appliance.units import MicroBtt, UtcMs
-from appliance.wallet.model import Held, Purpose, Standing
-from appliance.wallet.wallet import Wallet
+from appliance.core.clock import SystemClock
+from appliance.core.keys import Key
+from appliance.core.units import MicroBtt, UtcMs
+from appliance.domain.ledger.channel import Channel, State, channel_id, check, pay
+from appliance.domain.ledger.request import Request, sign
+from appliance.domain.wallet.model import Held, Purpose, Standing
+from appliance.domain.wallet.wallet import Wallet
+from appliance.entrypoints.operator.service import Operator
 from tests.bench.figure import Figure
-from tests.chain.test_settle import ALICE
-from tests.chain.test_settle import Bench as Settling
-from tests.ledger.service import serving
 from tests.support.account import DirectLedger
 from tests.support.box import Box
 from tests.support.postgres import Postgres
 from tests.support.until import until
+from tests.system.chain.test_settle import ALICE
+from tests.system.chain.test_settle import Bench as Settling
+from tests.system.ledger.service import serving
 
 CLIENTS, TURNS = 32, 60
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from appliance.control import api
-from appliance.units import BytesPerSecond
+from appliance.core.units import BytesPerSecond
 from tests.support.addresses import address
 from tests.support.box import Box, refused
 from tests.support.netns import TwoHosts
@@ -28,7 +28,7 @@ MIB = 1024**2
 
 def test_a_second_daemon_on_one_state_folder_refuses(box: Box) -> None:
     second = subprocess.run(
-        [sys.executable, "-m", "appliance.cli", "--state", box.folder, "daemon"],
+        [sys.executable, "-m", "appliance.entrypoints.cli", "--state", box.folder, "daemon"],
         capture_output=True,
         text=True,
         timeout=30,
@@ -173,7 +173,7 @@ def test_a_torrent_of_100000_files_is_listed_page_by_page(box: Box, tmp_path: Pa
 
 
 def test_hostile_torrents_are_refused_and_write_nothing(box: Box, tmp_path: Path) -> None:
-    from tests.unit.test_metainfo import hostile
+    from tests.unit.adapters.engine.test_metainfo import hostile
 
     for path in ([b"..", b"..", b"out"], [b"/abs"], [b"\xff"], [b"d"] * 80):
         assert refused(box, api.AddTorrent(metainfo=hostile(path)))
@@ -380,10 +380,10 @@ def test_a_dead_loop_ends_the_process_with_the_reason_as_its_last_line(tmp_path:
     script.write_text(
         "import sys\n"
         "from pathlib import Path\n"
-        "from appliance.config import load\n"
-        "from appliance.daemon import box, main\n"
-        "from appliance.errors import Bug\n"
-        "from appliance.state import StateFolder\n"
+        "from appliance.core.config import load\n"
+        "from appliance.entrypoints.daemon import box, main\n"
+        "from appliance.core.errors import Bug\n"
+        "from appliance.core.state import StateFolder\n"
         "def read(self, sent, received):\n"
         "    raise Bug('the meter is broken')\n"
         "box.Meter.read = read\n"

@@ -11,8 +11,8 @@ import matplotlib as mpl
 mpl.use("svg")
 import matplotlib.pyplot as plt
 
-from appliance.auction.clearing import Rule
-from appliance.units import MicroBttPerMib
+from appliance.core.units import MicroBttPerMib
+from appliance.domain.auction.clearing import Rule
 from tests.simulation.market import ROUND_S, Manner, Outcome, Peer, Sells, World, over_seeds, simulate
 
 FOLDER = Path("artefacts/auction")

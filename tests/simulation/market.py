@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from appliance.auction import lease as leases
-from appliance.auction import pacing, reserve
-from appliance.auction.clearing import Bid, Rule, clear
-from appliance.auction.lease import ROUND_NS, Lease, Standing
-from appliance.auction.pacing import Pace
-from appliance.auction.reserve import Reserve
-from appliance.units import MIB, MicroBtt, MicroBttPerMib, MonoNs
+from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, MonoNs
+from appliance.domain.auction import lease as leases
+from appliance.domain.auction import pacing, reserve
+from appliance.domain.auction.clearing import Bid, Rule, clear
+from appliance.domain.auction.lease import ROUND_NS, Lease, Standing
+from appliance.domain.auction.pacing import Pace
+from appliance.domain.auction.reserve import Reserve
 
 ROUND_S = ROUND_NS // 1_000_000_000
 STEPS = 5

@@ -3,10 +3,10 @@
 import random
 from collections.abc import Callable, Iterator
 
-from appliance.governor.policy import Moment, State, decide
-from appliance.governor.readings import Firmware, Pressure, Readings, Supply, VolumeReading
-from appliance.governor.settings import Settings
-from appliance.units import GIB, MonoNs, UtcMs
+from appliance.core.units import GIB, MonoNs, UtcMs
+from appliance.domain.governor.policy import Moment, State, decide
+from appliance.domain.governor.readings import Firmware, Pressure, Readings, Supply, VolumeReading
+from appliance.domain.governor.settings import Settings
 from tests.simulation.weather import WANTED
 
 START = UtcMs(1_780_000_000_000)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.auction.clearing import Rule
-from appliance.auction.lease import CREDIT
-from appliance.units import MIB, MicroBttPerMib
+from appliance.core.units import MIB, MicroBttPerMib
+from appliance.domain.auction.clearing import Rule
+from appliance.domain.auction.lease import CREDIT
 from tests.simulation.market import Manner, Sells, World, simulate
 
 SMALL = World(rounds=300)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from appliance.units import GIB, Bytes
+from appliance.core.units import GIB, Bytes
 from tests.simulation.weather import (
     ZONE,
     World,

@@ -17,14 +17,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from appliance.config import LimitKeys
-from appliance.daemon.limits import configured_limits
-from appliance.governor.cap import month_of
-from appliance.governor.hours import parse_spans
-from appliance.governor.policy import Moment, State, decide
-from appliance.governor.readings import Readings
-from appliance.governor.settings import Settings
-from appliance.units import GIB, Bytes, MonoNs, UtcMs
+from appliance.core.config import LimitKeys
+from appliance.core.units import GIB, Bytes, MonoNs, UtcMs
+from appliance.domain.governor.cap import month_of
+from appliance.domain.governor.hours import parse_spans
+from appliance.domain.governor.policy import Moment, State, decide
+from appliance.domain.governor.readings import Readings
+from appliance.domain.governor.settings import Settings
+from appliance.services.machine.limits import configured_limits
 
 ZONE = ZoneInfo("Europe/Berlin")
 WANTED = configured_limits(LimitKeys(), Bytes(4 * GIB))

@@ -3,15 +3,15 @@
 import secrets
 from dataclasses import dataclass, field
 
-from appliance.clock import Clock
-from appliance.errors import RetryLater
-from appliance.keys import Key
-from appliance.ledger.channel import Channel, State
-from appliance.ledger.request import Signer
-from appliance.ledger.statement import Line
-from appliance.operator import wire
-from appliance.operator.service import Operator
-from appliance.units import MicroBtt, UtcMs
+from appliance.adapters.ledger_http import messages as wire
+from appliance.core.clock import Clock
+from appliance.core.errors import RetryLater
+from appliance.core.keys import Key
+from appliance.core.units import MicroBtt, UtcMs
+from appliance.domain.ledger.channel import Channel, State
+from appliance.domain.ledger.request import Signer
+from appliance.domain.ledger.statement import Line
+from appliance.entrypoints.operator.service import Operator
 
 
 @dataclass

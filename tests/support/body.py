@@ -12,13 +12,15 @@ from typing import Any, Self
 
 import msgspec
 
-from appliance.control import api, auction, care
+from appliance.control import api, auction
+from appliance.control import machine as care
 from appliance.control.client import ControlClient
-from appliance.daemon.control import ControlServer
-from appliance.doctor.model import Finding, Verdict
-from appliance.errors import NotFound
-from appliance.governor.limits import Limits
-from appliance.governor.readings import (
+from appliance.control.server import ControlServer
+from appliance.core.errors import NotFound
+from appliance.core.units import GIB, MIB, BytesPerSecond, UtcMs
+from appliance.domain.doctor.model import Finding, Verdict
+from appliance.domain.governor.limits import Limits
+from appliance.domain.governor.readings import (
     DiskReading,
     Firmware,
     Pressure,
@@ -26,7 +28,6 @@ from appliance.governor.readings import (
     Supply,
     VolumeReading,
 )
-from appliance.units import GIB, MIB, BytesPerSecond, UtcMs
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE

@@ -10,13 +10,13 @@ from typing import Any, Self, TypeVar
 
 from appliance.control import api
 from appliance.control.client import ControlClient, DaemonAway
-from appliance.errors import SeedboxError
+from appliance.core.errors import SeedboxError
 from tests.support.addresses import address as own_address
 from tests.support.processes import end, start
 from tests.support.until import until
 
 A = TypeVar("A")
-SEEDBOX = (sys.executable, "-m", "appliance.cli")
+SEEDBOX = (sys.executable, "-m", "appliance.entrypoints.cli")
 
 
 class Box:

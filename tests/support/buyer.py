@@ -4,15 +4,15 @@ import asyncio
 import secrets
 from dataclasses import dataclass, field
 
-from appliance.auction.clearing import Rule, Told, fair
-from appliance.clock import SystemClock
-from appliance.keys import Key
-from appliance.ledger import channel as channels
-from appliance.ledger.channel import Channel, State
-from appliance.operator.client import LedgerClient
-from appliance.units import MicroBtt, MicroBttPerMib, UtcMs
-from appliance.wire.market import Line, Market
-from appliance.wire.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
+from appliance.adapters.ledger_http.client import LedgerClient
+from appliance.adapters.wire.market import Line, Market
+from appliance.adapters.wire.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
+from appliance.core.clock import SystemClock
+from appliance.core.keys import Key
+from appliance.core.units import MicroBtt, MicroBttPerMib, UtcMs
+from appliance.domain.auction.clearing import Rule, Told, fair
+from appliance.domain.ledger import channel as channels
+from appliance.domain.ledger.channel import Channel, State
 
 DAY_MS = 86_400_000
 

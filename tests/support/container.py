@@ -97,7 +97,8 @@ class Container:
         (binary / "python").symlink_to(PYTHON)
         (binary.parent / "pyvenv.cfg").write_text(f"home = {PYTHON.parent}\nversion = 3.11\n")
         (binary / "seedbox").write_text(
-            "#!/opt/seedbox/bin/python\nimport sys\nfrom appliance.cli.main import main\nsys.exit(main())\n"
+            "#!/opt/seedbox/bin/python\nimport sys\nfrom appliance.entrypoints.cli.main import main\n"
+            "sys.exit(main())\n"
         )
         (binary / "seedbox").chmod(0o755)
         units = self.root / "etc/systemd/system"

@@ -5,10 +5,10 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 
-from appliance.auction.clearing import commitment
-from appliance.keys import Key
-from appliance.wire.market import Line, Market
-from appliance.wire.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
+from appliance.adapters.wire.market import Line, Market
+from appliance.adapters.wire.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
+from appliance.core.keys import Key
+from appliance.domain.auction.clearing import commitment
 
 ROUND_S = 1.0
 LEAST = 100

@@ -11,12 +11,12 @@ from typing import Any, Self
 
 import libtorrent as lt
 
-from appliance.auction.effects import Asks, Effect, Look, Narrow, Over, Receipts, Results, Seats, Wide
-from appliance.auction.lease import ROUND_NS
-from appliance.auction.reserve import Reserve
-from appliance.auction.seller import LOOK_NS, Offer, Seller, Terms
-from appliance.daemon.seats import SeatKeeper
-from appliance.units import GIB, MicroBtt, MicroBttPerMib, MonoNs
+from appliance.core.units import GIB, MicroBtt, MicroBttPerMib, MonoNs
+from appliance.domain.auction.effects import Asks, Effect, Look, Narrow, Over, Receipts, Results, Seats, Wide
+from appliance.domain.auction.lease import ROUND_NS
+from appliance.domain.auction.reserve import Reserve
+from appliance.domain.auction.seller import LOOK_NS, Offer, Seller, Terms
+from appliance.services.market.lanes import SeatKeeper
 from tests.support.addresses import address
 from tests.support.seller import ID, UPLINK
 from tests.support.seller import Seller as Seeder

@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from appliance.catalogue.description import Description, Parsed
-from appliance.catalogue.model import Priority
-from appliance.catalogue.ports import (
+from appliance.core.errors import RetryLater
+from appliance.core.units import GIB
+from appliance.domain.catalogue.description import Description, Parsed
+from appliance.domain.catalogue.model import Priority
+from appliance.domain.catalogue.ports import (
     Checked,
     Described,
     Gone,
@@ -20,9 +22,7 @@ from appliance.catalogue.ports import (
     TroubleKind,
     Updated,
 )
-from appliance.catalogue.record import Record
-from appliance.errors import RetryLater
-from appliance.units import GIB
+from appliance.domain.catalogue.record import Record
 
 SIZE = 1_000
 

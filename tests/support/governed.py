@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from appliance.config import LimitKeys
-from appliance.daemon.limits import configured_limits
-from appliance.governor.limits import Limits
-from appliance.governor.policy import Decision, Event, Moment, State, decide
-from appliance.governor.readings import Firmware, Pressure, Readings, VolumeReading
-from appliance.governor.settings import Settings
-from appliance.units import GIB, Bytes, MonoNs, UtcMs
+from appliance.core.config import LimitKeys
+from appliance.core.units import GIB, Bytes, MonoNs, UtcMs
+from appliance.domain.governor.limits import Limits
+from appliance.domain.governor.policy import Decision, Event, Moment, State, decide
+from appliance.domain.governor.readings import Firmware, Pressure, Readings, VolumeReading
+from appliance.domain.governor.settings import Settings
+from appliance.services.machine.limits import configured_limits
 
 WANTED = configured_limits(LimitKeys(), Bytes(GIB))
 UPLINK = 2_000_000

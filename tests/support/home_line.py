@@ -11,7 +11,7 @@ from typing import Self
 
 import pytest
 
-from appliance.units import MIB
+from appliance.core.units import MIB
 from tests.support.addresses import RUN
 from tests.support.peer import Peer
 from tests.support.sender import Sender

@@ -7,17 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from appliance.clock import SystemClock
-from appliance.keys import Key
-from appliance.ledger import channel as channels
-from appliance.operator.client import LedgerClient
-from appliance.store.database import Database
-from appliance.store.identity import own_key
-from appliance.store.wallet import WalletMemory
-from appliance.units import MicroBtt, UtcMs
-from appliance.wallet.keeper import Keeper
-from appliance.wallet.model import Purpose
-from appliance.wallet.wallet import Wallet
+from appliance.adapters.ledger_http.client import LedgerClient
+from appliance.adapters.store.database import Database
+from appliance.adapters.store.identity import own_key
+from appliance.adapters.store.wallet import WalletMemory
+from appliance.core.clock import SystemClock
+from appliance.core.keys import Key
+from appliance.core.units import MicroBtt, UtcMs
+from appliance.domain.ledger import channel as channels
+from appliance.domain.wallet.keeper import Keeper
+from appliance.domain.wallet.model import Purpose
+from appliance.domain.wallet.wallet import Wallet
 
 DAY_MS = 86_400_000
 

@@ -14,9 +14,9 @@ from typing import Any
 from gpiozero import Device
 from gpiozero.pins.mock import MockFactory, MockPWMPin
 
-from appliance.config import load
-from appliance.panel.main import serve
-from appliance.state import StateFolder
+from appliance.core.config import load
+from appliance.core.state import StateFolder
+from appliance.entrypoints.panel.main import serve
 
 PI_3B = 0xA02082
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import libtorrent as lt
 
-from appliance.auction.lanes import Lanes, Phase, Wish
-from appliance.catalogue.model import Priority
-from appliance.catalogue.ports import Placement
-from appliance.config import Network
-from appliance.engine.lanes import EngineLanes
-from appliance.engine.session import LibtorrentEngine
-from appliance.engine.settings import engine_settings
-from appliance.governor.limits import Limits
-from appliance.units import GIB, MIB, Bytes, BytesPerSecond
+from appliance.adapters.engine.lanes import EngineLanes
+from appliance.adapters.engine.session import LibtorrentEngine
+from appliance.adapters.engine.settings import engine_settings
+from appliance.core.config import Network
+from appliance.core.units import GIB, MIB, Bytes, BytesPerSecond
+from appliance.domain.auction.lanes import Lanes, Phase, Wish
+from appliance.domain.catalogue.model import Priority
+from appliance.domain.catalogue.ports import Placement
+from appliance.domain.governor.limits import Limits
 from tests.support.addresses import address
 from tests.support.torrents import make_torrent, write_data
 

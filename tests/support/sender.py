@@ -15,15 +15,15 @@ from typing import Any, Self
 
 import libtorrent as lt
 
-from appliance.board.latency import LatencyProbe
-from appliance.clock import SystemClock
-from appliance.config import Governor, LimitKeys, Network
-from appliance.daemon.courtesy import Courtesy
-from appliance.daemon.limits import configured_limits
-from appliance.engine.gentle import even_settings, utp_settings
-from appliance.engine.session import LibtorrentEngine
-from appliance.engine.settings import engine_settings
-from appliance.units import BytesPerSecond
+from appliance.adapters.board.latency import LatencyProbe
+from appliance.adapters.engine.gentle import even_settings, utp_settings
+from appliance.adapters.engine.session import LibtorrentEngine
+from appliance.adapters.engine.settings import engine_settings
+from appliance.core.clock import SystemClock
+from appliance.core.config import Governor, LimitKeys, Network
+from appliance.core.units import BytesPerSecond
+from appliance.services.machine.limits import configured_limits
+from appliance.services.machine.uplink import Courtesy
 from tests.support.processes import start
 
 RAM = 1024**3

@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from appliance.auction.buyer import PIECES_AHEAD
-from appliance.auction.lease import CREDIT
 from appliance.control import api, auction, money
-from appliance.governor.limits import LimitsChange
-from appliance.operator.service import Operator
-from appliance.units import BTT, MIB, BytesPerSecond, MicroBtt
-from tests.ledger.service import serving
+from appliance.core.units import BTT, MIB, BytesPerSecond, MicroBtt
+from appliance.domain.auction.buyer import PIECES_AHEAD
+from appliance.domain.auction.lease import CREDIT
+from appliance.domain.governor.limits import LimitsChange
+from appliance.entrypoints.operator.service import Operator
 from tests.support.addresses import address
 from tests.support.box import Box, refused
 from tests.support.crook import Crook
 from tests.support.peer import Peer
 from tests.support.torrents import make_torrent, write_data
 from tests.support.until import until
+from tests.system.ledger.service import serving
 
 pytestmark = pytest.mark.slow
 UPLINK = 3 * MIB

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from appliance.auction.lanes import Phase
+from appliance.domain.auction.lanes import Phase
 from tests.support.crowd import FREE_PERCENT, Crowd, key
 from tests.support.seller import ID, UPLINK
 from tests.support.transmission import Transmission

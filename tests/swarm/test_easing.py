@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.control import api, care
-from appliance.units import MIB
+from appliance.control import api
+from appliance.control import machine as care
+from appliance.core.units import MIB
 from tests.support.box import Box
 from tests.support.peer import Peer
 from tests.support.torrents import make_torrent, write_data

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance.control import api
-from appliance.units import BytesPerSecond
+from appliance.core.units import BytesPerSecond
 from tests.support.box import Box
 from tests.support.peer import Peer
 from tests.support.torrents import magnet, make_torrent, write_data

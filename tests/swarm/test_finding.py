@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from appliance.clock import SystemClock
-from appliance.config import Network
+from appliance.adapters.engine.market import EngineMarket, rendezvous, shown_port
+from appliance.adapters.engine.session import LibtorrentEngine
+from appliance.adapters.engine.settings import engine_settings
+from appliance.adapters.store.ledger_database import open_ledger
 from appliance.control import api, auction, money
-from appliance.engine.market import EngineMarket, rendezvous, shown_port
-from appliance.engine.session import LibtorrentEngine
-from appliance.engine.settings import engine_settings
-from appliance.governor.limits import Limits
-from appliance.operator.service import Operator
-from appliance.store.ledger_database import open_ledger
-from appliance.units import BTT, GIB, MIB, Bytes, BytesPerSecond, MicroBtt
+from appliance.core.clock import SystemClock
+from appliance.core.config import Network
+from appliance.core.units import BTT, GIB, MIB, Bytes, BytesPerSecond, MicroBtt
+from appliance.domain.governor.limits import Limits
+from appliance.entrypoints.operator.service import Operator
 from tests.support.addresses import address
 from tests.support.box import SEEDBOX, Box
 from tests.support.netns import TwoHosts

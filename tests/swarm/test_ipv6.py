@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from appliance.control import auction, money
-from tests.ledger.service import serving
 from tests.support.netns import own_network
 from tests.swarm.test_selling import PRICE, Stall
+from tests.system.ledger.service import serving
 
 pytestmark = pytest.mark.slow
 BOX, PAYER, *OTHERS = (f"fd00::{number}" for number in range(1, 6))

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from appliance.auction.lanes import LANES, Lanes, Wish, free_share
-from appliance.units import MicroBttPerMib
+from appliance.core.units import MicroBttPerMib
+from appliance.domain.auction.lanes import LANES, Lanes, Wish, free_share
 from tests.support.peer import Peer
 from tests.support.seller import ID, UPLINK, Seller
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from appliance.adapters.engine.metainfo import parse_torrent
 from appliance.control import api
-from appliance.engine.metainfo import parse_torrent
 from tests.support.box import Box
 from tests.support.peer import Peer
 from tests.support.torrents import magnet, make_torrent, write_data

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from appliance.auction.lease import CREDIT
 from appliance.control import api, auction, money
-from appliance.keys import Key
-from appliance.operator.service import Operator
-from appliance.units import MIB, MicroBtt
-from tests.ledger.service import serving
+from appliance.core.keys import Key
+from appliance.core.units import MIB, MicroBtt
+from appliance.domain.auction.lease import CREDIT
+from appliance.entrypoints.operator.service import Operator
 from tests.support.addresses import free_port
 from tests.support.box import Box
 from tests.support.buyer import Buyer
 from tests.support.peer import Peer
 from tests.support.torrents import make_torrent, write_data
 from tests.support.until import until
+from tests.system.ledger.service import serving
 
 pytestmark = pytest.mark.slow
 PRICE = 1_000

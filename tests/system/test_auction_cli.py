@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from appliance.control import api, money
-from tests.ledger.service import serving
 from tests.support.addresses import free_port
 from tests.support.box import SEEDBOX, Box
 from tests.support.torrents import make_torrent, write_data
 from tests.support.until import until
+from tests.system.ledger.service import serving
 
 
 def typed(box: Box, *words: str) -> "subprocess.CompletedProcess[str]":

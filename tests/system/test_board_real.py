@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from appliance.board.body import Body
-from appliance.board.load import parse_pressure
-from appliance.board.programs import Programs
-from appliance.board.smart import Smart, ask
-from appliance.governor.readings import Supply
+from appliance.adapters.board.load import parse_pressure
+from appliance.adapters.board.programs import Programs
+from appliance.adapters.board.sensors import Body
+from appliance.adapters.board.smart import Smart, ask
+from appliance.domain.governor.readings import Supply
 from tests.support.addresses import address, free_port
 from tests.support.processes import end, start
 from tests.support.until import until

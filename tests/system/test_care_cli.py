@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from appliance.control import api, care
+from appliance.control import api
+from appliance.control import machine as care
 from appliance.control.api import Verdict
-from appliance.daemon.control import ControlServer
-from appliance.errors import NotFound, OwnerMustAct
-from appliance.governor.limits import Limits
-from appliance.governor.readings import DiskReading, Firmware, Pressure, Readings, Supply
-from appliance.units import BytesPerSecond, UtcMs
+from appliance.control.server import ControlServer
+from appliance.core.errors import NotFound, OwnerMustAct
+from appliance.core.units import BytesPerSecond, UtcMs
+from appliance.domain.governor.limits import Limits
+from appliance.domain.governor.readings import DiskReading, Firmware, Pressure, Readings, Supply
 from tests.support.box import SEEDBOX
 
 AT = 1_750_000_000_000

@@ -17,16 +17,16 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from appliance.clock import FakeClock
-from appliance.config import Notify
-from appliance.daemon.issues import IssueKeeper
-from appliance.doctor.model import Finding, Verdict
-from appliance.doctor.telling import trial
-from appliance.errors import OwnerMustAct
-from appliance.notices.addresses import MOST_ADDRESSES, Address, read, shown
-from appliance.notices.sender import Sender
-from appliance.store.database import Database
-from appliance.store.issues import IssueStore
+from appliance.adapters.notices.addresses import MOST_ADDRESSES, Address, read, shown
+from appliance.adapters.notices.sender import Sender
+from appliance.adapters.store.database import Database
+from appliance.adapters.store.issues import IssueStore
+from appliance.core.clock import FakeClock
+from appliance.core.config import Notify
+from appliance.core.errors import OwnerMustAct
+from appliance.domain.doctor.model import Finding, Verdict
+from appliance.domain.doctor.telling import trial
+from appliance.services.machine.issues import IssueKeeper
 from tests.support.addresses import address, free_port
 from tests.support.fakes import ListJournal
 from tests.support.until import until
@@ -531,5 +531,5 @@ def test_two_addresses_at_one_host_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_the_daemon_does_not_load_apprise() -> None:
-    program = "import sys, appliance.daemon.issues; sys.exit('apprise' in sys.modules)"
+    program = "import sys, appliance.services.machine.issues; sys.exit('apprise' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0

@@ -17,12 +17,13 @@ from typing import Any
 import psutil
 import pytest
 
-from appliance.config import Panel
-from appliance.control import api, care
-from appliance.daemon.control import ControlServer
-from appliance.errors import NotFound
-from appliance.panel.main import LOOK_S
-from appliance.panel.pins import open_pins
+from appliance.control import api
+from appliance.control import machine as care
+from appliance.control.server import ControlServer
+from appliance.core.config import Panel
+from appliance.core.errors import NotFound
+from appliance.entrypoints.panel.main import LOOK_S
+from appliance.entrypoints.panel.pins import open_pins
 from tests.support.box import SEEDBOX, Box
 from tests.support.container import PROJECT, Container
 from tests.support.gpio_sim import SimulatedChip
@@ -424,7 +425,7 @@ def test_on_systemd_the_panel_is_quiet_without_pins_and_a_wish_switches_the_mach
         # Not allowed: the daemon stops, and the machine stays on.
         call = (
             "from pathlib import Path; from appliance.control.client import ControlClient; "
-            "from appliance.control.care import ShutDown; "
+            "from appliance.control.machine import ShutDown; "
             "print(ControlClient(Path('/run/seedbox/control.sock')).call(ShutDown()).sentence)"
         )
         ask = ("/opt/seedbox/bin/python", "-c", call)

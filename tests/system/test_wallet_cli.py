@@ -10,17 +10,17 @@ import msgspec
 import pytest
 from beancount.loader import load_string
 
-from appliance.keys import Key
-from appliance.ledger import gateway
-from appliance.operator.service import Operator
-from appliance.operator.wire import GatewayInfo
-from appliance.store import ledger as store
-from appliance.units import MicroBtt
-from appliance.wallet.model import Purpose
-from tests.ledger.service import serving
+from appliance.adapters.ledger_http.messages import GatewayInfo
+from appliance.adapters.store import ledger as store
+from appliance.core.keys import Key
+from appliance.core.units import MicroBtt
+from appliance.domain.ledger import gateway
+from appliance.domain.wallet.model import Purpose
+from appliance.entrypoints.operator.service import Operator
 from tests.support.box import SEEDBOX, Box
 from tests.support.money import earned
 from tests.support.until import until
+from tests.system.ledger.service import serving
 
 BUYER, WALLET, PHONE = (Key(bytes(31) + bytes([number])) for number in range(1, 4))
 BTT = 1_000_000

@@ -39,7 +39,9 @@ class Page:
         """Start the page's process and wait for its words."""
         log = self.box.folder / "web.log"
         with log.open("wb") as out:
-            self.web = start([sys.executable, "-m", "appliance.cli", "--state", self.box.folder, "web"], out)
+            self.web = start(
+                [sys.executable, "-m", "appliance.entrypoints.cli", "--state", self.box.folder, "web"], out
+            )
         until(lambda: "Page: " in log.read_text(), "the page's address")
         if "Claim code: " in log.read_text():
             self.code = log.read_text().split("Claim code: ")[1].split()[0]

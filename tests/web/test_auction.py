@@ -8,11 +8,11 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
 from appliance.control import api, auction, money
-from appliance.units import BTT, MIB, MicroBtt
-from tests.ledger.service import serving
+from appliance.core.units import BTT, MIB, MicroBtt
 from tests.support.box import Box
 from tests.support.torrents import make_torrent, write_data
 from tests.support.until import until
+from tests.system.ledger.service import serving
 from tests.web.conftest import PASSWORD
 from tests.web.conftest import Page as Site
 from tests.web.test_browser import screens

@@ -15,12 +15,13 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.serving import make_server
 
-from appliance.config import Config
-from appliance.control import api, care
-from appliance.governor.readings import Readings, Supply
-from appliance.units import UtcMs
-from appliance.web.app import create_app
-from appliance.web.secrets import Secrets
+from appliance.control import api
+from appliance.control import machine as care
+from appliance.core.config import Config
+from appliance.core.units import UtcMs
+from appliance.domain.governor.readings import Readings, Supply
+from appliance.entrypoints.web.app import create_app
+from appliance.entrypoints.web.secrets import Secrets
 from tests.support.addresses import address
 from tests.support.body import HEAT, MINUTE, NOW, FakeBox, decided, local
 from tests.web.conftest import PASSWORD
@@ -431,7 +432,7 @@ def test_a_machine_that_tells_nothing_has_a_page_all_the_same(context: BrowserCo
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec("appliance.daemon.care_handlers") is None,
+    importlib.util.find_spec("appliance.entrypoints.daemon.handlers.machine") is None,
     reason="the daemon of this version does not answer the commands of control/care.py",
 )
 def test_a_real_box_fills_the_whole_page_and_does_what_its_forms_say(

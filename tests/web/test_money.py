@@ -11,21 +11,21 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from appliance.config import Config
+from appliance.adapters.ledger_http.messages import GatewayInfo
+from appliance.adapters.store import ledger as store
 from appliance.control import money as api
 from appliance.control.client import ControlClient
-from appliance.keys import Key
-from appliance.ledger import gateway
-from appliance.operator.service import Operator
-from appliance.operator.wire import GatewayInfo
-from appliance.store import ledger as store
-from appliance.units import MicroBtt
-from appliance.wallet.model import Purpose
-from appliance.web.app import create_app
-from appliance.web.secrets import Secrets
-from tests.ledger.service import serving
+from appliance.core.config import Config
+from appliance.core.keys import Key
+from appliance.core.units import MicroBtt
+from appliance.domain.ledger import gateway
+from appliance.domain.wallet.model import Purpose
+from appliance.entrypoints.operator.service import Operator
+from appliance.entrypoints.web.app import create_app
+from appliance.entrypoints.web.secrets import Secrets
 from tests.support.money import earned
 from tests.support.torrents import make_torrent, write_data
+from tests.system.ledger.service import serving
 from tests.web.conftest import PASSWORD
 from tests.web.conftest import Page as Site
 from tests.web.test_browser import screens

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from appliance.config import Config, Web
 from appliance.control import api
 from appliance.control.client import ControlClient
-from appliance.web.app import create_app
-from appliance.web.secrets import Secrets
+from appliance.core.config import Config, Web
+from appliance.entrypoints.web.app import create_app
+from appliance.entrypoints.web.secrets import Secrets
 from tests.support.box import Box
 from tests.support.torrents import make_torrent, write_data
 from tests.support.until import until

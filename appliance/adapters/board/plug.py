@@ -1,0 +1,158 @@
+"""Watts by a smart plug in the home network: Shelly (both generations of its interface) and Tasmota."""
+
+import http.client
+import io
+import ipaddress
+import re
+import socket
+import ssl
+import time
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from appliance.core.errors import OwnerMustAct
+
+WAIT_S = 3.0
+"""For a whole answer."""
+MOST = 16 * 1024
+MOST_WATTS = 100_000
+_ASKED = ("/rpc/Switch.GetStatus?id=0", "/status", "/cm?cmnd=Status%208")
+"""Shelly from Plus on (Gen2), Shelly before that (Gen1), Tasmota."""
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,6})\r\n", re.IGNORECASE)
+
+
+class Plug:
+    """A plug by its address, such as `http://192.168.1.20`; which kind it is, is found out."""
+
+    def __init__(self, address: str) -> None:
+        """Raises OwnerMustAct where the address is none of a device at home. Asks nothing yet."""
+        try:
+            parts = urlsplit(address)
+            port = parts.port
+        except ValueError:
+            parts, port = urlsplit(""), None
+        wrong = parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None
+        if parts.scheme not in ("http", "https") or not parts.hostname or wrong:
+            raise _refused(address)
+        self._secure = parts.scheme == "https"
+        self._host, self._port = parts.hostname, port or (443 if self._secure else 80)
+        with suppress(ValueError):
+            if not _at_home(ipaddress.ip_address(self._host)):
+                raise _refused(address)
+        self._kind = ""
+        """What was asked when it answered last."""
+
+    def read(self) -> int | None:
+        """Milliwatts now; None where it is away or tells none. Waits for WAIT_S for each kind of plug."""
+        for path in (self._kind,) if self._kind else _ASKED:
+            if (watts := watts_mw(self._get(path))) is not None:
+                self._kind = path
+                return watts
+        self._kind = ""
+        return None
+
+    def _get(self, path: str) -> Any:
+        """The JSON that is answered; None for anything else. Redirections are not followed."""
+        deadline = time.monotonic() + WAIT_S
+        try:
+            with self._connected(deadline) as line:
+                host = f"[{self._host}]" if ":" in self._host else self._host
+                line.sendall(f"GET {path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+                raw = _received(line, deadline)
+            answer = http.client.HTTPResponse(_Raw(raw))  # type: ignore[arg-type]
+            answer.begin()
+            return msgspec.json.decode(answer.read()) if answer.status == 200 else None
+        except (OSError, ValueError, http.client.HTTPException, msgspec.DecodeError, RecursionError):
+            return None
+
+    def _connected(self, deadline: float) -> socket.socket:
+        """A connection to the address at home that the host's name stands for now; raises OSError."""
+        for family, kind, protocol, _, there in socket.getaddrinfo(
+            self._host, self._port, type=socket.SOCK_STREAM
+        ):
+            if not _at_home(ipaddress.ip_address(str(there[0]).partition("%")[0])):
+                continue
+            line = socket.socket(family, kind, protocol)
+            try:
+                line.settimeout(_left(deadline))
+                line.connect(there)
+                if self._secure:
+                    return ssl.create_default_context().wrap_socket(line, server_hostname=self._host)
+                return line
+            except BaseException:
+                line.close()
+                raise
+        raise OSError("no address at home")
+
+
+def watts_mw(said: Any) -> int | None:
+    """Milliwatts in an answer of one of the plugs.
+
+    Shelly Gen2: `apower` (shelly-api-docs: Switch); Gen1: `meters[0].power` with `is_valid`;
+    Tasmota: `StatusSNS.ENERGY.Power` (one number, or a list with one for each outlet).
+    """
+    if not isinstance(said, dict):
+        return None
+    if "apower" in said:
+        return _milli(said["apower"])
+    meters = said.get("meters")
+    if isinstance(meters, list) and meters and isinstance(meters[0], dict):
+        return _milli(meters[0].get("power")) if meters[0].get("is_valid") is True else None
+    for name in ("StatusSNS", "ENERGY", "Power"):
+        said = said.get(name) if isinstance(said, dict) else None
+    return _milli(said[0] if isinstance(said, list) and said else said)
+
+
+def _milli(watts: Any) -> int | None:
+    known = isinstance(watts, int | float) and not isinstance(watts, bool) and 0 <= watts <= MOST_WATTS
+    return round(watts * 1_000) if known else None
+
+
+def _at_home(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Private (RFC 1918, RFC 4193), link-local or this machine."""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_private and not address.is_unspecified and not address.is_multicast
+
+
+def _received(line: socket.socket, deadline: float) -> bytes:
+    """Everything up to the end of the answer; raises OSError for one that is too long or too slow."""
+    raw = b""
+    while len(raw) <= MOST:
+        head, split, body = raw.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head + b"\r\n")
+        if split and length and len(body) >= int(length[1]):
+            return raw
+        line.settimeout(_left(deadline))
+        part = line.recv(4_096)
+        if not part:
+            return raw
+        raw += part
+    raise OSError("too long")
+
+
+def _left(deadline: float) -> float:
+    if (left := deadline - time.monotonic()) <= 0:
+        raise TimeoutError
+    return left
+
+
+class _Raw:
+    """Bytes that http.client takes for a socket."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    def makefile(self, mode: str) -> io.BytesIO:
+        """The bytes as a file."""
+        return io.BytesIO(self._raw)
+
+
+def _refused(address: str) -> OwnerMustAct:
+    return OwnerMustAct(
+        f'energy.plug is "{address[:60]}"; write the address of a plug in your home network, such as '
+        "http://192.168.1.20, without a path or password."
+    )

@@ -1,0 +1,65 @@
+"""libtorrent's alerts and statuses, translated into the catalogue's events."""
+
+import errno
+
+import libtorrent as lt
+
+from appliance.domain.catalogue.ports import Phase, Snapshot, TroubleKind
+
+_PHASES = {
+    lt.torrent_status.checking_files: Phase.CHECKING,
+    lt.torrent_status.checking_resume_data: Phase.QUEUED_CHECK,
+    lt.torrent_status.downloading_metadata: Phase.METADATA,
+    lt.torrent_status.downloading: Phase.DOWNLOADING,
+    # The box wants all of every torrent, so this is a link whose description is just being looked at.
+    lt.torrent_status.finished: Phase.DOWNLOADING,
+    lt.torrent_status.seeding: Phase.COMPLETE,
+}
+
+_ERRNO = {
+    errno.ENOSPC: TroubleKind.DISK_FULL,
+    errno.EDQUOT: TroubleKind.DISK_FULL,
+    errno.ENOENT: TroubleKind.MISSING,
+    errno.ENOTDIR: TroubleKind.MISSING,
+    errno.ENODEV: TroubleKind.MISSING,
+    errno.EACCES: TroubleKind.DENIED,
+    errno.EPERM: TroubleKind.DENIED,
+    errno.EROFS: TroubleKind.DENIED,
+    errno.EIO: TroubleKind.DISK_ERROR,
+}
+
+
+def snapshot(status: lt.torrent_status) -> Snapshot:
+    """What a status says, in the catalogue's words."""
+    phase = _PHASES.get(status.state, Phase.QUEUED_CHECK)
+    paused = bool(status.flags & lt.torrent_flags.paused)
+    if phase is Phase.CHECKING and paused:
+        phase = Phase.QUEUED_CHECK
+    return Snapshot(
+        phase=phase,
+        paused=paused,
+        progress=status.progress_ppm if status.total_wanted else 0,
+        size=status.total_wanted,
+        done=status.total_wanted_done,
+        up_rate=status.upload_payload_rate,
+        down_rate=status.download_payload_rate,
+        # The totals of all time lag behind by up to a second.
+        uploaded=max(status.all_time_upload, status.total_payload_upload),
+        downloaded=max(status.all_time_download, status.total_payload_download),
+        peers=status.num_peers,
+        seeds=status.num_seeds,
+        seeding_s=int(status.seeding_duration.total_seconds()),
+        swarm_seeds=max(status.num_complete, status.list_seeds),
+        swarm_peers=max(status.num_incomplete, status.list_peers - status.list_seeds),
+        unsaved=bool(status.need_save_resume),
+    )
+
+
+def trouble_kind(error: lt.error_code) -> TroubleKind:
+    """What kind of trouble an error of libtorrent is."""
+    message = error.message().lower()
+    if error.category().name() in ("system", "generic"):
+        return _ERRNO.get(error.value(), TroubleKind.OTHER)
+    if "end of file" in message or "too short" in message or "file size" in message:
+        return TroubleKind.MISSING
+    return TroubleKind.OTHER

@@ -1,0 +1,197 @@
+"""Reading torrents and magnet links that others made: everything in them may be a lie."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import libtorrent as lt
+
+from appliance.core.errors import OwnerMustAct
+from appliance.core.units import MIB
+from appliance.domain.catalogue.description import Description, Parsed
+
+MOST_METAINFO = 32 * MIB
+"""Bytes of a .torrent file: one of 100,000 files has about 12 MB."""
+MOST_FILES = 200_000
+MOST_DEPTH = 64
+MOST_NAME = 255
+"""Bytes of one file name, as Linux' file systems have it."""
+MOST_MAGNET = 16 * 1024
+_LIMITS: Any = {
+    "max_buffer_size": MOST_METAINFO,
+    "max_pieces": 0x200000,
+    "max_decode_depth": 100,
+    "max_decode_tokens": 6_000_000,
+}
+
+
+def parse_torrent(metainfo: bytes) -> Parsed:
+    """Understand a .torrent file (BEP 3, BEP 52). Raises OwnerMustAct, saying what is wrong with it."""
+    if len(metainfo) > MOST_METAINFO:
+        raise OwnerMustAct(f"The file is larger than {MOST_METAINFO // MIB} MiB; that is no .torrent file.")
+    if not metainfo.startswith(b"d"):
+        raise OwnerMustAct(
+            "This is not a .torrent file: it does not begin as one. Was a web page saved instead?"
+        )
+    try:
+        params = lt.load_torrent_buffer(metainfo, _LIMITS)
+    except (RuntimeError, ValueError, UnicodeError, OverflowError) as error:
+        raise OwnerMustAct(f"The .torrent file is broken: {_plain(error)}. Fetch it again.") from error
+    return checked(params)
+
+
+def parse_own(metainfo: bytes) -> Parsed:
+    """As `parse_torrent`, for one that was made here this moment: its data is known to be whole."""
+    parsed = parse_torrent(metainfo)
+    params = lt.load_torrent_buffer(metainfo, _LIMITS)
+    params.have_pieces = [True] * parsed.description.pieces
+    return replace(parsed, resume=lt.write_resume_data_buf(params))
+
+
+def parse_magnet(uri: str) -> Parsed:
+    """Understand a magnet link (BEP 9, BEP 53). Raises OwnerMustAct, saying what is wrong with it."""
+    if not uri.lower().startswith("magnet:?"):
+        raise OwnerMustAct('This is not a magnet link: it does not start with "magnet:?".')
+    if len(uri) > MOST_MAGNET:
+        raise OwnerMustAct(
+            f"The magnet link is longer than {MOST_MAGNET} characters; shorten its list of trackers."
+        )
+    try:
+        params = lt.parse_magnet_uri(uri)
+    except (RuntimeError, ValueError, UnicodeError, OverflowError) as error:
+        raise OwnerMustAct(f"The magnet link is broken: {_plain(error)}. Copy it again.") from error
+    description = Description(
+        name=_clean(params.name), v1=_hex(params.info_hashes, "v1"), v2=_hex(params.info_hashes, "v2")
+    )
+    return Parsed(description, lt.write_resume_data_buf(params))
+
+
+def parse_resume(resume: bytes) -> lt.add_torrent_params:
+    """Read resume data of our own. Raises ValueError where it is damaged."""
+    try:
+        return lt.read_resume_data(resume, _LIMITS)
+    except (RuntimeError, ValueError, UnicodeError, OverflowError) as error:
+        raise ValueError(_plain(error)) from error
+
+
+def torrent_file(resume: bytes) -> bytes:
+    """The .torrent file (BEP 3, BEP 52) of a torrent, with its trackers, from its resume data.
+
+    `write_torrent_file_buf` fails in the bindings of 2.1.1: it takes the bytes for UTF-8.
+    """
+    torrent: Any = lt.write_torrent_file(parse_resume(resume))
+    return lt.bencode(torrent)
+
+
+def checked(params: lt.add_torrent_params) -> Parsed:
+    """What loaded parameters say, or OwnerMustAct where their file names are hostile."""
+    info = params.ti
+    if info is None or not info.is_valid():
+        raise OwnerMustAct("The torrent has no description of its files. Fetch it again.")
+    raw: Any = lt.bdecode(info.info_section())
+    if not isinstance(raw, dict):
+        raise OwnerMustAct("The torrent's description is not a dictionary. Fetch it again.")
+    name = _name(raw.get(b"name"))
+    files = list(_files(raw, name))
+    if not 0 < len(files) <= MOST_FILES:
+        raise OwnerMustAct(f"The torrent has {len(files)} files; this box takes 1 to {MOST_FILES}.")
+    digest = hashlib.sha256()
+    for path, size in sorted(files):
+        digest.update(f"{size} {path}\n".encode())
+    description = Description(
+        name=name,
+        v1=_hex(info.info_hashes(), "v1"),
+        v2=_hex(info.info_hashes(), "v2"),
+        size=sum(size for _, size in files),
+        files=len(files),
+        pieces=info.num_pieces(),
+        piece_length=info.piece_length(),
+        private=info.priv(),
+        comment=_clean(params.comment),
+        created_by=_clean(params.created_by),
+        layout=digest.hexdigest(),
+        single_file=len(files) == 1 and files[0][0] == name,
+    )
+    return Parsed(description, lt.write_resume_data_buf(params))
+
+
+def _files(raw: dict[bytes, Any], name: str) -> Iterator[tuple[str, int]]:
+    """(path, size) of every real file, from the torrent's own words and not from libtorrent's mended ones."""
+    if b"file tree" in raw:
+        found = list(_tree(raw[b"file tree"]))
+        # A single file (BEP 52): a tree with one leaf of the torrent's own name.
+        single = len(found) == 1 and found[0][0] == name
+        yield from found if single else ((f"{name}/{path}", size) for path, size in found)
+    elif b"files" in raw:
+        for entry in raw[b"files"]:
+            if b"l" in entry.get(b"attr", b"") or b"symlink path" in entry:
+                raise OwnerMustAct(_symlink())
+            if b"p" not in entry.get(b"attr", b""):
+                parts = entry.get(b"path.utf-8", entry.get(b"path"))
+                yield "/".join([name, *_parts(parts)]), _size(entry.get(b"length"))
+    else:
+        yield name, _size(raw.get(b"length"))
+
+
+def _tree(tree: Any) -> Iterator[tuple[str, int]]:
+    stack: list[tuple[str, int, Any]] = [("", 0, tree)]
+    while stack:
+        path, depth, node = stack.pop()
+        if not isinstance(node, dict) or depth > MOST_DEPTH:
+            raise OwnerMustAct(f"The torrent's folders are nested more than {MOST_DEPTH} deep, or broken.")
+        for key, value in node.items():
+            if key == b"":
+                if b"symlink path" in value or b"l" in value.get(b"attr", b""):
+                    raise OwnerMustAct(_symlink())
+                yield path, _size(value.get(b"length"))
+            else:
+                stack.append((f"{path}/{_name(key)}" if path else _name(key), depth + 1, value))
+
+
+def _parts(parts: Any) -> list[str]:
+    if not isinstance(parts, list) or not 0 < len(parts) <= MOST_DEPTH:
+        raise OwnerMustAct(f"A file of the torrent has no path, or one of more than {MOST_DEPTH} folders.")
+    return [_name(part) for part in parts]
+
+
+def _name(raw: Any) -> str:
+    """One file or folder name, refused where it would lead somewhere else."""
+    if not isinstance(raw, bytes) or not raw:
+        raise OwnerMustAct("The torrent has a file without a name.")
+    try:
+        name = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise OwnerMustAct(f"The torrent has a file name that is not UTF-8: {raw[:40]!r}.") from error
+    if name in (".", "..") or "/" in name or "\\" in name or any(ord(char) < 32 for char in name):
+        raise OwnerMustAct(f"The torrent has a file name that could lead out of its folder: {name[:60]!r}.")
+    if len(raw) > MOST_NAME:
+        raise OwnerMustAct(
+            f"The torrent has a file name of {len(raw)} bytes; at most {MOST_NAME} are possible."
+        )
+    return name
+
+
+def _size(raw: Any) -> int:
+    if not isinstance(raw, int) or not 0 <= raw < 2**48:
+        raise OwnerMustAct("The torrent has a file of an impossible size.")
+    return raw
+
+
+def _symlink() -> str:
+    return "The torrent holds a symbolic link; this box refuses those, as they could lead out of its folder."
+
+
+def _hex(hashes: lt.info_hash_t, version: str) -> str:
+    present = hashes.has_v1() if version == "v1" else hashes.has_v2()
+    return str(getattr(hashes, version)) if present else ""
+
+
+def _clean(text: str) -> str:
+    """A text of a stranger, for showing: without control characters, and not endless."""
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", text).strip()[:500]
+
+
+def _plain(error: Exception) -> str:
+    return re.sub(r"\s*\[[\w:]+\]$", "", str(error)) or type(error).__name__

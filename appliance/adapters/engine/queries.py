@@ -1,0 +1,145 @@
+"""What people ask of one torrent: peers, trackers, files, pieces.
+
+The `post_` calls for these answer with C++ types that the bindings of 2.1.1 cannot convert, so the blocking
+ones are used, each in a thread.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import libtorrent as lt
+
+from appliance.adapters.engine.session import LibtorrentEngine
+from appliance.domain.catalogue.swarm import FileRow, PeerRow, TrackerRow
+
+MOST_BUCKETS = 400
+_UTP = 1 << 17
+"""`peer_info::utp_socket`, which the bindings leave out."""
+
+
+class Queries:
+    """Questions to the session, answered with plain rows."""
+
+    def __init__(self, engine: LibtorrentEngine) -> None:
+        self._engine = engine
+
+    async def peers(self, id: str) -> list[PeerRow]:
+        """Connected peers, busiest first."""
+        found = await self._engine.ask(id, lambda handle: handle.get_peer_info())
+        rows = [_peer(peer) for peer in found or ()]
+        return sorted(rows, key=lambda row: (-row.up_rate - row.down_rate, -row.uploaded, row.address))
+
+    async def trackers(self, id: str) -> list[TrackerRow]:
+        """The trackers by tier."""
+        entries: Sequence[Any] | None = await self._engine.ask(id, lambda handle: handle.trackers())
+        return [_tracker(entry) for entry in entries or ()]
+
+    async def files(self, id: str, offset: int, count: int) -> tuple[int, list[FileRow]]:
+        """(number of files, rows) of a page; padding is left out."""
+        info = await self._engine.ask(id, lambda handle: handle.torrent_file())
+        done = await self._engine.ask(
+            id, lambda handle: handle.file_progress(lt.torrent_handle.piece_granularity)
+        )
+        if info is None or done is None:
+            return 0, []
+        files = info.files()
+        real = await asyncio.to_thread(_real_files, str(info.info_hashes().get_best()), _Held(files))
+        chosen = real[max(0, offset) : max(0, offset) + count]
+        return len(real), [
+            FileRow(path=files.file_path(index), size=files.file_size(index), done=done[index])
+            for index in chosen
+        ]
+
+    async def pieces(self, id: str) -> tuple[int, int, list[int]]:
+        """(pieces, pieces here, per cent here of each of at most 400 buckets of neighbours)."""
+        status = await self._engine.ask(id, lambda handle: handle.status(lt.torrent_handle.query_pieces))
+        if status is None:
+            return 0, 0, []
+        have = list(status.pieces)
+        total = len(have)
+        if total == 0:
+            return 0, 0, []
+        edges = [index * total // min(total, MOST_BUCKETS) for index in range(min(total, MOST_BUCKETS) + 1)]
+        buckets = [100 * sum(have[start:end]) // (end - start) for start, end in pairwise(edges)]
+        return total, sum(have), buckets
+
+    async def magnet(self, id: str) -> str:
+        """The magnet link, with both info-hashes of a hybrid and its trackers."""
+        return await self._engine.ask(id, lt.make_magnet_uri) or ""
+
+
+class _Held:
+    """A file_storage as an argument that a cache does not look at."""
+
+    def __init__(self, files: lt.file_storage) -> None:
+        self.files = files
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@lru_cache(maxsize=4)
+def _real_files(info_hash: str, held: _Held) -> list[int]:
+    """Indexes of the files that are no padding; 100,000 take a moment, and are asked for page by page."""
+    pad = lt.file_storage.flag_pad_file
+    flags = held.files.file_flags
+    return [index for index in range(held.files.num_files()) if not flags(index) & pad]
+
+
+def _peer(peer: lt.peer_info) -> PeerRow:
+    host, port = peer.ip
+    return PeerRow(
+        address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        client=_text(peer.client),
+        transport="utp" if peer.flags & _UTP else "tcp",
+        encrypted=bool(peer.flags & lt.peer_info.rc4_encrypted),
+        incoming=not peer.flags & lt.peer_info.outgoing_connection,
+        progress=peer.progress_ppm,
+        up_rate=peer.payload_up_speed,
+        down_rate=peer.payload_down_speed,
+        uploaded=peer.total_upload,
+        downloaded=peer.total_download,
+    )
+
+
+def _tracker(entry: Any) -> TrackerRow:
+    """One tracker, from all addresses that we announce from and both info-hashes."""
+    attempts = [hashes for endpoint in entry["endpoints"] for hashes in endpoint["info_hashes"]]
+    errors = [attempt for attempt in attempts if attempt["fails"] or attempt["last_error"]["value"]]
+    message = next((attempt["message"] for attempt in attempts if attempt["message"]), "")
+    working = entry["verified"] and len(errors) < len(attempts)
+    if not message and errors and not working:
+        message = _error_text(errors[0]["last_error"])
+    return TrackerRow(
+        url=entry["url"],
+        tier=entry["tier"],
+        verdict="working" if working else "failing" if errors else "waiting" if attempts else "off",
+        message=_text(message)[:300],
+        next_announce_s=min((_seconds(attempt["next_announce"]) for attempt in attempts), default=-1),
+        seeds=max((attempt["scrape_complete"] for attempt in attempts), default=-1),
+        peers=max((attempt["scrape_incomplete"] for attempt in attempts), default=-1),
+    )
+
+
+def _error_text(error: Any) -> str:
+    category = {"system": lt.system_category, "libtorrent": lt.libtorrent_category, "http": lt.http_category}
+    make = category.get(error["category"])
+    return lt.error_code(error["value"], make()).message() if make else f"error {error['value']}"
+
+
+def _seconds(at: int | None) -> int:
+    """From now to a time in POSIX seconds, which is what the bindings give (not what their stubs say)."""
+    return -1 if not at else max(0, at - round(time.time()))
+
+
+def _text(text: str | bytes) -> str:
+    """Words of a stranger: printable only."""
+    shown = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return "".join(char if char.isprintable() else "?" for char in shown)

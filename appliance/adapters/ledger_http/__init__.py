@@ -1,0 +1,1 @@
+"""The client of a ledger over HTTP, and the messages of its protocol."""

@@ -1,0 +1,174 @@
+"""One connection between two boxes, without its socket: bytes in, messages out.
+
+Each side names its key and a nonce in the extension handshake. From then on every message carries the
+sender's count of messages and its signature over the session, so that none can be made by others, changed,
+left out, or said again: not in another connection, torrent, round or ledger.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from appliance.adapters.wire import bencode
+from appliance.adapters.wire.frames import HANDSHAKE_BYTES, Extended, Frames, Handshake, frame, shake, shaken
+from appliance.adapters.wire.messages import Auth, Message, UnknownMessage, from_value, to_value
+from appliance.core.errors import PeerMisbehaved
+from appliance.core.keys import SIGNATURE_BYTES, Address, Key, address_of, verify
+
+AUCTION = b"sb_auction"
+OURS = 1
+"""The number under which we take messages of the auction (BEP 10: each side chooses its own)."""
+NONCE_BYTES = 32
+_DOMAIN = b"seedbox/wire/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end, once that is proven."""
+
+    key: bytes
+    address: Address
+    client: str
+    """What it calls itself; nobody has checked it."""
+
+
+class Session:
+    """The state of one connection. Every method may raise PeerMisbehaved: the connection is to be closed."""
+
+    def __init__(
+        self,
+        key: Key,
+        *,
+        client: str,
+        peer_id: bytes,
+        info_hash: bytes | None,
+        knows: Callable[[bytes], bool],
+    ) -> None:
+        """`info_hash` is that of the torrent when we have called; where we are called it is None, and
+        `knows` says whether a torrent is here: for others nothing is answered at all.
+        """
+        self._key = key
+        self._knows = knows
+        self._client = client
+        self._peer_id = peer_id
+        self._called = info_hash is None
+        self._nonce = secrets.token_bytes(NONCE_BYTES)
+        self._head = bytearray()
+        self._shaken = False
+        self._frames = Frames()
+        self._theirs = 0
+        """The number under which they take messages of the auction."""
+        self._session = b""
+        self._sent = self._heard = 0
+        self.info_hash = info_hash or b""
+        self.peer: Peer | None = None
+        """None until they have proven who they are."""
+
+    def begin(self) -> bytes:
+        """The first bytes to send; none where we are called."""
+        return b"" if self._called else self._opening()
+
+    def _opening(self) -> bytes:
+        told: dict[bytes, bencode.Value] = {
+            b"m": {AUCTION: OURS},
+            b"v": self._client.encode(),
+            b"sb_id": self._key.public,
+            b"sb_nonce": self._nonce,
+        }
+        return shake(Handshake(self.info_hash, self._peer_id)) + frame(Extended(0, bencode.encode(told)))
+
+    def feed(self, data: bytes) -> tuple[bytes, list[Message | UnknownMessage]]:
+        """(bytes to send, messages that came); unknown ones as the error that says so."""
+        answer = b""
+        if not self._shaken:
+            self._head += data
+            found = shaken(bytes(self._head[:HANDSHAKE_BYTES]))
+            if found is None:
+                return b"", []
+            self._shaken = True
+            data = bytes(self._head[HANDSHAKE_BYTES:])
+            answer = self._greet(found)
+        messages: list[Message | UnknownMessage] = []
+        for one in self._frames.feed(data):
+            if one.id == 0:
+                answer += self._introduced(one.payload)
+            elif one.id == OURS:
+                if (message := self._read(one.payload)) is not None:
+                    messages.append(message)
+            else:
+                raise PeerMisbehaved(f"Nobody has named an extension {one.id}.")
+        return answer, messages
+
+    def _greet(self, found: Handshake) -> bytes:
+        if not self._called:
+            if found.info_hash != self.info_hash:
+                raise PeerMisbehaved("The peer answers for another torrent.")
+            return b""
+        if not self._knows(found.info_hash):
+            raise PeerMisbehaved("The peer asks for a torrent that is not here.")
+        self.info_hash = found.info_hash
+        return self._opening()
+
+    def _introduced(self, payload: bytes) -> bytes:
+        """The extension handshake of the other side; our proof is the answer."""
+        if self._session:
+            # Clients may repeat it (BEP 10); who they are does not change by that.
+            return b""
+        told, _ = bencode.decode_first(payload)
+        if not isinstance(told, dict) or not isinstance(named := told.get(b"m"), dict):
+            raise PeerMisbehaved("An extension handshake names no extensions.")
+        number, key, nonce = named.get(AUCTION), told.get(b"sb_id"), told.get(b"sb_nonce")
+        if not isinstance(number, int) or not 0 < number < 256:
+            raise PeerMisbehaved("The peer takes no part in auctions.")
+        if not isinstance(key, bytes) or not isinstance(nonce, bytes) or len(nonce) != NONCE_BYTES:
+            raise PeerMisbehaved("An extension handshake has no key, or no nonce.")
+        if key == self._key.public:
+            raise PeerMisbehaved("That is ourselves.")
+        address = address_of(key)
+        client = told.get(b"v", b"")
+        shown = client.decode("utf-8", "replace")[:60] if isinstance(client, bytes) else ""
+        self._theirs = number
+        self._session = self._hash(key, nonce)
+        self._claimed = Peer(key, address, "".join(char for char in shown if char.isprintable()))
+        return self.send(Auth())
+
+    def _hash(self, key: bytes, nonce: bytes) -> bytes:
+        """What both sides of this connection know: who called whom, for which torrent, with which nonces."""
+        ours, theirs = (self._key.public, self._nonce), (key, nonce)
+        caller, called = (theirs, ours) if self._called else (ours, theirs)
+        return hashlib.sha256(b"".join((self.info_hash, *caller, *called))).digest()
+
+    def send(self, message: Message) -> bytes:
+        """A message as it goes over the line, signed."""
+        value = to_value(message) | {b"n": self._sent}
+        self._sent += 1
+        plain = bencode.encode(value)
+        signature = self._key.sign(_DOMAIN, self._session + self._key.public + plain)
+        return frame(Extended(self._theirs, bencode.encode(value | {b"sig": signature})))
+
+    def _read(self, payload: bytes) -> Message | UnknownMessage | None:
+        if not self._session:
+            raise PeerMisbehaved("A message came before the extension handshake.")
+        value = bencode.decode(payload)
+        if not isinstance(value, dict):
+            raise PeerMisbehaved("A message is no dictionary.")
+        signature = value.pop(b"sig", b"")
+        if not isinstance(signature, bytes) or len(signature) != SIGNATURE_BYTES:
+            raise PeerMisbehaved("A message is not signed.")
+        signed = self._session + self._claimed.key + bencode.encode(value)
+        if not verify(self._claimed.key, _DOMAIN, signed, signature):
+            raise PeerMisbehaved("A message is not signed by the peer, or is of another connection.")
+        if value.get(b"n") != self._heard:
+            raise PeerMisbehaved("A message is missing, or came twice.")
+        self._heard += 1
+        try:
+            message = from_value(value)
+        except UnknownMessage as error:
+            return error
+        if isinstance(message, Auth) is not (self._heard == 1):
+            raise PeerMisbehaved("A peer proves who it is once, and before all else.")
+        if isinstance(message, Auth):
+            self.peer = self._claimed
+            return None
+        return message

@@ -1,0 +1,161 @@
+"""A lease: a slot that was won, what it has delivered, what was paid for it, and when it ends.
+
+Everything follows from two sums, bytes sent and µBTT paid, so that splitting readings or payments in other
+ways never changes a charge.
+
+Invariants, checked by tests/unit/domain/auction/test_lease.py:
+L1  what is owed never exceeds the bid's price for the bytes, rounded up once for each price;
+L2  it is not served while a whole credit window is unpaid, and never owes more than its channel holds;
+L3  a lease that has ended never serves again.
+
+Money is counted as the channel counts it: as what is due, and paid, in it since it was opened. So a receipt
+means the same before and after a lease ends, a connection breaks, or the seller is started again.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, MonoNs
+
+CREDIT = 4 * MIB
+"""The credit window T, as bytes at the lease's price, where the owner has set no other."""
+ROUND_NS = 15_000_000_000
+LEASE_ROUNDS = 2
+GRACE_NS = 5_000_000_000
+"""How long a slot stays shut for want of payment before it goes to somebody else.
+
+By time and not by bytes: whether a count comes late is not in the payer's hands.
+"""
+
+
+class Standing(StrEnum):
+    """How a lease stands."""
+
+    SERVED = "served"
+    WARNED = "warned"
+    STOPPED = "stopped"
+    ENDED = "ended"
+
+    @property
+    def sentence(self) -> str:
+        """What is true of a lease that stands so."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Standing.SERVED: "Its slot is open, and it is paid in time.",
+    Standing.WARNED: "Its slot is open; half the credit is used, and the payer was told.",
+    Standing.STOPPED: "Its slot is shut until it pays; the credit is used up.",
+    Standing.ENDED: "It is over, and its slot is free.",
+}
+
+
+class Why(StrEnum):
+    """Why a lease has ended."""
+
+    TIME = "its time is over, and it was not won again"
+    MOVED = "its holder goes on elsewhere"
+    UNPAID = "it was not paid"
+    DISAGREED = "the two meters do not agree"
+    GONE = "the torrent is gone"
+    CHANNEL = "its channel is closed or used up"
+    UNKEPT = "the box could not write it down"
+    CLOSED = "its owner sells no slots any more"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """One lease. Times are of the monotonic clock."""
+
+    key: bytes
+    ip: str
+    torrent: str
+    channel: bytes
+    lock: MicroBtt
+    """What the channel holds in all."""
+    price: MicroBttPerMib
+    until: MonoNs
+    base: MicroBtt
+    """Due in the channel for what was sent before it began, and at other prices."""
+    paid: MicroBtt
+    """In the channel, in all."""
+    before: MicroBtt
+    """Of that, paid before it began."""
+    from_: int = 0
+    """`sent` when the price was last set."""
+    sent: int = 0
+    """Bytes of payload since it began."""
+    credit: int = CREDIT
+    stopped: MonoNs | None = None
+    """Since when its slot is shut."""
+    ended: Why | None = None
+
+    @property
+    def owed(self) -> MicroBtt:
+        """Due in the channel in all; never more than it holds."""
+        return MicroBtt(min(self.lock, self.base + charge(self.sent - self.from_, self.price)))
+
+    @property
+    def unpaid(self) -> MicroBtt:
+        """Owed, and not paid; never below nothing."""
+        return MicroBtt(max(0, self.owed - self.paid))
+
+    @property
+    def window(self) -> MicroBtt:
+        """The credit window as money."""
+        return charge(self.credit, self.price)
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands, by what is unpaid."""
+        if self.ended:
+            return Standing.ENDED
+        if self.unpaid >= self.window and self.unpaid:
+            return Standing.STOPPED
+        if 2 * self.unpaid >= self.window and self.unpaid:
+            return Standing.WARNED
+        return Standing.SERVED
+
+
+def charge(sent: int, price: MicroBttPerMib) -> MicroBtt:
+    """What so many bytes cost: whole µBTT, rounded up, always from the cumulative count."""
+    return MicroBtt(-(-sent * price // MIB))
+
+
+def renew(lease: Lease, price: MicroBttPerMib, now: MonoNs) -> Lease:
+    """Won again, perhaps at another price: what was sent before keeps the old one."""
+    if lease.ended:
+        return lease
+    until = MonoNs(now + LEASE_ROUNDS * ROUND_NS)
+    if price == lease.price:
+        return replace(lease, until=until)
+    return replace(lease, base=lease.owed, from_=lease.sent, price=price, until=until)
+
+
+def deliver(lease: Lease, sent: int) -> Lease:
+    """More bytes were sent; also after its end, what was in flight is owed."""
+    return replace(lease, sent=lease.sent + sent)
+
+
+def pay(lease: Lease, paid: MicroBtt) -> Lease:
+    """`paid` in all was received in its channel."""
+    return replace(lease, paid=max(lease.paid, paid))
+
+
+def check(lease: Lease, now: MonoNs) -> Lease:
+    """End it where its time is over, its channel is used up, or it has been stopped for too long."""
+    if lease.ended:
+        return lease
+    if lease.price and lease.owed >= lease.lock:
+        return end(lease, Why.CHANNEL)
+    if now >= lease.until:
+        return end(lease, Why.TIME)
+    if lease.standing is not Standing.STOPPED:
+        return replace(lease, stopped=None)
+    since = now if lease.stopped is None else lease.stopped
+    return end(lease, Why.UNPAID) if now - since >= GRACE_NS else replace(lease, stopped=since)
+
+
+def end(lease: Lease, why: Why) -> Lease:
+    """End it for good; the first reason stays."""
+    return lease if lease.ended else replace(lease, ended=why)

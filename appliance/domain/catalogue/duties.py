@@ -1,0 +1,209 @@
+"""What the catalogue does by itself in time: saving, looking for lost data and room, ending goals."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.core.clock import Clock
+from appliance.core.errors import OwnerMustAct
+from appliance.core.units import MIB
+from appliance.domain.catalogue.admission import Known
+from appliance.domain.catalogue.description import Description
+from appliance.domain.catalogue.events import Listener
+from appliance.domain.catalogue.holdings import Holdings
+from appliance.domain.catalogue.model import Goal, State
+from appliance.domain.catalogue.placing import Volume
+from appliance.domain.catalogue.ports import TroubleKind
+from appliance.domain.catalogue.record import Record
+from appliance.domain.catalogue.states import Trouble
+from appliance.domain.catalogue.torrent import Torrent
+
+SAVE_EVERY_S = 30
+"""Downloads: what a power cut can cost. Seeds need no saving."""
+TOTALS_EVERY_S = 300
+LOOK_EVERY_S = 30
+"""How often absent data and a full disk are looked at again."""
+PRESENCE_EVERY_S = 300
+ENOUGH_ROOM = 256 * MIB
+
+
+@dataclass(slots=True)
+class _Due:
+    """When each duty comes next, in seconds of the monotonic clock."""
+
+    save: float = 0
+    totals: float = 0
+    look: float = 0
+    presence: float = 0
+
+
+class Duties:
+    """The periodic work; the monotonic clock decides, so clock jumps do not reach here."""
+
+    def __init__(self, held: Holdings, listener: Listener, clock: Clock, goal: Goal) -> None:
+        """`goal` holds for torrents that have none of their own."""
+        self._held = held
+        self._listener = listener
+        self._clock = clock
+        self._goal = goal
+        self._due = _Due()
+
+    def totals_due(self) -> bool:
+        """Whether totals are to be written now; says so once in a while."""
+        now = self._clock.mono() / 1e9
+        if now < self._due.totals:
+            return False
+        self._due.totals = now + TOTALS_EVERY_S
+        return True
+
+    def perform(self) -> None:
+        """Do what is due."""
+        now = self._clock.mono() / 1e9
+        if now >= self._due.save:
+            self._due.save = now + SAVE_EVERY_S
+            for torrent in self._held.torrents.values():
+                if torrent.fetching and torrent.snapshot and torrent.snapshot.unsaved:
+                    self._held.engine.save(torrent.record.id)
+        if now >= self._due.look:
+            self._due.look = now + LOOK_EVERY_S
+            self._look_again()
+            self._end_goals()
+        if now >= self._due.presence:
+            self._due.presence = now + PRESENCE_EVERY_S
+            self._look_for_data()
+
+    # --------------------------------------------------------------------------------------------- drives
+
+    def volume_is(self, now: Volume) -> None:
+        """How a folder for downloads is now: while it is away or frozen, nothing is written there."""
+        before = self._held.volumes[now.path]
+        self._held.volumes[now.path] = now
+        here = [torrent for torrent in self._held.torrents.values() if self._lies_in(torrent, now)]
+        if now.away:
+            self._went(here, now, told=before.away == now.away)
+        elif before.away:
+            self._came(here, now)
+        if not now.away and bool(now.frozen) != bool(before.frozen):
+            self._froze(here, now)
+        if before.refusal and not now.refusal:
+            self._due.look = 0  # what waits for a place may have one now
+        self._held.keeper.wake.set()
+
+    def _lies_in(self, torrent: Torrent, volume: Volume) -> bool:
+        return not torrent.record.removing and self._held.volume_of(torrent.record) is volume
+
+    def _went(self, here: list[Torrent], volume: Volume, *, told: bool) -> None:
+        for torrent in here:
+            if torrent.refused:
+                continue
+            self._held.take_out(torrent)
+            if torrent.trouble is None or torrent.trouble.says != volume.away:
+                self._held.set_trouble(torrent, Trouble(TroubleKind.MISSING, volume.away), quiet=True)
+        if not told:
+            self._held.journal.error(volume.away)
+
+    def _came(self, here: list[Torrent], volume: Volume) -> None:
+        for torrent in here:
+            if not torrent.in_engine and not torrent.refused:
+                self._reload(torrent)
+        self._held.journal.info(f"The content folder {volume.path} is back; its torrents go on.")
+
+    def _froze(self, here: list[Torrent], volume: Volume) -> None:
+        """Its downloads wait while it cannot be written; what is complete is only read, and goes on.
+
+        What came last may never have reached the drive, and the engine believes that it has: such torrents
+        begin again with what was vouched for.
+        """
+        for torrent in here:
+            load = torrent.record.writable and bool(torrent.record.pieces)
+            if volume.frozen and torrent.in_engine and not torrent.refused and (load or torrent.unsynced):
+                self._held.take_out(torrent)
+                self._reload(torrent)  # a download only as far as to say why it waits
+            elif not volume.frozen and torrent.trouble and torrent.trouble.kind is TroubleKind.FROZEN:
+                self._reload(torrent)
+        if volume.frozen:
+            self._held.journal.error(volume.frozen)
+        else:
+            self._held.journal.info(f"The content folder {volume.path} can be written again.")
+
+    def _reload(self, torrent: Torrent) -> None:
+        self._held.keeper.later(lambda: self._held.reload(torrent))
+
+    def _place_again(self, torrent: Torrent) -> None:
+        """A torrent that no drive had room for: perhaps one has now."""
+        record = torrent.record
+        others = [other for other in self._held.records() if other is not record and not other.removing]
+        try:
+            where = self._held.settle(_described(record), others)
+        except OwnerMustAct as error:
+            says = str(error)
+        else:
+            if not isinstance(where, Known) and where.folder:
+                record.folder, record.twin = where.folder, where.twin
+                self._held.journal.info(f'There is room now: "{record.name}" goes on.', record.id)
+                self._reload(torrent)
+                self._held.dirty(torrent)
+                return
+            says = self._held.no_place(record.size)
+        if torrent.trouble is None or torrent.trouble.says != says:
+            self._held.set_trouble(torrent, Trouble(TroubleKind.NO_PLACE, says), quiet=True)
+
+    # ---------------------------------------------------------------------------------------------- looks
+    def _look_again(self) -> None:
+        """Torrents whose trouble may have passed: data put back, room made."""
+        for torrent in self._held.torrents.values():
+            record, trouble = torrent.record, torrent.trouble
+            if not record.folder and not record.removing and not torrent.in_engine:
+                self._place_again(torrent)
+                continue
+            if trouble is None or not torrent.in_engine or record.paused:
+                continue
+            folder = Path(record.folder)
+            if trouble.kind is TroubleKind.DISK_FULL and (self._held.disk.free(folder) or 0) >= ENOUGH_ROOM:
+                torrent.trouble = None
+                self._held.engine.resume(record.id, record.writable)
+                self._held.journal.info(f'There is room again: "{record.name}" goes on.', record.id)
+                self._held.changed(torrent)
+            elif trouble.kind is TroubleKind.MISSING:
+                mark = self._held.disk.mark(folder, torrent.watch)
+                if mark is not None and mark != torrent.watch_mark:
+                    torrent.trouble = None
+                    self._held.engine.recheck(record.id)
+                    self._held.engine.resume(record.id, record.writable)
+                    self._held.changed(torrent)
+
+    def _look_for_data(self) -> None:
+        """Complete torrents whose file or folder has vanished: told before a peer asks for it in vain."""
+        for torrent in self._held.torrents.values():
+            record = torrent.record
+            if torrent.state is not State.SEEDING or not torrent.in_engine:
+                continue
+            if self._held.disk.mark(Path(record.folder), record.root or record.name) is None:
+                self._listener.stopped(torrent, TroubleKind.MISSING, record.root or record.name, "")
+
+    def _end_goals(self) -> None:
+        for torrent in self._held.torrents.values():
+            record = torrent.record
+            if torrent.state is State.SEEDING and self.reached(torrent):
+                record.satisfied = True
+                self._held.engine.pause(record.id)
+                self._held.journal.info(
+                    f'"{record.name}" was seeded {record.goal or self._goal}; it rests now.', record.id
+                )
+                self._held.dirty(torrent)
+
+    def reached(self, torrent: Torrent) -> bool:
+        """Whether it has been seeded enough."""
+        goal = torrent.record.goal or self._goal
+        return goal.reached(torrent.uploaded, torrent.size, torrent.seeding_s)
+
+
+def _described(record: Record) -> Description:
+    """What `settle` must know of a torrent that came in before."""
+    return Description(
+        name=record.root if record.pieces else "",
+        v1=record.v1,
+        v2=record.v2,
+        size=record.size,
+        pieces=record.pieces,
+        layout=record.layout,
+    )

@@ -1,0 +1,224 @@
+"""The torrents in memory, and the few things that every part of the catalogue does to them."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from appliance.core.errors import NotFound, OwnerMustAct
+from appliance.domain.catalogue.admission import Known, Place, admit
+from appliance.domain.catalogue.description import Description
+from appliance.domain.catalogue.keeper import Keeper
+from appliance.domain.catalogue.placing import Room, Volume, no_place, place
+from appliance.domain.catalogue.ports import Disk, Journal, Placement, TorrentEngine, TroubleKind
+from appliance.domain.catalogue.record import Record
+from appliance.domain.catalogue.states import Trouble, state_of
+from appliance.domain.catalogue.torrent import Torrent
+
+
+class Holdings:
+    """All torrents of the box, their engine, and what is still to be written of them."""
+
+    def __init__(
+        self,
+        engine: TorrentEngine,
+        keeper: Keeper,
+        journal: Journal,
+        disk: Disk,
+        content: Sequence[Path],
+        floor: int,
+    ) -> None:
+        """`content` are the folders for downloads; on each `floor` bytes or 5 % stay free."""
+        self.engine = engine
+        self.keeper = keeper
+        self.journal = journal
+        self.disk = disk
+        self.volumes = {str(path): Volume(path=str(path)) for path in content}
+        self.floor = floor
+        self.suspect: Callable[[str], None] = lambda path: None
+        """Told of a volume on which a torrent met an error."""
+        self.torrents: dict[str, Torrent] = {}
+        self.leaving: dict[str, asyncio.Future[str]] = {}
+        """Removals under way; each ends with a note for the owner, or with an empty one."""
+        self.returning: dict[str, bytes] = {}
+        """Torrents that leave the engine only to come back otherwise placed, with their resume data."""
+        self.going: set[str] = set()
+        """Torrents that have left with their drive, and that the engine has not let go of yet."""
+        self.eased = ""
+        """Why nothing is written at the moment; empty where it is."""
+        self.silent = ""
+        """Why nothing is sent."""
+        self.revision = 1
+
+    def get(self, name: str) -> Torrent:
+        """The torrent of an id or a unique prefix of at least four digits. Raises NotFound, OwnerMustAct."""
+        if torrent := self.torrents.get(name.lower()):
+            return torrent
+        prefix = name.lower()
+        found = [id for id in self.torrents if len(prefix) >= 4 and id.startswith(prefix)]
+        if len(found) > 1:
+            raise OwnerMustAct(f'"{name}" fits {len(found)} torrents; give more digits of the id.')
+        if not found:
+            raise NotFound(f'No torrent here has the id "{name}". `seedbox list` shows them all.')
+        return self.torrents[found[0]]
+
+    def pick(self, names: list[str]) -> list[Torrent]:
+        """The torrents of several ids; `all` means every one."""
+        if names == ["all"]:
+            return list(self.torrents.values())
+        return list({id(torrent): torrent for torrent in map(self.get, names)}.values())
+
+    def records(self) -> Iterable[Record]:
+        """What is kept of all torrents."""
+        return (torrent.record for torrent in self.torrents.values())
+
+    def volume_of(self, record: Record) -> Volume | None:
+        """The folder for downloads that its data lies in; None where that is a folder of the owner's."""
+        folder = record.folder
+        found = [path for path in self.volumes if folder == path or folder.startswith(path + "/")]
+        return self.volumes[max(found, key=len)] if found else None
+
+    def settle(self, new: Description, others: Iterable[Record], prefer: str = "") -> Known | Place:
+        """Where a torrent goes; a place without a folder where no volume has room for it now.
+
+        `prefer` is the volume that it goes to if it can. Raises OwnerMustAct as `admit` does.
+        """
+        others = list(others)
+        folder = self._choose(new, others, prefer)
+        where = admit(new, folder or next(iter(self.volumes)), others)
+        if folder or isinstance(where, Known):
+            return where
+        return Place("", note=self.no_place(new.size))
+
+    def _choose(self, new: Description, others: list[Record], prefer: str) -> str:
+        """Where the same files or data of that name are already, else where the most room is."""
+        namesakes = [record for record in others if new.name and (record.root or record.name) == new.name]
+        for record in namesakes:
+            if new.layout and record.layout == new.layout and record.folder in self.volumes:
+                return record.folder
+        taken = {record.folder for record in namesakes}
+        for path, volume in self.volumes.items():
+            if new.name and not volume.away and path not in taken and self.disk.mark(Path(path), new.name):
+                return path
+        return place(self.rooms(), new.size, self.floor, prefer)
+
+    def rooms(self) -> list[Room]:
+        """The volumes, with what is free and not promised to downloads that are under way."""
+        promised = dict.fromkeys(self.volumes, 0)
+        for torrent in self.torrents.values():
+            record = torrent.record
+            if record.completed or record.read_only or not record.pieces:
+                continue
+            if volume := self.volume_of(record):
+                promised[volume.path] += torrent.size - (torrent.snapshot.done if torrent.snapshot else 0)
+        found = []
+        for path, volume in self.volumes.items():
+            free = None if volume.away else self.disk.free(Path(path))
+            found.append(Room(volume, None if free is None else free - promised[path]))
+        return found
+
+    def no_place(self, size: int) -> str:
+        """Why no volume takes `size` bytes now."""
+        return no_place(self.rooms(), size, self.floor)
+
+    def start(
+        self, torrent: Torrent, resume: bytes, *, hash_all: bool = False, one_of_many: bool = False
+    ) -> None:
+        """Put a torrent into the engine, as its record says; `hash_all` trusts no resume data."""
+        record = torrent.record
+        torrent.snapshot, torrent.trouble = None, None
+        volume = self.volume_of(record)
+        if not record.folder:
+            why = self.no_place(record.size)
+            self.set_trouble(torrent, Trouble(TroubleKind.NO_PLACE, why), quiet=True)
+            return
+        if volume and volume.away:
+            self.set_trouble(torrent, Trouble(TroubleKind.MISSING, volume.away), quiet=True)
+            return
+        if volume and volume.frozen and record.writable and record.pieces:
+            self.set_trouble(torrent, Trouble(TroubleKind.FROZEN, volume.frozen), quiet=True)
+            return
+        placement = Placement(
+            folder=record.folder,
+            writable=record.writable,
+            paused=record.paused or record.satisfied,
+            priority=record.priority,
+            upload_limit=record.upload_limit,
+            download_limit=record.download_limit,
+            rename_root=record.root if record.root and record.root != record.name else "",
+            uploaded=record.uploaded,
+            downloaded=record.downloaded,
+            seeding_s=record.seeding_s,
+            assume_nothing=hash_all or record.damaged,
+        )
+        try:
+            (self.engine.begin if one_of_many else self.engine.add)(record.id, resume, placement)
+        except (OwnerMustAct, ValueError) as error:
+            self.refuse(torrent, str(error))
+            return
+        torrent.in_engine = True
+        self.changed(torrent)
+
+    def refuse(self, torrent: Torrent, why: str) -> None:
+        """The engine does not take it."""
+        torrent.in_engine = False
+        says = f"Its description cannot be used ({why}). Remove it, keep the data, and add it again."
+        self.set_trouble(torrent, Trouble(TroubleKind.REFUSED, says))
+
+    def leave(self, torrent: Torrent) -> asyncio.Future[str]:
+        """Take a torrent whose removal is noted out of the engine; the future ends when it is forgotten."""
+        id = torrent.record.id
+        left = self.leaving.setdefault(id, asyncio.get_running_loop().create_future())
+        self.returning.pop(id, None)
+        self.engine.remove(id, torrent.record.removing == "delete")
+        return left
+
+    def take_out(self, torrent: Torrent) -> None:
+        """Have the engine let go of a torrent whose drive is not fit for it; `reload` may follow."""
+        self.returning.pop(torrent.record.id, None)
+        if torrent.in_engine:
+            torrent.in_engine = False
+            self.going.add(torrent.record.id)
+            self.engine.remove(torrent.record.id, with_data=False)
+
+    async def reload(self, torrent: Torrent) -> None:
+        """Put a torrent that was taken out into the engine, with what was vouched for on its drive."""
+        id = torrent.record.id
+        resume = await self.keeper.store.resume_of(id)
+        if torrent.in_engine or torrent.record.removing or id not in self.torrents:
+            return
+        if id in self.going:
+            self.returning[id] = resume  # as soon as the engine has let go of it
+        else:
+            self.start(torrent, resume)
+
+    def come_back(self, torrent: Torrent, resume: bytes) -> None:
+        """Take a torrent out of the engine and put it in again, placed otherwise."""
+        self.returning[torrent.record.id] = resume
+        self.engine.remove(torrent.record.id, with_data=False)
+
+    def set_trouble(
+        self, torrent: Torrent, trouble: Trouble, *, watch: str = "", quiet: bool = False
+    ) -> None:
+        """Note what stopped a torrent. `watch` is the path under its folder whose change may mend it."""
+        record = torrent.record
+        torrent.trouble = trouble
+        torrent.watch = watch or torrent.watch or record.root or record.name
+        torrent.watch_mark = self.disk.mark(Path(record.folder), torrent.watch) if torrent.in_engine else None
+        if not quiet:
+            torrent.lost = torrent.lost or trouble.kind is TroubleKind.MISSING
+            self.journal.error(f'"{record.name}": {trouble.says}', record.id)
+        self.changed(torrent)
+
+    def dirty(self, torrent: Torrent) -> None:
+        """Its record changed, and is to be written soon."""
+        self.keeper.record(torrent.record.id)
+        self.changed(torrent)
+        self.keeper.wake.set()
+
+    def changed(self, torrent: Torrent) -> None:
+        """Something of it changed that the owner may see."""
+        torrent.state, torrent.reason = state_of(
+            torrent.record, torrent.snapshot, torrent.trouble, self.eased, self.silent
+        )
+        self.revision += 1
+        torrent.revision = self.revision

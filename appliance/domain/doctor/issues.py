@@ -1,0 +1,177 @@
+"""Issues: what the doctor finds over time, as a list that the owner works off.
+
+An issue is *open* while the last finding that knew anything said so; *mended* when it said otherwise; and
+*settled* when it has then stayed well for a while. Until it is settled, the same trouble coming back is the
+same issue. Every span is counted in seconds that the box ran, so that a clock that jumps neither loses nor
+doubles anything; UtcMs is for people only.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from appliance.core.units import UtcMs
+from appliance.domain.doctor.model import Finding, Verdict
+
+SETTLED_S = 15 * 60
+"""A mended issue that returns before that never went away."""
+UNSEEN_S = 30 * 60
+"""An open issue of which nothing could be learnt for so long is listed no longer as open."""
+KEEP_S = 30 * 86_400
+MOST = 500
+"""Issues that are kept, open and mended."""
+MOST_TEXT = 500
+
+BAD = (Verdict.WARNING, Verdict.ERROR)
+RANK = {Verdict.OK: 0, Verdict.UNKNOWN: 0, Verdict.WARNING: 1, Verdict.ERROR: 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """Something that the owner must see, or had to."""
+
+    id: int
+    check: str
+    """Short stable name; where several things are looked at in one way, the thing follows a colon."""
+    severity: Verdict
+    """As last found."""
+    says: str
+    remedy: str
+    first: UtcMs
+    last: UtcMs
+    """When it was found last."""
+    mended: UtcMs = UtcMs(0)  # noqa: RUF009  a NewType, not a call
+    """0: it is open."""
+    lost: bool = False
+    """It is not mended for all one knows: nobody could see any more whether it is still so."""
+    lasted_s: int = 0
+    """How long it was found, as anything bad, in all."""
+    error_s: int = 0
+    """How long it was an error of these."""
+    unseen_s: int = 0
+    """For how long nothing could be learnt of it."""
+    well_s: int = 0
+    """For how long it has been mended."""
+
+    @property
+    def open(self) -> bool:
+        """It is still so."""
+        return not self.mended
+
+    @property
+    def settled(self) -> bool:
+        """It has been mended for so long that its return would be a new issue."""
+        return bool(self.mended) and self.well_s >= SETTLED_S
+
+
+Known = tuple[Issue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """What a round of findings has changed."""
+
+    known: Known
+    begun: Known
+    """New ones; not those that came back before they were settled."""
+    mended: Known
+    """Those that are settled now."""
+
+
+def update(known: Known, findings: Iterable[Finding], now: UtcMs, passed_s: int) -> Updated:
+    """Bring the issues up to date with a whole round of findings.
+
+    A check without a finding is well: many rules of the doctor speak only when something is wrong.
+    `passed_s`: seconds of the monotonic clock since the last round, 0 at the first of this process.
+    """
+    found = _worst(findings)
+    later: list[Issue] = []
+    mended: list[Issue] = []
+    for issue in known:
+        if issue.settled:
+            later.append(replace(issue, well_s=issue.well_s + passed_s))
+            continue
+        one = _next(issue, found.pop(issue.check, None), now, passed_s)
+        later.append(one)
+        if one.settled:
+            mended.append(one)
+    number = max((issue.id for issue in known), default=0)
+    room = MOST - sum(not issue.settled for issue in later)
+    bad = sorted((one for one in found.values() if one.verdict in BAD), key=lambda one: -RANK[one.verdict])
+    begun = [_new(number + index, finding, now) for index, finding in enumerate(bad[: max(0, room)], 1)]
+    return Updated(_bounded([*later, *begun]), tuple(begun), tuple(mended))
+
+
+def listed(known: Known, *, mended: bool) -> list[Issue]:
+    """Open issues, the worst and newest first; with `mended` then the others, latest first."""
+    opened = sorted(
+        (issue for issue in known if issue.open), key=lambda issue: (-RANK[issue.severity], issue.lasted_s)
+    )
+    over = sorted((issue for issue in known if not issue.open), key=lambda issue: issue.well_s)
+    return [*opened, *(over if mended else [])]
+
+
+def _worst(findings: Iterable[Finding]) -> dict[str, Finding]:
+    """The worst finding of each check; one that knows nothing outweighs one that says all is well."""
+    order = [Verdict.OK, Verdict.UNKNOWN, Verdict.WARNING, Verdict.ERROR]
+    found: dict[str, Finding] = {}
+    for finding in findings:
+        before = found.get(finding.check)
+        if before is None or order.index(finding.verdict) > order.index(before.verdict):
+            found[finding.check] = finding
+    return found
+
+
+def _new(id: int, finding: Finding, now: UtcMs) -> Issue:
+    return Issue(
+        id=id,
+        check=finding.check,
+        severity=finding.verdict,
+        says=finding.says[:MOST_TEXT],
+        remedy=finding.remedy[:MOST_TEXT],
+        first=now,
+        last=now,
+    )
+
+
+def _next(issue: Issue, finding: Finding | None, now: UtcMs, passed_s: int) -> Issue:
+    """An issue that is not settled, after a round."""
+    if finding and finding.verdict in BAD:
+        return _found(issue, finding, now, passed_s)
+    if issue.mended:
+        seen = finding is None or finding.verdict is Verdict.OK
+        return replace(issue, well_s=issue.well_s + passed_s, lost=issue.lost and not seen)
+    if finding and finding.verdict is Verdict.UNKNOWN:
+        unseen = issue.unseen_s + passed_s
+        if unseen < UNSEEN_S:
+            return replace(issue, unseen_s=unseen)
+        return replace(issue, mended=max(now, issue.last), lost=True, unseen_s=unseen, well_s=0)
+    return replace(issue, mended=max(now, issue.last), unseen_s=0, well_s=0)
+
+
+def _found(issue: Issue, finding: Finding, now: UtcMs, passed_s: int) -> Issue:
+    """It is (still, or again) so. Only time in which it was known to be so counts."""
+    counts = passed_s if issue.open and not issue.unseen_s else 0
+    return replace(
+        issue,
+        severity=finding.verdict,
+        says=finding.says[:MOST_TEXT],
+        remedy=finding.remedy[:MOST_TEXT],
+        last=max(now, issue.first),
+        mended=UtcMs(0),
+        lost=False,
+        lasted_s=issue.lasted_s + counts,
+        error_s=issue.error_s + (counts if issue.severity is Verdict.ERROR else 0),
+        unseen_s=0,
+        well_s=0,
+    )
+
+
+def _bounded(issues: Sequence[Issue]) -> Known:
+    """Without those that were mended long ago; by the time that the box ran, not by the clock."""
+    kept = [issue for issue in issues if issue.well_s < KEEP_S]
+    surplus = len(kept) - MOST
+    if surplus <= 0:
+        return tuple(kept)
+    oldest = sorted((issue for issue in kept if issue.settled), key=lambda issue: -issue.well_s)
+    gone = {issue.id for issue in oldest[:surplus]}
+    return tuple(issue for issue in kept if issue.id not in gone)

@@ -1,0 +1,127 @@
+"""What the box knows of its money."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from appliance.core.keys import Address
+from appliance.core.units import MicroBtt, UtcMs
+from appliance.domain.ledger.channel import Channel, State
+from appliance.domain.ledger.statement import Line
+
+
+class Purpose(StrEnum):
+    """What money is paid for."""
+
+    DISTRIBUTION = "distribution"
+    STORAGE = "storage"
+    DOWNLOADING = "downloading"
+    STORING = "storing"
+
+    @property
+    def earns(self) -> bool:
+        """Whether the box is the one that is paid."""
+        return self in (Purpose.DISTRIBUTION, Purpose.STORAGE)
+
+
+class Standing(StrEnum):
+    """How a channel stands with this box."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    FROZEN = "frozen"
+    CLOSED = "closed"
+    FORGOTTEN = "forgotten"
+
+    @property
+    def sentence(self) -> str:
+        """What is true of a channel that stands so."""
+        return _STANDINGS[self]
+
+
+_STANDINGS = {
+    Standing.OPENING: "The ledger was asked to open it, and has not answered yet.",
+    Standing.OPEN: "States are paid or accepted in it.",
+    Standing.FROZEN: "It is not used any more: it ends soon, or the box may not know its last state.",
+    Standing.CLOSED: "The ledger has settled it.",
+    Standing.FORGOTTEN: "The ledger does not know it, or does not know it any more.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A channel that the box pays in or is paid in, with the best state that it knows."""
+
+    channel: Channel
+    purpose: Purpose
+    standing: Standing
+    name: str = ""
+    """By which the ledger was asked to open it; empty where another has opened it."""
+    signature: bytes = b""
+    """Of the state in `channel`."""
+
+    @property
+    def counterparty(self) -> Address:
+        """Who is at the other end."""
+        return self.channel.payer_address if self.purpose.earns else self.channel.recipient
+
+    @property
+    def state(self) -> State | None:
+        """The best state, None before the first."""
+        if not self.signature:
+            return None
+        one = self.channel
+        return State(one.ledger, one.id, one.seq, one.paid, self.signature)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Money that is set apart for something that may be bought."""
+
+    id: str
+    amount: MicroBtt
+    left: MicroBtt
+    at: UtcMs
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What was earned or spent under one heading."""
+
+    heading: str
+    """A day (`2026-11-21`, UTC), a torrent's id, or a counterparty's address."""
+    purpose: Purpose
+    amount: MicroBtt
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """The account, as far as the box knows it."""
+
+    balance: MicroBtt
+    """At the ledger, after its last line that the box has read."""
+    held: MicroBtt
+    """Of it, set apart in holds or for channels that the ledger has not told of yet."""
+    locked: MicroBtt
+    """Beside it: in channels that the box pays from, and not paid yet."""
+    receivable: MicroBtt
+    """Beside it: paid to the box in channels that are not closed."""
+
+    @property
+    def available(self) -> MicroBtt:
+        """Can be held for something new."""
+        return MicroBtt(self.balance - self.held)
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """A statement that does not go on from what the ledger had told before."""
+
+    lines: Sequence[Line]
+    """That it does not know any more."""
+
+    @property
+    def amount(self) -> MicroBtt:
+        """What they did to the account together."""
+        return MicroBtt(sum(line.amount for line in self.lines))

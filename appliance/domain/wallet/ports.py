@@ -1,0 +1,142 @@
+"""What the wallet needs of the outside: the ledger that keeps its account, and a database."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from appliance.core.units import MicroBtt, UtcMs
+from appliance.domain.ledger.channel import Channel, State
+from appliance.domain.ledger.statement import Line
+from appliance.domain.wallet.model import Divergence, Held, Hold, Purpose, Sum, Sums
+
+
+class Ledger(Protocol):
+    """The account at a ledger. Calls block; RetryLater while it is away, OwnerMustAct where it refuses."""
+
+    @property
+    def ledger(self) -> bytes:
+        """The ledger's id."""
+        ...
+
+    def now(self) -> UtcMs:
+        """The ledger's time."""
+        ...
+
+    def account(self) -> tuple[MicroBtt, MicroBtt]:
+        """(balance, locked in channels)."""
+        ...
+
+    def statement(self, after: int = 0, count: int = 1_000) -> list[Line]:
+        """Lines behind a number, the oldest first."""
+        ...
+
+    def open(self, name: str, recipient: str, lock: MicroBtt, expires: UtcMs, window_ms: int) -> Channel:
+        """Open a channel; the same name again is the same channel."""
+        ...
+
+    def channel(self, id: bytes) -> Channel:
+        """A channel that we are in. Raises NotFound."""
+        ...
+
+    def channels(self) -> list[Channel]:
+        """All channels that we are in."""
+        ...
+
+    def close_channel(self, id: bytes, state: State | None) -> Channel:
+        """Close a channel with the best state, or begin to."""
+        ...
+
+    def mark(self, known: list[str], new: str) -> str:
+        """Leave a mark in place of one that is known; the mark that is there then."""
+        ...
+
+
+class Journal(Protocol):
+    """Where the owner reads what happened."""
+
+    def info(self, text: str) -> None:
+        """Something happened as it should."""
+        ...
+
+    def error(self, text: str) -> None:
+        """Something that needs the owner."""
+        ...
+
+
+class WalletStore(Protocol):
+    """The wallet's memory. Every change is durable when it returns; RetryLater where the disk is full."""
+
+    @property
+    def ledger(self) -> bytes:
+        """The id of the ledger whose account it is."""
+        ...
+
+    async def sums(self) -> Sums:
+        """The account."""
+        ...
+
+    async def put_hold(self, hold: Hold) -> None:
+        """Set money apart. Raises NotEnough where less is available."""
+        ...
+
+    async def drop_hold(self, id: str) -> None:
+        """Give back what is left of a hold; one that is gone already stays so."""
+        ...
+
+    async def new_channel(self, held: Held, hold: str = "") -> None:
+        """Keep a channel that is new, its lock taken out of a hold where one is named.
+
+        Raises NotEnough, and OwnerMustAct where the channel is known.
+        """
+        ...
+
+    async def put_channel(self, held: Held) -> None:
+        """Keep how a channel stands; its states are kept by `put_state` alone."""
+        ...
+
+    async def put_state(self, held: Held, day: str, torrent: str, more: MicroBtt) -> None:
+        """Keep a channel's new state, and what it brought or cost for a torrent, together."""
+        ...
+
+    async def channels(self) -> list[Held]:
+        """All that the ledger has not settled."""
+        ...
+
+    async def marks(self) -> list[str]:
+        """The mark that was left at the ledger, and one that may have been."""
+        ...
+
+    async def put_marks(self, marks: list[str]) -> None:
+        """Keep them."""
+        ...
+
+    async def last_line(self) -> Line | None:
+        """The last line of the account that the ledger has told of."""
+        ...
+
+    async def add_lines(self, lines: Sequence[Line]) -> None:
+        """Keep lines that go on from the last one."""
+        ...
+
+    async def lines(self, before: int, count: int) -> list[Line]:
+        """Lines before a number (0: the newest), the newest first."""
+        ...
+
+    async def forgotten(self) -> list[Line]:
+        """Lines that the ledger had told of, and then did not know any more."""
+        ...
+
+    async def diverge(self, told: Sequence[Line]) -> Divergence:
+        """Set aside the lines that a ledger's statement, told from its beginning, does not hold any more."""
+        ...
+
+    async def tallies(self, by: str, since: str) -> list[Sum]:
+        """Earned and spent since a day, by `day`, `torrent` or `counterparty`."""
+        ...
+
+    async def audit(self) -> bytes | None:
+        """A channel whose tallies are not what its state pays, if there is one."""
+        ...
+
+    async def totals(self) -> dict[Purpose, MicroBtt]:
+        """Earned and spent in all."""
+        ...

@@ -1,0 +1,78 @@
+"""What every command shares: where the box is, how to answer, and how errors end the program."""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import msgspec
+
+from appliance.control.client import ControlClient
+from appliance.core.errors import Bug, OwnerMustAct, RetryLater, SeedboxError
+from appliance.core.state import StateFolder
+
+REFUSED, USAGE, AWAY, UNWELL, BUG = 1, 2, 3, 4, 70
+"""Exit codes, told in `seedbox --help`."""
+
+
+@dataclass
+class App:
+    """One run of the program."""
+
+    state: StateFolder
+    config_path: Path
+    as_json: bool = False
+    _client: ControlClient | None = field(default=None, repr=False)
+
+    @property
+    def box(self) -> ControlClient:
+        """The daemon, called when first asked."""
+        if self._client is None:
+            self._client = ControlClient(self.state.control_socket)
+        return self._client
+
+    def answer(self, value: Any, *lines: str) -> None:
+        """Print `value` as JSON where that is wanted, else the lines for people."""
+        if self.as_json:
+            click.echo(json.dumps(msgspec.to_builtins(value), ensure_ascii=False))
+        else:
+            for line in lines:
+                click.echo(line)
+
+
+def command(function: Any) -> Any:
+    """Give a click command the App as its first argument, and the option --json."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
+    @click.pass_obj
+    @wraps(function)
+    def run(app: App, /, *args: Any, as_json: bool, **options: Any) -> Any:
+        app.as_json = app.as_json or as_json
+        try:
+            return function(app, *args, **options)
+        except SeedboxError as error:
+            fail(app, error)
+
+    return run
+
+
+def fail(app: App, error: SeedboxError) -> NoReturn:
+    """Say what is wrong, and end with the code that stands for it."""
+    if app.as_json:
+        click.echo(json.dumps({"error": {"kind": type(error).__name__, "message": str(error)}}))
+    else:
+        click.secho("seedbox: ", nl=False, err=True, fg="red", bold=True)
+        click.echo(str(error), err=True)
+    sys.exit(exit_code(error))
+
+
+def exit_code(error: SeedboxError) -> int:
+    """The exit code of an error."""
+    if isinstance(error, OwnerMustAct):
+        return REFUSED
+    if isinstance(error, RetryLater):
+        return AWAY
+    return BUG if isinstance(error, Bug) else REFUSED

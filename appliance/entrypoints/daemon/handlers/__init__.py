@@ -1,0 +1,1 @@
+"""What the daemon does for each command of the control socket."""

@@ -1,0 +1,288 @@
+"""What each command about the auction does: the seam between control/auction.py and the two sides of it."""
+
+from typing import TYPE_CHECKING, Any
+
+from appliance.adapters.store.auction import BUCKET_MS
+from appliance.control import auction as api
+from appliance.core.errors import NotFound, OwnerMustAct
+from appliance.core.keys import address_of
+from appliance.core.units import GIB, MicroBtt, MicroBttPerMib, UtcMs
+from appliance.domain.auction.buyer import Want
+from appliance.domain.auction.lease import ROUND_NS
+from appliance.domain.auction.seller import Offer
+from appliance.domain.catalogue.model import State
+from appliance.domain.wallet.model import Purpose
+from appliance.entrypoints.daemon.box import Box
+
+if TYPE_CHECKING:
+    from appliance.services.market.deals import Live, Purchase
+    from appliance.services.market.market import Trading
+    from appliance.services.market.selling import Selling
+
+_SPANS = {"hour": (12, 1), "day": (96, 3), "month": (120, 72)}
+"""Span -> (buckets, five minutes in each)."""
+_NO_ACCOUNT = "Slots are paid for through a ledger. Name one: wallet.ledger in seedbox.toml."
+
+
+class AuctionHandlers:
+    """One method a command, of the same name."""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+
+    def _trading(self) -> "Trading":
+        if self._box.trading is None:
+            raise OwnerMustAct(_NO_ACCOUNT)
+        return self._box.trading
+
+    def _name(self, id: str) -> str:
+        try:
+            return self._box.catalogue.get(id).record.name
+        except NotFound:
+            return ""
+
+    # ----------------------------------------------------------------------------------------- selling
+
+    async def get_auction(self, _: api.GetAuction) -> api.Auction:
+        """What is sold."""
+        trading = self._box.trading
+        if trading is None:
+            return api.Auction(on=False, trouble=_NO_ACCOUNT)
+        told, selling = trading.told, trading.selling
+        shown: dict[str, Any] = {
+            "on": True,
+            "sell": told.sell,
+            "slots": told.slots,
+            "per_torrent": told.per_torrent,
+            "rule": told.rule,
+            "free_share": told.free_share,
+            "floor": told.reserve,
+            "reserve": told.reserve,
+            "ceiling": told.ceiling,
+            "reserve_moves": told.reserve_moves,
+            "credit": told.credit,
+            "port": told.port,
+            "changed": sorted(trading.changed),
+        }
+        if selling is None:
+            trouble = f"Port {told.port} cannot be used for bids; see the events." if told.sell else ""
+            return api.Auction(**shown, trouble=trouble)
+        seller = selling.seller
+        debts = seller.debts.values()
+        left = seller.began + ROUND_NS - self._box.clock.mono()
+        return api.Auction(
+            **shown
+            | {
+                "round": seller.round,
+                "left_ms": max(0, left // 1_000_000),
+                "reserve": seller.reserve.price,
+                "price": selling.price,
+                "sold": self._sold(selling),
+                "waiting": self._waiting(selling),
+                "others": selling.seats.others,
+                "uplink": selling.seats.uplink,
+                "debtors": len(debts),
+                "debts": sum(debt.due - debt.paid for debt in debts),
+            }
+        )
+
+    def _sold(self, selling: "Selling") -> list[api.Slot]:
+        found = []
+        for served in selling.seller.served.values():
+            lease = served.lease
+            found.append(
+                api.Slot(
+                    holder=address_of(lease.key),
+                    host=lease.ip,
+                    torrent=lease.torrent,
+                    name=self._name(lease.torrent),
+                    price=lease.price,
+                    sent=lease.sent,
+                    owed=lease.owed - lease.before,
+                    paid=lease.paid - lease.before,
+                    standing=lease.standing.value,
+                    sentence=lease.standing.sentence,
+                    connected=lease.ip in selling.connected,
+                )
+            )
+        return sorted(found, key=lambda slot: (-slot.price, slot.holder))
+
+    def _waiting(self, selling: "Selling") -> list[api.Waiting]:
+        seller = selling.seller
+        offers = [
+            (line, bidder.offer)
+            for line, bidder in seller.bidders.items()
+            if bidder.offer and bidder.key not in seller.served
+        ]
+        rows = [
+            api.Waiting(
+                bidder=address_of(offer.key),
+                torrent=offer.torrent,
+                name=self._name(offer.torrent),
+                bid=offer.price,
+                why=self._why_not(selling, line, offer),
+            )
+            for line, offer in offers
+        ]
+        return sorted(rows, key=lambda row: (-row.bid, row.bidder))[:100]
+
+    def _why_not(self, selling: "Selling", line: int, offer: Offer) -> str:
+        seller = selling.seller
+        if offer.key in seller.debts:
+            return "it owes for an earlier lease"
+        if offer.price < seller.reserve.price:
+            return "it bids less than the least price"
+        return "" if seller.bidders[line].lock else "its channel is not known yet"
+
+    async def set_auction(self, command: api.SetAuction) -> api.Auction:
+        """Change what is offered. Raises OwnerMustAct for what is impossible."""
+        trading = self._trading()
+        fields = [name for name in command.__struct_fields__ if name != "reset"]
+        changes = {name: value for name in fields if (value := getattr(command, name)) is not None}
+        if changes or command.reset:
+            await trading.change(changes, reset=command.reset)
+        return await self.get_auction(api.GetAuction())
+
+    async def get_rounds(self, command: api.GetRounds) -> api.Rounds:
+        """Prices and earnings over time."""
+        count, each = _SPANS[command.span]
+        trading = self._trading()
+        found = await trading.rounds.buckets(count, each)
+        slots = max(1, trading.told.slots)
+        return api.Rounds(
+            start=found[0].at,
+            step_s=each * BUCKET_MS // 1_000,
+            price=[one.price for one in found],
+            earned=[one.earned for one in found],
+            sent=[one.sent for one in found],
+            sold=[min(1_000, 1_000 * one.sold // max(1, one.rounds * slots)) for one in found],
+        )
+
+    async def get_yields(self, _: api.GetYields) -> api.Yields:
+        """What each torrent has earned."""
+        trading, money = self._trading(), self._box.money
+        assert money is not None
+        delivered = await trading.rounds.delivered()
+        earned = dict[str, int]()
+        if money.wallet:
+            for one in await money.wallet.store.tallies("torrent", ""):
+                if one.purpose is Purpose.DISTRIBUTION and one.amount:
+                    earned[one.heading] = earned.get(one.heading, 0) + one.amount
+        here = {one.record.id: one for one in self._box.catalogue.all()}
+        rows = []
+        for id in delivered.keys() | earned.keys():
+            torrent, got = here.get(id), earned.get(id, 0)
+            size = torrent.size if torrent else 0
+            sold = delivered.get(id, 0)
+            rows.append(
+                api.Yield(
+                    id=id,
+                    name=torrent.record.name if torrent else "",
+                    size=size,
+                    sold=sold,
+                    uploaded=torrent.uploaded if torrent else sold,
+                    earned=got,
+                    per_gib_stored=got * GIB // size if size else 0,
+                    per_gib_sent=got * GIB // sold if sold else 0,
+                )
+            )
+        return api.Yields(torrents=sorted(rows, key=lambda row: (-row.earned, row.id)))
+
+    # ------------------------------------------------------------------------------------------ buying
+
+    async def list_bids(self, _: api.ListBids) -> api.Bids:
+        """What the box bids elsewhere."""
+        trading = self._box.trading
+        if trading is None:
+            return api.Bids(on=False)
+        buying, told, now = trading.buying, trading.told, self._box.clock.now()
+        shunned = [
+            api.Shunned(seller=address, until=record.shunned, why=record.why)
+            for address, record in buying.records.items()
+            if record.shunned > now
+        ]
+        day_spent = await buying.purse.day_spent() if self._box.money and self._box.money.wallet else 0
+        return api.Bids(
+            on=True,
+            buy_price=told.buy_price,
+            buy_budget=told.buy_budget,
+            buy_hours=told.buy_hours,
+            day_spent=day_spent,
+            torrents=[self._bought(id, purchase) for id, purchase in buying.purchases.items()],
+            bids=[_bid(live) for live in buying.live.values()],
+            shunned=sorted(shunned, key=lambda one: one.until),
+        )
+
+    def _bought(self, id: str, purchase: "Purchase") -> api.Bought:
+        torrent, want = self._box.catalogue.get(id), purchase.want
+        trading = self._trading()
+        lives = [one for one in trading.buying.live.values() if one.torrent == id]
+        return api.Bought(
+            torrent=id,
+            name=torrent.record.name,
+            price=want.price,
+            budget=want.budget if purchase.own else 0,
+            spent=purchase.used,
+            deadline=want.deadline,
+            bid=purchase.price,
+            simulate=want.simulate,
+            own=purchase.own,
+            progress=torrent.progress,
+            sentence=_sentence(purchase, lives),
+        )
+
+    async def want_torrent(self, command: api.WantTorrent) -> api.Bids:
+        """Pay for a torrent, or not any more."""
+        trading, torrent = self._trading(), self._box.catalogue.get(command.id)
+        if not command.price:
+            await trading.buying.want(torrent, None)
+            return await self.list_bids(api.ListBids())
+        if torrent.state is State.SEEDING:
+            raise OwnerMustAct(f'"{torrent.record.name}" is here already: there is nothing to pay for.')
+        if command.budget <= 0 or not 0 < command.price <= 10**12:
+            raise OwnerMustAct("A price and a budget are more than nothing.")
+        if command.deadline and command.deadline <= self._box.clock.now():
+            raise OwnerMustAct("That deadline is over.")
+        want = Want(
+            MicroBttPerMib(command.price),
+            MicroBtt(command.budget),
+            UtcMs(command.deadline),
+            simulate=command.simulate,
+        )
+        await trading.buying.want(torrent, want)
+        return await self.list_bids(api.ListBids())
+
+
+def _bid(live: "Live") -> api.Bid:
+    deal = live.deal
+    return api.Bid(
+        seller=live.seller,
+        host=live.line.host,
+        torrent=live.torrent,
+        reserve=deal.last.reserve if deal.last else 0,
+        bid=deal.said,
+        won=deal.won,
+        price=deal.price,
+        received=deal.received,
+        paid=deal.paid - live.started,
+        locked=max(0, deal.lock - deal.paid),
+    )
+
+
+def _sentence(purchase: "Purchase", lives: "list[Live]") -> str:
+    """How buying goes, in words."""
+    want = purchase.want
+    if purchase.used >= want.budget:
+        return "The budget is spent; it goes on without paying."
+    if not lives:
+        return "No seller was found yet; it goes on without paying."
+    won = sum(one.deal.won for one in lives)
+    if won:
+        return f"{won} of {len(lives)} sellers serve it."
+    if want.simulate:
+        return "Simulated: nothing is bid, and the events say what would be."
+    if not purchase.price:
+        return "It comes in time without paying." if want.deadline else "There is nothing to bid with now."
+    if all(one.deal.last and purchase.price < one.deal.last.reserve for one in lives):
+        return "Every seller asks for more than may be bid."
+    return "A bid is placed; the round is not over, or others have bid more."

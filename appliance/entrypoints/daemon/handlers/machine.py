@@ -1,0 +1,119 @@
+"""What each command about the box's own body does: the seam between control/care.py and the box."""
+
+from dataclasses import asdict
+
+from appliance.control import machine as api
+from appliance.core.errors import OwnerMustAct
+from appliance.core.units import MicroBtt, UtcMs
+from appliance.domain.governor.policy import KEPT
+from appliance.entrypoints.daemon.box import Box
+from appliance.services.machine.volumes import Standing
+
+LONGEST_OVERRIDE = 7 * 24 * 60
+"""Minutes."""
+
+
+class CareHandlers:
+    """One method a command, of the same name."""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+
+    async def get_readings(self, _: api.GetReadings) -> api.ReadingsAnswer:
+        """What is read now."""
+        governing = self._box.governing
+        return api.ReadingsAnswer(readings=governing.readings, board=governing.board)
+
+    async def get_history(self, command: api.GetHistory) -> api.History:
+        """Readings and decisions over time."""
+        governing = self._box.governing
+        past = await governing.log.history(command.span)
+        decided = await governing.decisions.since(UtcMs(past.start))
+        return api.History(
+            **asdict(past),
+            decisions=[
+                api.Decided(at=one.at, until=one.until, rule=one.rule, says=one.says) for one in decided
+            ],
+        )
+
+    async def get_governor(self, _: api.GetGovernor) -> api.GovernorAnswer:
+        """What the governor does, and why."""
+        box = self._box
+        eases = box.governing.decision.eases if box.governing.decision else ()
+        return api.GovernorAnswer(
+            eases=[api.Ease(rule=one.rule.value, says=one.says, since=one.since) for one in eases],
+            limits=box.limits.current,
+            wanted=box.limits.wanted,
+            override_until=box.governing.override_until,
+            kept=[rule.value for rule in KEPT],
+        )
+
+    async def set_override(self, command: api.SetOverride) -> api.GovernorAnswer:
+        """Ease nothing for some time."""
+        if not 0 <= command.minutes <= LONGEST_OVERRIDE:
+            raise OwnerMustAct("Easing can be switched off for a week at most.")
+        await self._box.governing.override(command.minutes)
+        return await self.get_governor(api.GetGovernor())
+
+    async def get_energy(self, _: api.GetEnergy) -> api.Energy:
+        """Whether the box is worth its power."""
+        box = self._box
+        account = box.governing.account(await self._earned_day())
+        return api.Energy(
+            watts_mw=account.power.milliwatts,
+            source=account.power.source,
+            cost_day=account.cost_day,
+            earned_day=account.earned_day,
+            worth_day=account.worth_day,
+            currency=box.config.energy.currency,
+            sentence=account.sentence,
+        )
+
+    async def _earned_day(self) -> MicroBtt:
+        """Of the last 24 hours, by the rounds of the auction; of a box without one, nothing."""
+        trading = self._box.trading
+        if trading is None:
+            return MicroBtt(0)
+        return MicroBtt(sum(one.earned for one in await trading.rounds.buckets(96, 3)))
+
+    async def list_volumes(self, _: api.ListVolumes) -> api.Volumes:
+        """The drives that content lies on."""
+        standings = self._box.guard.standings()
+        return api.Volumes(volumes=[_volume(one, main=number == 0) for number, one in enumerate(standings)])
+
+    async def list_issues(self, command: api.ListIssues) -> api.Issues:
+        """What is wrong, and what was."""
+        return api.Issues(
+            issues=[
+                api.Issue(
+                    check=one.check,
+                    severity=one.severity,
+                    says=one.says,
+                    remedy=one.remedy,
+                    first=one.first,
+                    last=one.last,
+                    mended=one.mended,
+                )
+                for one in self._box.issues.listed(mended=command.mended)
+            ]
+        )
+
+    async def try_notice(self, _: api.TryNotice) -> api.Told:
+        """Send a test to every address."""
+        return api.Told(lines=await self._box.issues.test())
+
+
+def _volume(standing: Standing, *, main: bool) -> api.Volume:
+    reading, worst = standing.reading, standing.worst
+    return api.Volume(
+        path=reading.path,
+        uuid=reading.uuid,
+        device=reading.device,
+        present=reading.present,
+        read_only=reading.read_only,
+        total=reading.total,
+        free=reading.free,
+        torrents=standing.torrents,
+        main=main,
+        says=f"{worst.says} {worst.remedy}".strip(),
+    )

@@ -1,0 +1,51 @@
+"""Who still works: heartbeats of the daemon's loops, and systemd's watchdog, fed only while all beat."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Awaitable, Callable
+
+from appliance.core.clock import Clock
+from appliance.core.errors import Bug
+from appliance.core.process import notify
+
+log = logging.getLogger(__name__)
+
+SILENT_S = 180
+"""A loop that has not beaten for so long is taken for dead."""
+
+
+class Heart:
+    """Heartbeats by the name of the loop."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._beats: dict[str, int] = {}
+
+    def beat(self, name: str) -> None:
+        """The loop `name` is alive at this moment."""
+        self._beats[name] = self._clock.mono()
+
+    def check(self) -> None:
+        """Raise Bug where a loop has fallen silent."""
+        for name, last in self._beats.items():
+            silent = (self._clock.mono() - last) / 1e9
+            if silent > SILENT_S:
+                raise Bug(f"The loop {name} has not worked for {silent:.0f} seconds.")
+
+    async def watch(self, round_trip: Callable[[], Awaitable[None]], sentence: Callable[[], str]) -> None:
+        """For ever: feed the watchdog after a round-trip to the engine and fresh beats of every loop."""
+        period = _watchdog_s() / 3
+        while True:
+            await round_trip()
+            self.check()
+            notify(f"WATCHDOG=1\nSTATUS={sentence()}")
+            await asyncio.sleep(period)
+
+
+def _watchdog_s() -> float:
+    """The time that systemd allows between two feeds; 60 s where it does not watch."""
+    with contextlib.suppress(ValueError, KeyError):
+        return min(60.0, int(os.environ["WATCHDOG_USEC"]) / 1e6)
+    return 60.0

@@ -1,0 +1,379 @@
+"""What the ledger does for its accounts: each call is one transaction, and the same call twice is one."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from appliance.adapters.ledger_http import messages as wire
+from appliance.adapters.store import ledger as store
+from appliance.adapters.store.ledger_database import LedgerDatabase, Sql
+from appliance.adapters.store.ledger_unit import Draft, Needs, Nonce, Unit
+from appliance.core.clock import Clock
+from appliance.core.errors import NotFound, OwnerMustAct, PeerMisbehaved, SeedboxError
+from appliance.core.keys import Address, parse_address
+from appliance.core.units import MOST_MONEY, MicroBtt, UtcMs
+from appliance.domain.ledger import channel as channels
+from appliance.domain.ledger import gateway
+from appliance.domain.ledger import payout as payouts
+from appliance.domain.ledger.book import CauseReused, Move, entry
+from appliance.domain.ledger.channel import Channel, State
+from appliance.domain.ledger.gateway import DAY_MS, Limits, Withdrawal
+from appliance.domain.ledger.payout import Payout
+from appliance.domain.ledger.request import WINDOW_MS, Signer
+from appliance.domain.ledger.statement import Line
+
+S = TypeVar("S")
+T = TypeVar("T")
+LONGEST_CHANNEL_MS = 366 * 86_400_000
+MOST_LINES = 1_000
+NO_LIMITS = Limits()
+
+
+class Replayed(PeerMisbehaved):
+    """A signed request came for a second time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the operator publishes."""
+
+    held: MicroBtt
+    outside: MicroBtt
+    solid: MicroBtt | None
+    gateway: wire.GatewayInfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[T]):
+    """A signed request that can be done together with others."""
+
+    signer: Signer
+    needs: Needs
+    work: Callable[[Draft], T]
+
+    def then(self, show: Callable[[T], S]) -> "Asked[S]":
+        """The same, with its result shown in another way."""
+        return Asked(self.signer, self.needs, lambda draft: show(self.work(draft)))
+
+
+class Operator:
+    """One ledger."""
+
+    def __init__(
+        self,
+        database: LedgerDatabase,
+        clock: Clock,
+        name: str,
+        limits: Limits = NO_LIMITS,
+        payout_lock_ms: int = DAY_MS,
+    ) -> None:
+        """`name` is for people. The ledger's id is made once, and stays with its database."""
+        self._database = database
+        self._clock = clock
+        self._limits = limits
+        self._payout_lock_ms = payout_lock_ms
+        self.name = name
+        self.id = database.transact(_own_id)
+
+    # ------------------------------------------------------------------------------------ for its accounts
+
+    def once(self, signer: Signer, work: Callable[[Sql], T]) -> T:
+        """Run the work of a signed request, and remember that it came. Raises Replayed."""
+
+        def noted(sql: Sql) -> T:
+            if not store.note_nonce(sql, signer.public, signer.nonce, signer.at):
+                raise Replayed("This very request came before; sign it anew to ask again.")
+            return work(sql)
+
+        return self._database.transact(noted)
+
+    def account(self, who: Address) -> tuple[MicroBtt, MicroBtt]:
+        """(balance, locked in channels that this account pays from)."""
+
+        def work(sql: Sql) -> tuple[MicroBtt, MicroBtt]:
+            mine = store.channels_of(sql, who)
+            locked = sum(
+                one.lock
+                for one in mine
+                if one.payer_address == who and one.phase is not channels.Phase.CLOSED
+            )
+            return store.balance(sql, who), MicroBtt(locked)
+
+        return self._database.transact(work)
+
+    def statement(self, who: Address, after: int, count: int) -> list[Line]:
+        """Lines of an account, the oldest first."""
+        count = max(1, min(MOST_LINES, count))
+        return self._database.transact(lambda sql: store.statement(sql, who, after=after, count=count))
+
+    def transfer(self, signer: Signer, wanted: wire.NewTransfer) -> MicroBtt:
+        """Pay another account; the balance after it."""
+        return self.now(self.transferring(signer, wanted))
+
+    def transferring(self, signer: Signer, wanted: wire.NewTransfer) -> Asked[MicroBtt]:
+        """The same, to be done with others."""
+        who, to = signer.address, parse_address(wanted.to)
+        if to == who:
+            raise OwnerMustAct("A transfer to the same account moves nothing.")
+        move = Move(who, to, _amount(wanted.amount))
+        line = entry(f"transfer:{who}:{wanted.name}", "transfer", self._clock.now(), move, about=wanted.about)
+
+        def work(draft: Draft) -> MicroBtt:
+            try:
+                draft.post(line)
+            except CauseReused as error:
+                raise OwnerMustAct("A transfer of this name exists already; choose another name.") from error
+            return draft.balance(who)
+
+        return Asked(signer, Needs(accounts=(who, to), causes=(line.cause,), nonce=_nonce(signer)), work)
+
+    def open(self, signer: Signer, wanted: wire.NewChannel) -> Channel:
+        """Lock money in a channel."""
+        return self.now(self.opening(signer, wanted))
+
+    def opening(self, signer: Signer, wanted: wire.NewChannel) -> Asked[Channel]:
+        """The same, to be done with others."""
+        now, recipient = self._clock.now(), parse_address(wanted.recipient)
+        if wanted.expires > now + LONGEST_CHANNEL_MS:
+            raise OwnerMustAct("A channel lasts a year at most; give an earlier end.")
+        channel = Channel(
+            id=channels.channel_id(self.id, signer.public, recipient, wanted.name.encode()),
+            ledger=self.id,
+            payer=signer.public,
+            recipient=recipient,
+            lock=_amount(wanted.lock),
+            expires=UtcMs(wanted.expires),
+            window_ms=wanted.window_ms,
+        )
+
+        def work(draft: Draft) -> Channel:
+            try:
+                known = draft.channel(channel.id)
+            except NotFound:
+                draft.post(channels.open_channel(channel, now))
+                draft.put_channel(channel)
+                return channel
+            if (known.lock, known.expires, known.window_ms) != (
+                channel.lock,
+                channel.expires,
+                channel.window_ms,
+            ):
+                raise OwnerMustAct("A channel of this name exists on other terms; choose another name.")
+            return known
+
+        needs = Needs(
+            accounts=(signer.address, channel.account),
+            causes=(f"{channel.account}:open",),
+            channels=(channel.id,),
+            nonce=_nonce(signer),
+        )
+        return Asked(signer, needs, work)
+
+    def channel(self, who: Address, id: bytes) -> Channel:
+        """A channel, for those who are in it. Raises NotFound."""
+        found = self._database.transact(lambda sql: store.get_channel(sql, id))
+        _inside(found, who)
+        return found
+
+    def channels(self, who: Address) -> list[Channel]:
+        """All channels of an account."""
+        return self._database.transact(lambda sql: store.channels_of(sql, who))
+
+    def close(self, signer: Signer, id: bytes, shown: wire.ShownState | None) -> Channel:
+        """Close a channel for its recipient, or begin to for its payer; closed ones stay as they are."""
+        return self.now(self.closing(signer, id, shown))
+
+    def closing(self, signer: Signer, id: bytes, shown: wire.ShownState | None) -> Asked[Channel]:
+        """The same, to be done with others."""
+
+        def work(draft: Draft) -> Channel:
+            found = draft.channel(id)
+            _inside(found, signer.address)
+            if found.phase is channels.Phase.CLOSED:
+                return found
+            state = shown.of(found) if shown else None
+            after, settled = channels.close(found, signer.address, state, self._clock.now())
+            if settled:
+                draft.post(settled)
+            draft.put_channel(after)
+            return after
+
+        needs = Needs(causes=(f"channel:{id.hex()}:close",), channels=(id,), nonce=_nonce(signer))
+        return Asked(signer, needs, work)
+
+    def dispute(self, signer: Signer, id: bytes, shown: wire.ShownState) -> Channel:
+        """Show a higher state while the payer's closing can still be put right."""
+        return self.now(self.disputing(signer, id, shown))
+
+    def disputing(self, signer: Signer, id: bytes, shown: wire.ShownState) -> Asked[Channel]:
+        """The same, to be done with others."""
+
+        def work(draft: Draft) -> Channel:
+            found = draft.channel(id)
+            _inside(found, signer.address)
+            state: State = shown.of(found)
+            after = channels.dispute(found, state, self._clock.now())
+            draft.put_channel(after)
+            return after
+
+        return Asked(signer, Needs(channels=(id,), nonce=_nonce(signer)), work)
+
+    def now(self, asked: Asked[T]) -> T:
+        """Do one thing that was asked, by itself. Raises what it raises."""
+        (done,) = self.together([asked])
+        if isinstance(done, Exception):
+            raise done
+        result: T = done
+        return result
+
+    def together(self, asked: Sequence[Asked[Any]]) -> list[Any]:
+        """Do many things in one transaction, each wholly or not at all; results, or what each has raised.
+
+        Raises RetryLater where nothing was done.
+        """
+
+        def work(sql: Sql) -> list[Any]:
+            unit = Unit(sql, [one.needs for one in asked])
+            results: list[Any] = []
+            for one in asked:
+                draft = unit.draft()
+                try:
+                    if not draft.take_nonce(_nonce(one.signer)):
+                        raise Replayed("This very request came before; sign it anew to ask again.")
+                    results.append(one.work(draft))
+                    draft.keep()
+                except SeedboxError as error:
+                    results.append(error)
+            unit.write()
+            return results
+
+        return self._database.transact(work)
+
+    def withdraw(self, signer: Signer, wanted: wire.NewWithdrawal) -> Withdrawal:
+        """Set money apart for the chain; the gateway sends it. The same name again is the same withdrawal."""
+        new = Withdrawal(
+            id=f"{signer.address}.{wanted.name}",
+            account=signer.address,
+            to=parse_address(wanted.to),
+            amount=_amount(wanted.amount),
+            at=self._clock.now(),
+        )
+
+        def work(sql: Sql) -> Withdrawal:
+            try:
+                known = store.get_withdrawal(sql, new.id)
+            except NotFound:
+                payouts.allowed(store.payout_of(sql, new.account), new.to, new.at)
+                if never := self._limits.refuse(new.to, new.amount):
+                    raise OwnerMustAct(never) from None
+                store.post(sql, gateway.lock(new))
+                store.put_withdrawal(sql, new)
+                return new
+            if (known.to, known.amount) != (new.to, new.amount):
+                raise OwnerMustAct("A withdrawal of this name exists on other terms; choose another name.")
+            return known
+
+        return self.once(signer, work)
+
+    def cancel(self, signer: Signer, name: str) -> Withdrawal:
+        """Take a withdrawal back, as long as nothing is signed for it."""
+
+        def work(sql: Sql) -> Withdrawal:
+            found = store.get_withdrawal(sql, f"{signer.address}.{name}")
+            if found.phase is gateway.Phase.REFUNDED:
+                return found
+            store.post(sql, gateway.cancel(found, self._clock.now()))
+            after = replace(found, phase=gateway.Phase.REFUNDED)
+            store.put_withdrawal(sql, after)
+            return after
+
+        return self.once(signer, work)
+
+    def payout(self, who: Address) -> Payout | None:
+        """Where an account's money may leave to."""
+        return self._database.transact(lambda sql: store.payout_of(sql, who))
+
+    def set_payout(self, signer: Signer, to: Address) -> Payout:
+        """Another payout address, in force after the time lock."""
+
+        def work(sql: Sql) -> Payout:
+            known = store.payout_of(sql, signer.address)
+            after = payouts.change(known, to, self._clock.now(), self._payout_lock_ms)
+            store.put_payout(sql, signer.address, after)
+            return after
+
+        return self.once(signer, work)
+
+    def mark(self, signer: Signer, wanted: wire.NewMark) -> str:
+        """Put a mark in place of one that is known; the mark that is there then."""
+        return self.once(signer, lambda sql: store.swap_mark(sql, signer.address, wanted.known, wanted.new))
+
+    def withdrawals(self, who: Address) -> list[Withdrawal]:
+        """All withdrawals of an account, the newest first."""
+        return self._database.transact(lambda sql: store.withdrawals_of(sql, who))
+
+    # ----------------------------------------------------------------------------------- for everybody
+
+    def figures(self) -> Figures:
+        """What is owed, what came in, and what the chain holds."""
+
+        def work(sql: Sql) -> Figures:
+            solid = store.fact(sql, "solid")
+            return Figures(
+                held=store.held(sql),
+                outside=MicroBtt(-store.outside(sql)),
+                solid=None if solid is None else MicroBtt(int(solid)),
+                gateway=_gateway(sql),
+            )
+
+        return self._database.transact(work)
+
+    # --------------------------------------------------------------------- for the gateway to the chain
+
+    def credit(self, account: Address, amount: MicroBtt, txid: str) -> bool:
+        """Credit a deposit that is solid on the chain; False where it was credited before."""
+        line = gateway.deposit(account, amount, bytes.fromhex(txid), self._clock.now())
+        return self._database.transact(lambda sql: store.post(sql, line))
+
+    def tidy(self) -> None:
+        """Forget nonces that are too old to matter; now and then."""
+        self._database.transact(
+            lambda sql: store.forget_nonces(sql, UtcMs(self._clock.now() - 2 * WINDOW_MS))
+        )
+
+    def audit(self) -> None:
+        """Add everything up again. Raises Bug."""
+        self._database.transact(store.audit)
+
+
+def _gateway(sql: Sql) -> wire.GatewayInfo | None:
+    told = store.fact(sql, gateway.FACT)
+    return msgspec.json.decode(told, type=wire.GatewayInfo) if told else None
+
+
+def _nonce(signer: Signer) -> Nonce:
+    return signer.public, signer.nonce, signer.at
+
+
+def _own_id(sql: Sql) -> bytes:
+    found = store.fact(sql, "ledger")
+    if found is None:
+        found = secrets.token_hex(channels.ID_BYTES)
+        store.put_fact(sql, "ledger", found)
+    return bytes.fromhex(found)
+
+
+def _amount(text: str) -> MicroBtt:
+    amount = int(text)
+    if amount > MOST_MONEY:
+        raise OwnerMustAct(f"{text} µBTT is more than there is.")
+    return MicroBtt(amount)
+
+
+def _inside(channel: Channel, who: Address) -> None:
+    """Strangers learn nothing of a channel, not even that it exists."""
+    if who not in (channel.recipient, channel.payer_address):
+        raise NotFound(f"There is no channel {channel.id.hex()[:16]} in this ledger.")

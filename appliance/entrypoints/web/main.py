@@ -1,0 +1,94 @@
+"""`seedbox web`: the status page as a process of its own, under waitress."""
+
+import contextlib
+import logging
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import waitress
+
+from appliance.control.client import ControlClient
+from appliance.core.config import Config
+from appliance.core.errors import OwnerMustAct
+from appliance.core.process import serve_until_told
+from appliance.core.state import StateFolder
+from appliance.entrypoints.web.app import MOST_UPLOAD, create_app
+from appliance.entrypoints.web.secrets import Secrets
+
+THREADS = 4
+MOST_CONNECTIONS = 60
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
+RESET_S = 2.0
+"""Between two looks for the word by which the daemon tells that the page is to be claimed anew."""
+
+
+def serve(state: StateFolder, config: Config) -> int:
+    """Serve the page until SIGTERM; returns the exit code. Raises OwnerMustAct where the port is taken."""
+    # What prints here is for people: on the console, or in the journal.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    secrets = Secrets(state.web)
+    _obey(state.page_reset, secrets)
+    app = create_app(ControlClient(state.control_socket), secrets, config)
+    web = config.web
+    try:
+        server = waitress.create_server(
+            app,
+            host=web.address,
+            port=web.port,
+            threads=THREADS,
+            connection_limit=MOST_CONNECTIONS,
+            channel_timeout=30,
+            max_request_body_size=MOST_UPLOAD,
+            # Larger bodies wait in a file, not in memory.
+            inbuf_overflow=512 * 1024,
+            ident="",
+        )
+    except OSError as error:
+        raise OwnerMustAct(
+            f"The page cannot listen on {web.address} port {web.port} ({error.strerror}). "
+            "End the other program, or set web.port in seedbox.toml to another one."
+        ) from error
+    _say(f"Page: {' or '.join(addresses(web.address, web.port))}")
+    if secrets.claim_code:
+        _say(f"Claim code: {secrets.claim_code}")
+    threading.Thread(target=_watch, args=(state.page_reset, secrets), name="reset", daemon=True).start()
+    serve_until_told(server, "The page is served.")
+    return 0
+
+
+def addresses(address: str, port: int) -> list[str]:
+    """What a person can type into a browser to see the page."""
+    if address not in EVERYWHERE:
+        return [f"http://{f'[{address}]' if ':' in address else address}:{port}/"]
+    found = [
+        one.address
+        for cards in psutil.net_if_addrs().values()
+        for one in cards
+        if one.family == socket.AF_INET and not one.address.startswith("127.")
+    ]
+    return [f"http://{ip}:{port}/" for ip in (found or ["127.0.0.1"])[:2]]
+
+
+def _watch(path: Path, secrets: Secrets) -> None:
+    """For ever: when the owner has reset the box, say the new claim code."""
+    while True:
+        time.sleep(RESET_S)
+        if _obey(path, secrets):
+            _say(f"The box was reset. Claim code: {secrets.claim_code}")
+
+
+def _obey(path: Path, secrets: Secrets) -> bool:
+    """Whether a word that is new stands in the file, and was obeyed."""
+    # No file, or a disk that is full now and may have room at the next look.
+    with contextlib.suppress(OSError):
+        return secrets.obey(path.read_bytes()[:64].decode("ascii", "replace").strip())
+    return False
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,239 @@
+"""Readings over time as SVG: lines with gaps, marks, and the governor's decisions as numbered bands."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from markupsafe import Markup, escape
+
+from appliance.control.api import Span
+from appliance.entrypoints.web.decisions import Band, words
+
+WIDTH, HEIGHT = 480, 200
+"""Of the drawing; small enough that a phone shows its words in a readable size."""
+_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 8, 38, 26
+_LABEL = 22
+"""Room that the number of a band takes."""
+_ROW, _MOST_ROWS = 15, 2
+"""Height of a row of numbers."""
+_EDGE = 20
+"""A time so near to an edge is not centred on its place, as it would be cut off."""
+_TICKS = {"hour": (15, "%H:%M"), "day": (4 * 60, "%H:%M"), "month": (7 * 24 * 60, "%d.%m.")}
+"""Minutes between the times below a graph, counted from midnight, and how they are written."""
+
+Value = int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One reading over time."""
+
+    name: str
+    values: Sequence[Value]
+    """One a bucket; None where nothing was read: the line has a gap there."""
+    kind: Literal["up", "down", "limit"] = "up"
+    """Its colour; a limit goes in steps."""
+
+    @property
+    def read(self) -> bool:
+        """Whether anything was."""
+        return any(value is not None for value in self.values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A level that means something."""
+
+    value: int
+    name: str
+    hard: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Time:
+    """What the graphs of a page have in common: their time, and what the governor decided in it."""
+
+    start: int
+    """UtcMs."""
+    step_s: int
+    count: int
+    """Buckets."""
+    span: Span
+    bands: tuple[Band, ...] = ()
+
+    @property
+    def end(self) -> int:
+        """UtcMs."""
+        return self.start + self.count * self.step_s * 1_000
+
+    def x(self, at: float) -> float:
+        """Where a time (UtcMs) lies; what is outside lies at the edge."""
+        share = (at - self.start) / max(1, self.end - self.start)
+        return _LEFT + (WIDTH - _LEFT - _RIGHT) * min(1.0, max(0.0, share))
+
+    def bucket(self, index: float) -> float:
+        """Where a bucket begins, counted from 0; its middle lies half further."""
+        return self.x(self.start + index * self.step_s * 1_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """The values from the lower to the upper edge, and how one is written for people."""
+
+    least: int = 0
+    most: int
+    form: Callable[[int], str]
+
+    def y(self, value: float) -> float:
+        """Where a value lies; what is outside lies at the edge."""
+        share = (value - self.least) / max(1, self.most - self.least)
+        return _TOP + (HEIGHT - _TOP - _BOTTOM) * (1 - min(1.0, max(0.0, share)))
+
+
+def plot(title: str, lines: Sequence[Line], marks: Sequence[Mark], time: Time, scale: Scale) -> Markup:
+    """The graph; `title` begins its summary for those who do not see it."""
+    numbers = _numbers(time.bands, time)
+    top = _TOP - _ROW * (1 + max((row for _, _, row in numbers), default=-1)) - 8
+    parts = [*_bands(time), *_grid(scale), *_ticks(time), *_strokes(marks, scale)]
+    for line in lines:
+        parts += _steps(line, time, scale) if line.kind == "limit" else _curve(line, time, scale)
+    parts += [
+        _text((x, _TOP - 4 - _ROW * row), "middle", str(number), "number") for number, x, row in numbers
+    ]
+    parts += _names(marks, scale)
+    label, body = escape(summary(title, lines, time, scale)), "".join(parts)
+    return Markup(  # noqa: S704  numbers and our own words, the label and the titles escaped
+        f'<svg class="graph plot" viewBox="0 {top} {WIDTH} {HEIGHT - top}" role="img" '
+        f'aria-label="{label}">{body}</svg>'
+    )
+
+
+def summary(title: str, lines: Sequence[Line], time: Time, scale: Scale) -> str:
+    """The graph in words."""
+    parts = [f"{title} over the last {time.span}."]
+    for line in lines:
+        known = [value for value in line.values if value is not None]
+        if known:
+            low, high = scale.form(min(known)), scale.form(max(known))
+            between = f"always {low}" if low == high else f"between {low} and {high}"
+            parts.append(f"{line.name}: at last {scale.form(known[-1])}, {between}.")
+    if time.bands:
+        times = "once" if len(time.bands) == 1 else f"{len(time.bands)} times"
+        parts.append(f"Eased {times}, as listed below the graphs.")
+    return " ".join(parts)
+
+
+def runs(values: Sequence[Value]) -> Iterator[tuple[int, list[int]]]:
+    """Stretches without a gap, each with its first index."""
+    run: list[int] = []
+    for index, value in enumerate([*values, None]):
+        if value is not None:
+            run.append(value)
+        elif run:
+            yield index - len(run), run
+            run = []
+
+
+def _curve(line: Line, time: Time, scale: Scale) -> Iterator[str]:
+    base = HEIGHT - _BOTTOM
+    for first, run in runs(line.values):
+        places = [(time.bucket(first + i + 0.5), scale.y(value)) for i, value in enumerate(run)]
+        if len(run) == 1:
+            # A line of one point would not be seen.
+            places = [(time.bucket(first), places[0][1]), (time.bucket(first + 1), places[0][1])]
+        points = _points(places)
+        if line.kind == "up":
+            ends = f"{places[-1][0]:.1f},{base} {places[0][0]:.1f},{base}"
+            yield f'<polygon class="area" points="{points} {ends}"/>'
+        yield f'<polyline class="{line.kind}" points="{points}"/>'
+
+
+def _steps(line: Line, time: Time, scale: Scale) -> Iterator[str]:
+    for first, run in runs(
+        [value if value is None or value <= scale.most else None for value in line.values]
+    ):
+        places = []
+        for i, value in enumerate(run):
+            y = scale.y(value)
+            places += [(time.bucket(first + i), y), (time.bucket(first + i + 1), y)]
+        yield f'<polyline class="limit" points="{_points(places)}"/>'
+
+
+def _points(places: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+
+
+def _strokes(marks: Sequence[Mark], scale: Scale) -> Iterator[str]:
+    for mark in marks:
+        y, kind = scale.y(mark.value), "hard" if mark.hard else "ease"
+        yield _stroke(f"mark {kind}", (_LEFT, y), (WIDTH - _RIGHT, y))
+
+
+def _names(marks: Sequence[Mark], scale: Scale) -> Iterator[str]:
+    """The highest above its line, the others below, as they may lie close together."""
+    highest = max((mark.value for mark in marks), default=0)
+    for mark in marks:
+        y, kind = scale.y(mark.value), "hard" if mark.hard else "ease"
+        yield _text((_LEFT + 4, y - 4 if mark.value == highest else y + 13), "start", mark.name, kind)
+
+
+def _numbers(bands: Sequence[Band], time: Time) -> list[tuple[int, float, int]]:
+    """(number, place, row) above the bands.
+
+    A number that would lie on a newer one goes one row up, and is left out where there is no room either.
+    """
+    found: list[tuple[int, float, int]] = []
+    for band in sorted(bands, key=lambda band: band.number):
+        middle = (time.x(band.start) + time.x(band.end)) / 2
+        middle = min(max(middle, _LEFT + _LABEL / 2), WIDTH - _RIGHT - _LABEL / 2)
+        for row in range(_MOST_ROWS):
+            if all(abs(middle - x) >= _LABEL for _, x, other in found if other == row):
+                found.append((band.number, middle, row))
+                break
+    return found
+
+
+def _bands(time: Time) -> Iterator[str]:
+    for band in time.bands:
+        width = max(2.0, time.x(band.end) - time.x(band.start))
+        left = min(time.x(band.start), WIDTH - _RIGHT - width)
+        said = escape(f"{band.number}: {words(band, time.end)}: {band.says}")
+        yield (
+            f'<rect class="band" x="{left:.1f}" y="{_TOP}" width="{width:.1f}" '
+            f'height="{HEIGHT - _TOP - _BOTTOM}"><title>{said}</title></rect>'
+        )
+
+
+def _grid(scale: Scale) -> Iterator[str]:
+    for part in (0, 1, 2):
+        value = scale.least + (scale.most - scale.least) * part // 2
+        y = scale.y(value)
+        yield _stroke("grid", (_LEFT, y), (WIDTH - _RIGHT, y))
+        yield _text((_LEFT - 6, y + 4), "end", scale.form(value))
+
+
+def _ticks(time: Time) -> Iterator[str]:
+    """Times of the owner's clock, not of the buckets: full hours, and days at midnight."""
+    minutes, form = _TICKS[time.span]
+    at = datetime.fromtimestamp(time.start / 1_000).replace(hour=0, minute=0, second=0, microsecond=0)
+    base = HEIGHT - _BOTTOM
+    while (now := at.timestamp() * 1_000) <= time.end:
+        if now >= time.start:
+            x = time.x(now)
+            anchor = "start" if x < _LEFT + _EDGE else "end" if x > WIDTH - _RIGHT - _EDGE else "middle"
+            yield _stroke("grid", (x, base), (x, base + 4))
+            yield _text((x, HEIGHT - 6), anchor, at.strftime(form))
+        at += timedelta(minutes=minutes)
+
+
+def _stroke(kind: str, first: tuple[float, float], last: tuple[float, float]) -> str:
+    (x1, y1), (x2, y2) = first, last
+    return f'<line class="{kind}" x1="{x1:.1f}" x2="{x2:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"/>'
+
+
+def _text(at: tuple[float, float], anchor: str, said: str, kind: str = "") -> str:
+    name = f"scale {kind}".strip()
+    return (
+        f'<text class="{name}" x="{at[0]:.1f}" y="{at[1]:.1f}" text-anchor="{anchor}">{escape(said)}</text>'
+    )

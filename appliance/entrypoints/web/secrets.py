@@ -1,0 +1,136 @@
+"""What the web process alone knows: the password's hash, the cookie key, the claim code."""
+
+import secrets
+import threading
+from pathlib import Path
+
+import msgspec
+from werkzeug.security import check_password_hash, generate_password_hash
+
+from appliance.core.errors import OwnerMustAct
+from appliance.core.files import write_durably
+
+SHORTEST_PASSWORD = 10
+LONGEST_PASSWORD = 200
+_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
+"""Without letters and digits that look like others."""
+
+
+class _Kept(msgspec.Struct):
+    cookie_key: str
+    claim_code: str
+    metrics_token: str
+    password_hash: str = ""
+    epoch: int = 0
+    """Rises when all sessions are to end."""
+    obeyed: str = ""
+    """The last word in the state folder that told to forget all this."""
+
+
+class Secrets:
+    """The secrets of one box's page, in one file that only this process's user may read."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read them, or make them the first time. Raises OwnerMustAct where the folder cannot be used."""
+        self._path = folder / "secrets.json"
+        self._lock = threading.Lock()
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._kept = self._read()
+        except OSError as error:
+            raise OwnerMustAct(f"The page cannot keep its password in {folder} ({error}).") from error
+
+    def _read(self) -> _Kept:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=_Kept)
+        except FileNotFoundError:
+            pass
+        except msgspec.DecodeError:
+            # Without its secrets the page must be claimed again: whoever sees the console is the owner.
+            self._path.rename(self._path.with_suffix(".damaged"))
+        kept = _Kept(secrets.token_hex(32), _claim_code(), secrets.token_urlsafe(24))
+        write_durably(self._path, msgspec.json.encode(kept))
+        return kept
+
+    @property
+    def cookie_key(self) -> str:
+        """Signs the cookies."""
+        return self._kept.cookie_key
+
+    @property
+    def claim_code(self) -> str:
+        """What the first visitor must know; empty once the page is claimed."""
+        return "" if self._kept.password_hash else self._kept.claim_code
+
+    @property
+    def metrics_token(self) -> str:
+        """Lets a monitoring system read /metrics."""
+        return self._kept.metrics_token
+
+    @property
+    def epoch(self) -> int:
+        """Sessions of another epoch are over."""
+        return self._kept.epoch
+
+    def claim(self, code: str, password: str) -> bool:
+        """Set the first password; False for a wrong code. Raises OwnerMustAct for a password too short."""
+        with self._lock:
+            right = self.claim_code and secrets.compare_digest(_plain(code), _plain(self.claim_code))
+            if not right:
+                return False
+            self._set(password)
+            return True
+
+    def change(self, old: str, new: str) -> bool:
+        """Set another password, and end all sessions; False where the old one is wrong."""
+        with self._lock:
+            if not self.right(old):
+                return False
+            self._set(new)
+            return True
+
+    def obey(self, word: str) -> bool:
+        """Forget the password, end all sessions and have a new claim code, once for each word.
+
+        False where the word was obeyed before, or is none.
+        """
+        with self._lock:
+            if not word or word == self._kept.obeyed:
+                return False
+            self._keep(
+                claim_code=_claim_code(),
+                metrics_token=secrets.token_urlsafe(24),
+                password_hash="",
+                epoch=self._kept.epoch + 1,
+                obeyed=word,
+            )
+            return True
+
+    def right(self, password: str) -> bool:
+        """Whether this is the password (scrypt, by werkzeug)."""
+        kept = self._kept.password_hash
+        return bool(kept) and len(password) <= LONGEST_PASSWORD and check_password_hash(kept, password)
+
+    def end_sessions(self) -> None:
+        """Sign out everywhere."""
+        with self._lock:
+            self._keep(epoch=self._kept.epoch + 1)
+
+    def _set(self, password: str) -> None:
+        if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+            raise OwnerMustAct(f"The password needs at least {SHORTEST_PASSWORD} characters.")
+        self._keep(password_hash=generate_password_hash(password), epoch=self._kept.epoch + 1)
+
+    def _keep(self, **changes: object) -> None:
+        kept = msgspec.structs.replace(self._kept, **changes)
+        write_durably(self._path, msgspec.json.encode(kept))
+        self._kept = kept
+
+
+def _claim_code() -> str:
+    letters = [secrets.choice(_LETTERS) for _ in range(8)]
+    return "".join(letters[:4]) + "-" + "".join(letters[4:])
+
+
+def _plain(code: str) -> bytes:
+    return "".join(code.upper().split()).replace("-", "").encode()

@@ -1,0 +1,1 @@
+"""Domain rules at work on adapters: keep first, then act."""

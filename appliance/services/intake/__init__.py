@@ -1,0 +1,1 @@
+"""What comes into the catalogue: the watch folder, downloads of .torrent files, shared folders."""

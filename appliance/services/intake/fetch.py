@@ -1,0 +1,97 @@
+"""Fetching a .torrent file over HTTP(S): bounded in size, time and redirects, and only ever that."""
+
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from http.client import HTTPException
+from typing import Any
+
+from appliance import __version__
+from appliance.adapters.engine.metainfo import MOST_METAINFO
+from appliance.core.errors import OwnerMustAct
+from appliance.core.units import MIB
+
+WAIT_S = 20.0
+"""For a connection, and between two pieces of the answer."""
+WHOLE_S = 120.0
+MOST_URL = 4_096
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """A few redirects, and never to another kind of address."""
+
+    max_redirections = 5
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        _checked(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def fetch_torrent(url: str, progress: Callable[[int], None], stopped: Callable[[], bool]) -> bytes:
+    """The bytes behind `url`; blocks. `progress` hears ppm where the length is known.
+
+    Raises OwnerMustAct, naming the address and what went wrong.
+    """
+    _checked(url)
+    # Only these handlers: no file:, ftp: or data:, and no proxy from the environment of a service.
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        _Redirects(),
+    ):
+        opener.add_handler(handler)
+    request = urllib.request.Request(url, headers={"User-Agent": f"Seedbox/{__version__}"})  # noqa: S310
+    try:
+        with opener.open(request, timeout=WAIT_S) as answer:
+            return _read(answer, url, progress, stopped)
+    except urllib.error.HTTPError as error:
+        raise OwnerMustAct(
+            f"{_shown(url)} answered {error.code} {error.reason}. Check the address."
+        ) from error
+    except (OSError, HTTPException, ValueError) as error:
+        why = getattr(error, "reason", error)
+        raise OwnerMustAct(
+            f"{_shown(url)} could not be fetched ({why}). Check the address and the network."
+        ) from error
+
+
+def _read(answer: Any, url: str, progress: Callable[[int], None], stopped: Callable[[], bool]) -> bytes:
+    length = int(answer.headers.get("Content-Length") or 0)
+    if length > MOST_METAINFO:
+        raise OwnerMustAct(f"{_shown(url)} is {length // MIB} MiB; that is no .torrent file.")
+    deadline = time.monotonic() + WHOLE_S
+    parts, size = [], 0
+    while part := answer.read1(64 * 1024):
+        parts.append(part)
+        size += len(part)
+        if size > MOST_METAINFO:
+            raise OwnerMustAct(
+                f"{_shown(url)} is larger than {MOST_METAINFO // MIB} MiB; that is no .torrent file."
+            )
+        if time.monotonic() > deadline:
+            raise OwnerMustAct(f"{_shown(url)} answers too slowly. Try again later.")
+        if stopped():
+            raise OwnerMustAct("It was cancelled.")
+        if length:
+            progress(size * 1_000_000 // length)
+    return b"".join(parts)
+
+
+def _checked(url: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError as error:
+        raise OwnerMustAct(f"This is not a web address: {error}.") from error
+    if len(url) > MOST_URL or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise OwnerMustAct(f'"{_shown(url)}" is not a web address; it must start with http:// or https://.')
+
+
+def _shown(url: str) -> str:
+    """An address without what may be secret in it (user, password, pass keys), for messages."""
+    parts = urllib.parse.urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"[:200]

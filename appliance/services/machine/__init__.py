@@ -1,0 +1,1 @@
+"""Looking after the machine: limits, volumes, the home's uplink, issues."""

@@ -1,0 +1,155 @@
+"""The control socket: typed commands over JSON-RPC, and nothing that a client sends ends it."""
+
+import asyncio
+import json
+import socket
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from appliance.control import api
+from appliance.control.client import ControlClient, DaemonAway
+from appliance.control.server import ControlServer
+from appliance.core.errors import Bug, NotFound, OwnerMustAct
+
+
+class Answering:
+    """A control server in a thread of its own, with a handful of handlers."""
+
+    def __init__(self, path: Path, version: int = api.API_VERSION) -> None:
+        self.path = path
+        self._version = version
+        self._loop = asyncio.new_event_loop()
+        self._server = ControlServer(
+            path, {command: self._handler(command) for command in api.COMMANDS.values()}
+        )
+        started = threading.Event()
+
+        def run() -> None:
+            asyncio.set_event_loop(self._loop)
+            self._loop.run_until_complete(self._server.start())
+            started.set()
+            self._loop.run_forever()
+
+        self._thread = threading.Thread(target=run, daemon=True)
+        self._thread.start()
+        assert started.wait(10)
+
+    def _handler(self, command: type[api.Command[Any]]) -> Any:
+        async def handle(asked: Any) -> Any:
+            if command is api.SayHello:
+                return api.Hello(api=self._version, version="0", name="test", pid=1)
+            if command is api.Pause:
+                return api.Changed(ids=asked.ids)
+            if command is api.Resume:
+                raise ValueError("unforeseen")
+            raise NotFound("It is not here.")
+
+        return handle
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answering]:
+    running = Answering(tmp_path_factory.mktemp("control") / "s")
+    yield running
+    running.stop()
+
+
+def test_a_command_travels_typed_both_ways(server: Answering) -> None:
+    with ControlClient(server.path) as client:
+        assert client.call(api.Pause(ids=["a", "b"])) == api.Changed(ids=["a", "b"])
+
+
+def test_errors_arrive_as_what_they_were(server: Answering) -> None:
+    with ControlClient(server.path) as client:
+        with pytest.raises(NotFound, match="It is not here"):
+            client.call(api.GetStatus())
+        with pytest.raises(Bug):
+            client.call(api.Resume(ids=["a"]))
+
+
+def test_only_its_user_and_group_may_connect(server: Answering) -> None:
+    assert stat.S_IMODE(server.path.stat().st_mode) == 0o660
+
+
+def test_another_version_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    other = Answering(tmp_path / "s", version=99)
+    with ControlClient(other.path) as client, pytest.raises(OwnerMustAct, match="restart the daemon"):
+        client.call(api.GetStatus())
+    other.stop()
+
+
+def test_a_client_survives_the_restart_of_its_daemon(tmp_path: Path) -> None:
+    first = Answering(tmp_path / "s")
+    client = ControlClient(first.path)
+    client.call(api.Pause(ids=[]))
+    first.stop()
+    with pytest.raises(DaemonAway, match="Start it"):
+        client.call(api.Pause(ids=[]))
+    second = Answering(tmp_path / "s")
+    client.call(api.Pause(ids=[]))
+    client.close()
+    second.stop()
+
+
+def test_a_file_in_the_way_is_not_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    path.write_text("precious")
+    server = ControlServer(path, dict.fromkeys(api.COMMANDS.values(), asyncio.sleep))  # type: ignore[dict-item]
+    with pytest.raises(OwnerMustAct, match="in the way"):
+        asyncio.run(server.start())
+    assert path.read_text() == "precious"
+
+
+def exchange(path: Path, line: bytes) -> bytes:
+    with socket.socket(socket.AF_UNIX) as raw:
+        raw.settimeout(10)
+        raw.connect(str(path))
+        raw.sendall(line + b"\n")
+        raw.shutdown(socket.SHUT_WR)
+        answer = b""
+        while part := raw.recv(65536):
+            answer += part
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b"{", -32700),
+        (b"[]", -32600),
+        (b'{"jsonrpc": "2.0", "id": 1, "method": "none"}', -32601),
+        (b'{"jsonrpc": "2.0", "id": 1, "method": "pause", "params": {"ids": 3}}', -32602),
+        (b'{"jsonrpc": "2.0", "id": 1, "method": "pause", "params": {"ids": [], "x": 1}}', -32602),
+    ],
+)
+def test_what_is_no_command_gets_the_standard_error(server: Answering, line: bytes, code: int) -> None:
+    assert json.loads(exchange(server.path, line))["error"]["code"] == code
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.binary(max_size=300)
+    | st.recursive(
+        st.none() | st.integers() | st.text(),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(st.sampled_from(["jsonrpc", "id", "method", "params"]), inner)
+        ),
+    ).map(lambda value: json.dumps(value).encode())
+)
+def test_garbage_never_ends_the_server(server: Answering, line: bytes) -> None:
+    exchange(server.path, line.replace(b"\n", b" "))
+    with ControlClient(server.path) as client:
+        assert client.call(api.Pause(ids=[])).ids == []

@@ -1,0 +1,29 @@
+"""Units as people read them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.core.units import show_bytes, show_rate, show_span
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(0, "0 B"), (999, "999 B"), (1536, "1.50 KiB"), (10 * 1024**2, "10.0 MiB"), (1024**5, "1.00 PiB")],
+)
+def test_bytes_have_three_digits(count: int, shown: str) -> None:
+    assert show_bytes(count) == shown
+
+
+@given(st.integers(0, 10**18))
+def test_any_count_is_short(count: int) -> None:
+    assert len(show_bytes(count)) <= 12
+    assert show_rate(count).endswith("/s")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0 s"), (59, "59 s"), (3_600, "1 h"), (3_660, "1 h 1 min"), (90_061, "1 d 1 h")],
+)
+def test_spans_name_two_units(seconds: int, shown: str) -> None:
+    assert show_span(seconds) == shown

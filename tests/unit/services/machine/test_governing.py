@@ -1,0 +1,255 @@
+"""The governor at work: a board's real files, a real database, and limits that are put into force."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.adapters.board.sensors import Body
+from appliance.adapters.store.database import Database
+from appliance.adapters.store.journal import EventJournal, Settings, TrafficLog
+from appliance.adapters.store.machine import DecisionLog, ReadingLog
+from appliance.core.config import Energy, Governor, LimitKeys
+from appliance.core.units import GIB, MIB, Bytes, BytesPerSecond, MonoNs, UtcMs
+from appliance.domain.governor.limits import Limits, LimitsChange
+from appliance.domain.governor.readings import DiskReading, VolumeReading
+from appliance.services.machine.governing import Governing, HomeLine, Sold
+from appliance.services.machine.limits import LimitsKeeper, configured_limits
+from appliance.services.machine.meter import Meter
+from tests.support.board_data import plant
+
+NOON = UtcMs(1_790_000_000_000 // 86_400_000 * 86_400_000 + 43_200_000)
+UPS = "ups.status: {}\nbattery.charge: {}\nbattery.runtime: 600\n"
+
+
+class Clock:
+    """Goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 0
+
+    def now(self) -> UtcMs:
+        return UtcMs(NOON + self.seconds * 1_000)
+
+    def mono(self) -> MonoNs:
+        return MonoNs((1_000 + self.seconds) * 1_000_000_000)
+
+
+class Drives:
+    """What the storage guard is to the governor."""
+
+    def __init__(self) -> None:
+        self.free = 500 * GIB
+        self.heard: Sequence[DiskReading] = ()
+        self.resting: Any = None
+
+    def readings(self) -> tuple[VolumeReading, ...]:
+        return (
+            VolumeReading(
+                path="/content",
+                uuid="1",
+                device="/dev/sda1",
+                present=True,
+                read_only=False,
+                writable=True,
+                trouble="",
+                total=1_000 * GIB,
+                free=self.free,
+                inodes_free_percent=90,
+            ),
+        )
+
+    def hear_disks(self, disks: Sequence[DiskReading]) -> None:
+        self.heard = disks
+
+
+class Downloads:
+    """What the catalogue is to the governor."""
+
+    def __init__(self) -> None:
+        self.says = ""
+
+    def ease(self, writes: str, sends: str) -> None:
+        self.says, self.sends = writes, sends
+
+
+class Attic:
+    """A Pi 4 under the roof; what its kernel says can be changed."""
+
+    def __init__(self, folder: Path, root: Path | None = None) -> None:
+        self.root = root or plant("pi4", folder / "root")
+        self.folder = folder
+        self.clock = Clock()
+        self.ups = UPS.format("OL", 100)
+        self.applied: list[Limits] = []
+        self.market: tuple[int, str, bool] = (0, "", True)
+        self.sold = Sold(leased=False, free_percent=20)
+        self.line = HomeLine()
+        self.ends = 0
+        self.start()
+
+    def start(self) -> None:
+        self.database = Database(self.folder / "box.db", check=False)
+        settings = Settings(self.database)
+        self.journal = EventJournal(self.database, self.clock)
+        traffic = TrafficLog(self.database, self.clock)
+        self.limits = LimitsKeeper(
+            configured_limits(LimitKeys(upload_rate=8 * 1024), Bytes(4 * GIB)), settings
+        )
+        self.limits.apply = self.applied.append
+        self.drives, self.downloads = Drives(), Downloads()
+        self.governing = Governing(
+            Governor(cheap_hours=()),
+            Energy(ups="ups@localhost", price=300),
+            Body(self.root, lambda words, seconds: self.ups if words[0] == "upsc" else None, ups="ups"),
+            self.drives,  # type: ignore[arg-type]
+            self.limits,
+            Meter(self.clock, traffic, settings),
+            traffic,
+            self.downloads,  # type: ignore[arg-type]
+            self.journal,
+            settings,
+            ReadingLog(self.database, self.clock, traffic),
+            DecisionLog(self.database, self.clock),
+            self.clock,
+            UTC,
+        )
+        self.governing.line = lambda: self.line
+        self.governing.sold = lambda: self.sold
+        self.governing.ease_market = lambda rate, says, new_work: setattr(
+            self, "market", (rate, says, new_work)
+        )
+        self.governing.shut_down = self.ended
+
+    async def ended(self) -> str:
+        self.ends += 1
+        return ""
+
+    def heat(self, degrees: int) -> None:
+        for name in ("sys/class/thermal/thermal_zone0/temp", "sys/class/hwmon/hwmon0/temp1_input"):
+            (self.root / name).write_text(f"{degrees * 1_000}\n")
+
+    async def goes_on(self, seconds: int) -> None:
+        for _ in range(0, seconds, 5):
+            self.clock.seconds += 5
+            await self.governing.look()
+            await asyncio.gather(*self.governing._slow.values())
+
+    def rules(self) -> set[str]:
+        assert self.governing.decision
+        return {one.rule.value for one in self.governing.decision.eases}
+
+    async def events(self) -> list[str]:
+        return [event.text for event in await self.journal.last(0, 50)]
+
+
+@pytest.fixture
+def attic(tmp_path: Path) -> Iterator[Attic]:
+    made = Attic(tmp_path)
+    yield made
+    made.database.close()
+
+
+def test_a_hot_board_sends_less_says_why_and_sends_as_before_when_it_is_cool(attic: Attic) -> None:
+    async def afternoon() -> None:
+        attic.heat(55)
+        await attic.goes_on(60)
+        assert attic.rules() == set()
+        assert not attic.applied
+        attic.heat(78)
+        await attic.goes_on(240)
+        assert attic.rules() == {"heat"}
+        assert 0 < attic.limits.current.upload_rate < 8 * MIB
+        assert any("The processor has reached" in text for text in await attic.events())
+        attic.heat(60)
+        await attic.goes_on(3_600)
+        assert attic.rules() == set()
+        assert attic.limits.current == attic.limits.wanted
+        past = await attic.governing.log.history("day")
+        assert max(degrees for degrees in past.temperature if degrees is not None) == 78_000
+        (decided, *_) = await attic.governing.decisions.since(NOON)
+        assert decided.rule == "heat"
+        assert decided.until > decided.at
+
+    asyncio.run(afternoon())
+
+
+def test_what_the_owner_sets_meanwhile_is_eased_at_once(attic: Attic) -> None:
+    async def afternoon() -> None:
+        attic.heat(78)
+        await attic.goes_on(240)
+        eased = attic.limits.current.upload_rate
+        await attic.limits.change(LimitsChange(upload_rate=BytesPerSecond(4 * MIB)))
+        assert attic.limits.current.upload_rate <= eased
+        assert all(limits.upload_rate < 8 * MIB for limits in attic.applied)
+
+    asyncio.run(afternoon())
+
+
+def test_an_override_ends_by_itself_and_outlives_a_restart(attic: Attic) -> None:
+    async def afternoon() -> None:
+        attic.heat(77)
+        await attic.goes_on(240)
+        await attic.governing.override(60)
+        assert attic.limits.current == attic.limits.wanted
+        until = attic.governing.override_until
+        attic.database.close()
+        attic.start()
+        await attic.goes_on(60)
+        assert attic.governing.override_until == until
+        assert attic.limits.current == attic.limits.wanted
+        await attic.goes_on(3_600)
+        assert attic.governing.override_until == 0
+        assert attic.limits.current.upload_rate < 8 * MIB
+
+    asyncio.run(afternoon())
+
+
+def test_on_battery_downloads_wait_with_the_reason_and_an_empty_one_ends_the_box_once(attic: Attic) -> None:
+    async def night() -> None:
+        await attic.goes_on(30)
+        attic.ups = UPS.format("OB DISCHRG", 80)
+        await attic.goes_on(30)
+        assert "ups" in attic.rules()
+        assert not attic.limits.current.writing
+        assert "battery" in attic.downloads.says
+        assert attic.ends == 0
+        attic.ups = UPS.format("OB LB", 5)
+        await attic.goes_on(60)
+        assert attic.ends == 1
+        attic.ups = UPS.format("OL CHRG", 30)
+        await attic.goes_on(1_800)
+        assert attic.downloads.says == ""
+        assert attic.limits.current == attic.limits.wanted
+
+    asyncio.run(night())
+
+
+def test_who_pays_is_told_only_when_the_free_share_is_not_enough(attic: Attic) -> None:
+    async def afternoon() -> None:
+        attic.sold = Sold(leased=True, free_percent=50)
+        attic.line = HomeLine(cap=BytesPerSecond(6 * MIB), latency_us=40_000, base_us=10_000)
+        await attic.goes_on(60)
+        assert attic.market == (6 * MIB, "", True)
+        attic.line = HomeLine(cap=BytesPerSecond(MIB), latency_us=40_000, base_us=10_000)
+        await attic.goes_on(60)
+        rate, says, _ = attic.market
+        assert rate == MIB
+        assert "others use its line" in says
+
+    asyncio.run(afternoon())
+
+
+def test_a_disk_that_is_nearly_full_takes_no_more(attic: Attic) -> None:
+    async def day() -> None:
+        await attic.goes_on(30)
+        attic.drives.free = GIB
+        await attic.goes_on(60)
+        assert "room" in attic.rules()
+        assert not attic.limits.current.writing
+        assert attic.downloads.says
+
+    asyncio.run(day())
