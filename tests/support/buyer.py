@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from appliance.adapters.ledger_http.client import LedgerClient
 from appliance.adapters.wire.market import Line, Market
-from appliance.adapters.wire.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
 from appliance.core.clock import SystemClock
 from appliance.core.keys import Key
 from appliance.core.units import MicroBtt, MicroBttPerMib, UtcMs
 from appliance.domain.auction.clearing import Rule, Told, fair
+from appliance.domain.auction.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
 from appliance.domain.ledger import channel as channels
 from appliance.domain.ledger.channel import Channel, State
 

@@ -6,9 +6,9 @@ import secrets
 from dataclasses import dataclass, field
 
 from appliance.adapters.wire.market import Line, Market
-from appliance.adapters.wire.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
 from appliance.core.keys import Key
 from appliance.domain.auction.clearing import commitment
+from appliance.domain.auction.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
 
 ROUND_S = 1.0
 LEAST = 100

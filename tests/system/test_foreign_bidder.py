@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from appliance.adapters.wire.market import Line, Market
-from appliance.adapters.wire.messages import Ask, Bid, Message, Result
 from appliance.core.keys import Key, address_of
 from appliance.domain.auction.clearing import commitment
+from appliance.domain.auction.messages import Ask, Bid, Message, Result
 from tests.support.addresses import address
 
 SELLER = Key(bytes(31) + b"\1")

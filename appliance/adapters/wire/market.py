@@ -9,10 +9,11 @@ from collections.abc import Callable
 from ipaddress import IPv6Address, IPv6Network
 from typing import Protocol
 
-from appliance.adapters.wire.messages import Message, Trouble, UnknownMessage
+from appliance.adapters.wire.messages import UnknownMessage
 from appliance.adapters.wire.session import Peer, Session
 from appliance.core.errors import OwnerMustAct, PeerMisbehaved, RetryLater
 from appliance.core.keys import Key
+from appliance.domain.auction.messages import Message, Trouble
 
 log = logging.getLogger(__name__)
 

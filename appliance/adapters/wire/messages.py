@@ -1,114 +1,16 @@
-"""What is said on the market: typed messages, each bencoded as a dictionary whose `t` is its name.
+"""The market's messages on the wire: each is bencoded as a dictionary whose `t` is its name.
 
 Unknown keys are ignored, so that a later version may say more.
 """
 
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
 
 from appliance.adapters.wire.bencode import Value
 from appliance.core.errors import PeerMisbehaved
+from appliance.domain.auction.messages import Ask, Auth, Bid, Message, Pay, Receipt, Result, Trouble
 
-Key = Annotated[bytes, Meta(min_length=33, max_length=33)]
-Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
-Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
-Text = Annotated[bytes, Meta(max_length=300)]
-"""UTF-8, for people."""
-Whole = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Price = Annotated[int, Meta(ge=0, le=10**15)]
-"""µBTT for a MiB."""
-Switch = Annotated[int, Meta(ge=0, le=1)]
-Port = Annotated[int, Meta(ge=1, le=65_535)]
-
-
-class Auth(Struct, frozen=True, kw_only=True):
-    """First message of either side: its signature binds the keys to this very connection."""
-
-    name: ClassVar[bytes] = b"auth"
-
-
-class Ask(Struct, frozen=True, kw_only=True):
-    """What the seller offers in a round."""
-
-    name: ClassVar[bytes] = b"ask"
-    round: Whole
-    slots: Annotated[int, Meta(ge=0, le=1_000)]
-    per_torrent: Annotated[int, Meta(ge=0, le=1_000)]
-    reserve: Price
-    round_ms: Annotated[int, Meta(ge=1_000, le=3_600_000)]
-    """How long the round still runs."""
-    credit: Whole
-    """Bytes that are sent before they are paid, at most."""
-    rule: Annotated[bytes, Meta(max_length=30)]
-    ledger: Hash
-    commit: Hash
-
-
-class Bid(Struct, frozen=True, kw_only=True):
-    """What a bidder offers for a slot of this connection's torrent; the latest replaces those before."""
-
-    name: ClassVar[bytes] = b"bid"
-    round: Whole
-    """The first round that it is for; it stands until it is replaced."""
-    max_price: Price
-    """0 takes it back."""
-    bytes: Whole
-    """How much is wanted, as far as the bidder knows."""
-    port: Port
-    """Where its BitTorrent client listens, to be called back."""
-    channel: Hash
-    """That pays for it."""
-
-
-class Result(Struct, frozen=True, kw_only=True):
-    """What came of a round for this bidder."""
-
-    name: ClassVar[bytes] = b"result"
-    round: Whole
-    won: Switch
-    price: Price
-    lease_ms: Annotated[int, Meta(ge=0, le=3_600_000)]
-    reveal: Hash
-    """The seed that was committed to."""
-    tie: Annotated[bytes, Meta(max_length=32)] = b""
-    full: Switch = 0
-
-
-class Pay(Struct, frozen=True, kw_only=True):
-    """A state of a channel to the seller."""
-
-    name: ClassVar[bytes] = b"pay"
-    channel: Hash
-    seq: Annotated[int, Meta(ge=1, le=2**63 - 1)]
-    paid: Whole
-    state: Signature
-
-
-class Receipt(Struct, frozen=True, kw_only=True):
-    """What the seller has counted: bytes of the lease, and money of the channel since it was opened."""
-
-    name: ClassVar[bytes] = b"receipt"
-    channel: Hash
-    sent: Whole
-    owed: Whole
-    paid: Whole
-
-
-EASED = b"eased"
-"""Code of the trouble that less than usual is sent, and `text` says why; where that is empty, it is over."""
-
-
-class Trouble(Struct, frozen=True, kw_only=True):
-    """Something was not as it should be; the connection goes on."""
-
-    name: ClassVar[bytes] = b"error"
-    code: Annotated[bytes, Meta(max_length=40)]
-    text: Text = b""
-
-
-Message: TypeAlias = Auth | Ask | Bid | Result | Pay | Receipt | Trouble
 KINDS: dict[bytes, type[Message]] = {
     kind.name: kind for kind in (Auth, Ask, Bid, Result, Pay, Receipt, Trouble)
 }

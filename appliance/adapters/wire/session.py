@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from appliance.adapters.wire import bencode
 from appliance.adapters.wire.frames import HANDSHAKE_BYTES, Extended, Frames, Handshake, frame, shake, shaken
-from appliance.adapters.wire.messages import Auth, Message, UnknownMessage, from_value, to_value
+from appliance.adapters.wire.messages import UnknownMessage, from_value, to_value
 from appliance.core.errors import PeerMisbehaved
 from appliance.core.keys import SIGNATURE_BYTES, Address, Key, address_of, verify
+from appliance.domain.auction.messages import Auth, Message
 
 AUCTION = b"sb_auction"
 OURS = 1

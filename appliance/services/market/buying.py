@@ -11,7 +11,6 @@ from appliance.adapters.engine.market import EngineMarket, Intake, Source
 from appliance.adapters.store.auction import AuctionMemory
 from appliance.adapters.store.journal import EventJournal
 from appliance.adapters.wire.market import Line, Market
-from appliance.adapters.wire.messages import EASED, Ask, Bid, Message, Pay, Receipt, Result, Trouble
 from appliance.core.clock import Clock
 from appliance.core.config import Auction
 from appliance.core.errors import PeerMisbehaved, RetryLater, SeedboxError
@@ -35,6 +34,7 @@ from appliance.domain.auction.buyer import (
 )
 from appliance.domain.auction.clearing import Rule
 from appliance.domain.auction.lease import CREDIT, ROUND_NS
+from appliance.domain.auction.messages import EASED, Ask, Bid, Message, Pay, Receipt, Result, Trouble
 from appliance.domain.catalogue.catalogue import Catalogue
 from appliance.domain.catalogue.model import State
 from appliance.domain.catalogue.torrent import Torrent

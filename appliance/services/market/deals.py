@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import dataclass, field
 
 from appliance.adapters.wire.market import Line
-from appliance.adapters.wire.messages import Receipt
 from appliance.core.keys import Address
 from appliance.core.units import MicroBtt, MicroBttPerMib
 from appliance.domain.auction.buyer import Deal, Want
+from appliance.domain.auction.messages import Receipt
 from appliance.domain.auction.meter import Meter
 from appliance.domain.auction.pacing import Pace
 

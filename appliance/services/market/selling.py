@@ -12,7 +12,6 @@ from appliance.adapters.engine.lanes import EngineLanes
 from appliance.adapters.store.auction import AuctionMemory, RoundLog
 from appliance.adapters.store.journal import EventJournal
 from appliance.adapters.wire.market import Line, Market
-from appliance.adapters.wire.messages import EASED, Ask, Bid, Message, Pay, Receipt, Result, Trouble
 from appliance.core.clock import Clock
 from appliance.core.config import Auction
 from appliance.core.errors import NotFound, PeerMisbehaved, RetryLater, SeedboxError
@@ -35,6 +34,7 @@ from appliance.domain.auction.effects import (
     Wide,
 )
 from appliance.domain.auction.lease import Why
+from appliance.domain.auction.messages import EASED, Ask, Bid, Message, Pay, Receipt, Result, Trouble
 from appliance.domain.auction.reserve import Reserve, limited
 from appliance.domain.auction.seller import LOOK_NS, Offer, Seller, Terms
 from appliance.domain.catalogue.catalogue import Catalogue

@@ -24,22 +24,11 @@ from appliance.adapters.wire.frames import (
     shaken,
 )
 from appliance.adapters.wire.market import Line, Market
-from appliance.adapters.wire.messages import (
-    KINDS,
-    Ask,
-    Auth,
-    Bid,
-    Message,
-    Pay,
-    Receipt,
-    Result,
-    Trouble,
-    from_value,
-    to_value,
-)
+from appliance.adapters.wire.messages import KINDS, from_value, to_value
 from appliance.adapters.wire.session import AUCTION, Session
 from appliance.core.errors import OwnerMustAct, PeerMisbehaved, RetryLater
 from appliance.core.keys import Key
+from appliance.domain.auction.messages import Ask, Auth, Bid, Message, Pay, Receipt, Result, Trouble
 from tests.support.addresses import address
 
 SELLER, BUYER, THIEF = (Key(bytes(31) + bytes([number])) for number in (1, 2, 3))
