@@ -101,7 +101,7 @@ class World:
     """Share of them that bid."""
     sells: Sells = Sells.AUCTION
     rule: Rule = Rule.LOWEST_WINNING
-    posted: MicroBttPerMib = MicroBttPerMib(0)  # noqa: RUF009  a NewType, not a call
+    posted: MicroBttPerMib = MicroBttPerMib(0)
     """The reserve in the beginning, or the posted price; 0 lets the reserve begin at its floor."""
     adaptive: bool = True
     manners: Sequence[Manner] = (Manner.HONEST,)

@@ -106,17 +106,17 @@ class AuctionMemory:
 class Bucket:
     """Five minutes of selling."""
 
-    at: UtcMs = UtcMs(0)  # noqa: RUF009  a NewType, not a call
+    at: UtcMs = UtcMs(0)
     rounds: int = 0
     sold: int = 0
     """Slots, summed over the rounds."""
     waiting: int = 0
     """Bids that did not win, summed over the rounds."""
-    price: MicroBttPerMib = MicroBttPerMib(0)  # noqa: RUF009
+    price: MicroBttPerMib = MicroBttPerMib(0)
     """Of the last round in which a slot was sold."""
     sent: int = 0
     """Bytes in leases."""
-    earned: MicroBtt = MicroBtt(0)  # noqa: RUF009
+    earned: MicroBtt = MicroBtt(0)
 
 
 class RoundLog:

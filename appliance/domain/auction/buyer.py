@@ -44,9 +44,9 @@ class Want:
     """At most."""
     budget: MicroBtt
     """In all."""
-    deadline: UtcMs = UtcMs(0)  # noqa: RUF009  a NewType, not a call
+    deadline: UtcMs = UtcMs(0)
     """0: as soon as may be. Else nothing is bid while it would be here in time without paying."""
-    before: MicroBtt = MicroBtt(0)  # noqa: RUF009
+    before: MicroBtt = MicroBtt(0)
     """Paid for this torrent before the owner wanted it so."""
     simulate: bool = False
     """Only say what would be bid."""
@@ -58,9 +58,9 @@ class Record:
 
     received: int = 0
     """Bytes in leases."""
-    paid: MicroBtt = MicroBtt(0)  # noqa: RUF009
-    seen: UtcMs = UtcMs(0)  # noqa: RUF009
-    shunned: UtcMs = UtcMs(0)  # noqa: RUF009
+    paid: MicroBtt = MicroBtt(0)
+    seen: UtcMs = UtcMs(0)
+    shunned: UtcMs = UtcMs(0)
     """Until when nothing is bid there."""
     why: str = ""
 
@@ -100,13 +100,13 @@ class Deal:
     """Length of a piece of the torrent."""
     asks: dict[int, Asked] = field(default_factory=dict)
     channel: bytes = b""
-    lock: MicroBtt = MicroBtt(0)  # noqa: RUF009
-    paid: MicroBtt = MicroBtt(0)  # noqa: RUF009
+    lock: MicroBtt = MicroBtt(0)
+    paid: MicroBtt = MicroBtt(0)
     """In the channel, in all."""
-    said: MicroBttPerMib = MicroBttPerMib(0)  # noqa: RUF009
+    said: MicroBttPerMib = MicroBttPerMib(0)
     """The bid that stands; 0: none. Set by `says`."""
     won: bool = False
-    price: MicroBttPerMib = MicroBttPerMib(0)  # noqa: RUF009
+    price: MicroBttPerMib = MicroBttPerMib(0)
     """Of the lease, or what won last."""
     received: int = 0
     """Bytes since the first lease began."""

@@ -37,7 +37,7 @@ class Pace:
     """That it should last for."""
     mu: int = 0
     """Ppm."""
-    last: MicroBttPerMib = MicroBttPerMib(0)  # noqa: RUF009  a NewType, not a call
+    last: MicroBttPerMib = MicroBttPerMib(0)
     """What was bid last."""
 
     @property

@@ -69,9 +69,9 @@ class Bidder:
     ip: str
     torrent: str
     offer: Offer | None = None
-    lock: MicroBtt = MicroBtt(0)  # noqa: RUF009  a NewType, not a call
+    lock: MicroBtt = MicroBtt(0)
     """Of the offer's channel; 0 until the wallet has looked at it."""
-    paid: MicroBtt = MicroBtt(0)  # noqa: RUF009
+    paid: MicroBtt = MicroBtt(0)
     """In that channel, in all."""
     told: str = ""
     """Why it gets less than usual, as it was told last."""
@@ -121,7 +121,7 @@ class Memory:
     """What a seller must not forget."""
 
     round: int = 1
-    reserve: MicroBttPerMib = MicroBttPerMib(0)  # noqa: RUF009  a NewType, not a call
+    reserve: MicroBttPerMib = MicroBttPerMib(0)
     sold: tuple[Sold, ...] = ()
     debts: Mapping[bytes, Debt] = field(default_factory=dict)
     """By the debtor's key."""

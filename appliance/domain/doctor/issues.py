@@ -39,7 +39,7 @@ class Issue:
     first: UtcMs
     last: UtcMs
     """When it was found last."""
-    mended: UtcMs = UtcMs(0)  # noqa: RUF009  a NewType, not a call
+    mended: UtcMs = UtcMs(0)
     """0: it is open."""
     lost: bool = False
     """It is not mended for all one knows: nobody could see any more whether it is still so."""

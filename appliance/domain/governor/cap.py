@@ -42,7 +42,7 @@ class Spread:
     says: str = ""
     day: int = 0
     """Of the cap's month, when the rates were set."""
-    set: MonoNs = MonoNs(0)  # noqa: RUF009  a NewType, not a call
+    set: MonoNs = MonoNs(0)
     known: bool = False
     """The clock has been right since the cap was first looked at."""
 

@@ -43,7 +43,7 @@ class Heat:
     """Bytes a second; None while nothing is eased. What the uplink can do is a guess, this is not."""
     hard: bool = False
     says: str = ""
-    moved: MonoNs = MonoNs(0)  # noqa: RUF009  a NewType, not a call
+    moved: MonoNs = MonoNs(0)
     """When the cap was last changed."""
     fast: int | None = None
     slow: int | None = None

@@ -35,7 +35,7 @@ class Held:
     level: int = 0
     says: str = ""
     """As it was when the level began."""
-    since: MonoNs = MonoNs(0)  # noqa: RUF009  a NewType, not a call
+    since: MonoNs = MonoNs(0)
     calm: MonoNs | None = None
     """Since when a lower level would do."""
     lower: int = 0

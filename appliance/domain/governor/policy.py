@@ -74,14 +74,14 @@ class Override:
 class State:
     """All that is remembered; msgspec writes and reads it."""
 
-    heat: Heat = Heat()  # noqa: RUF009  frozen, as all below
-    power: Power = Power()  # noqa: RUF009
-    stalls: Stalls = Stalls()  # noqa: RUF009
-    room: Room = Room()  # noqa: RUF009
-    spread: Spread = Spread()  # noqa: RUF009
-    courtesy: Courtesy = Courtesy()  # noqa: RUF009
+    heat: Heat = Heat()
+    power: Power = Power()
+    stalls: Stalls = Stalls()
+    room: Room = Room()
+    spread: Spread = Spread()
+    courtesy: Courtesy = Courtesy()
     override: Override | None = None
-    cut: Cut = Cut()  # noqa: RUF009
+    cut: Cut = Cut()
     """In force, but for the courtesy."""
     base: int = 0
     """What shares are taken of, in bytes a second: the owner's limit, or `peak` when the easing began."""
@@ -90,8 +90,8 @@ class State:
     changes: tuple[MonoNs, ...] = ()
     """When the limits changed, within the last hour."""
     told: tuple[InForce, ...] = ()
-    at: UtcMs = UtcMs(0)  # noqa: RUF009  a NewType, not a call
-    mono: MonoNs = MonoNs(0)  # noqa: RUF009
+    at: UtcMs = UtcMs(0)
+    mono: MonoNs = MonoNs(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,10 +26,10 @@ _SHARES = {2: 500_000, 3: 250_000}
 class Power:
     """What is remembered of both."""
 
-    weak: Held = Held()  # noqa: RUF009  frozen
+    weak: Held = Held()
     before: bool | None = None
     """Whether the firmware had seen under-voltage since the boot, when it was last asked."""
-    ups: Held = Held()  # noqa: RUF009
+    ups: Held = Held()
 
 
 def look(power: Power, readings: Readings, gate: Gate) -> tuple[Power, list[Ease]]:

@@ -23,8 +23,8 @@ ROOM_SHORT, ROOM_LOW = 100_000, 60_000
 class Stalls:
     """What is remembered of both."""
 
-    io: Held = Held()  # noqa: RUF009  frozen
-    memory: Held = Held()  # noqa: RUF009
+    io: Held = Held()
+    memory: Held = Held()
 
 
 def look(stalls: Stalls, readings: Readings, gate: Gate) -> tuple[Stalls, list[Ease]]:

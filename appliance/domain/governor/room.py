@@ -19,7 +19,7 @@ class Room:
 
     full: tuple[str, ...] = ()
     """Folders whose drives have too little room."""
-    held: Held = Held()  # noqa: RUF009  frozen
+    held: Held = Held()
 
 
 def floor_of(total: int, floor: int) -> int:

@@ -20,8 +20,8 @@ class Settings:
     """Millidegrees Celsius, as the next two."""
     heat_hard: int = 80_000
     heat_back: int = 70_000
-    floor: Bytes = Bytes(2 * GIB)  # noqa: RUF009  a NewType, not a call
-    month_cap: Bytes = Bytes(0)  # noqa: RUF009
+    floor: Bytes = Bytes(2 * GIB)
+    month_cap: Bytes = Bytes(0)
     """0: none."""
     cap_counts: Counts = "both"
     cap_day: int = 1

@@ -18,7 +18,7 @@ class Courtesy:
     """What is told, and when it was last true."""
 
     says: str = ""
-    last: MonoNs = MonoNs(0)  # noqa: RUF009  a NewType, not a call
+    last: MonoNs = MonoNs(0)
 
     def moved(self, by: int) -> "Courtesy":
         """At another monotonic clock, that many nanoseconds ahead."""

@@ -62,8 +62,8 @@ class Channel:
     """How long the recipient then has to show a higher state."""
     phase: Phase = Phase.OPEN
     seq: int = 0
-    paid: MicroBtt = MicroBtt(0)  # noqa: RUF009  a NewType, not a call
-    closes: UtcMs = UtcMs(0)  # noqa: RUF009
+    paid: MicroBtt = MicroBtt(0)
+    closes: UtcMs = UtcMs(0)
     """When the window ends; while it is closing."""
 
     @property

@@ -101,8 +101,8 @@ class Asset:
 class Limits:
     """What may leave without anybody looking; 0 and an empty list are no limit."""
 
-    each: MicroBtt = MicroBtt(0)  # noqa: RUF009  a NewType, not a call
-    day: MicroBtt = MicroBtt(0)  # noqa: RUF009
+    each: MicroBtt = MicroBtt(0)
+    day: MicroBtt = MicroBtt(0)
     allow: frozenset[str] = frozenset()
 
     @classmethod

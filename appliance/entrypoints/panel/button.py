@@ -38,9 +38,9 @@ class Button:
 
     contact: bool = True
     """Closed at the last sample."""
-    since: MonoNs = MonoNs(0)  # noqa: RUF009  a NewType, not a call
+    since: MonoNs = MonoNs(0)
     """Of the first sample in a row that said so."""
-    seen: MonoNs = MonoNs(0)  # noqa: RUF009
+    seen: MonoNs = MonoNs(0)
     """Of the last sample."""
     pressed: MonoNs | None = None
     """Since when it is pressed; None: it is not, or the press does not count."""

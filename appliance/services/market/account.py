@@ -38,7 +38,7 @@ _OWNER = "money-account"
 class Told:
     """What the ledger told at the last round."""
 
-    at: UtcMs = UtcMs(0)  # noqa: RUF009  a NewType, not a call
+    at: UtcMs = UtcMs(0)
     """0: never since the start."""
     away: str = ""
     """Why it could not be asked since; empty where all is well."""

@@ -58,7 +58,7 @@ class Purchase:
     own: bool
     """The owner asked for it; else the box bids by itself."""
     pace: Pace | None = None
-    price: MicroBttPerMib = MicroBttPerMib(0)  # noqa: RUF009  a NewType, not a call
+    price: MicroBttPerMib = MicroBttPerMib(0)
     """What is bid now."""
     round_at: float = 0.0
     round_spent: int = 0
