@@ -4,9 +4,14 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.support.box import Box
+
+# A time that one example may take is a matter of how busy the machine is: pytest-timeout bounds the whole.
+hypothesis.settings.register_profile("seedbox", deadline=None)
+hypothesis.settings.load_profile("seedbox")
 
 SWARMS = ("tests/swarm/", "tests/system/", "tests/faults/", "tests/web/", "tests/system/chain/")
 

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from tests.bench import auction, care, care_drives, courtesy, money
 from tests.bench.figure import Figure
 from tests.support.addresses import address
 from tests.support.box import SEEDBOX, Box
-from tests.support.processes import end, start
+from tests.support.processes import end, pipe, start
 from tests.support.torrents import make_torrent, write_data
 from tests.support.until import until
 
@@ -68,12 +69,12 @@ def reference(folder: Path, resumes: Path, settings: dict[str, Any], disk: str) 
         start_new_session=True,
     )
     try:
-        assert process.stdout.readline() == b"ready\n"
+        assert pipe(process.stdout).readline() == b"ready\n"
         yield psutil.Process(process.pid)
     finally:
-        process.stdin.close()
+        pipe(process.stdin).close()
         end(process)
-        process.stdout.close()
+        pipe(process.stdout).close()
 
 
 def many(folder: Path, count: int) -> tuple[Path, Path]:
@@ -180,6 +181,10 @@ def upload(folder: Path, pairs: int) -> Iterator[Figure]:
     )
 
 
+def _calm(process: psutil.Process) -> bool:
+    return _cpu(process, 1) < 2
+
+
 def _leech(folder: Path, metainfo: bytes, ip: str, process: psutil.Process) -> tuple[float, int]:
     """(CPU seconds, most RSS) of the seed of four leechers that write to memory and hash nothing."""
     file = folder / "leech.torrent"
@@ -188,7 +193,7 @@ def _leech(folder: Path, metainfo: bytes, ip: str, process: psutil.Process) -> t
     before = _used(process)
     most = 0
     for _ in range(ROUNDS):
-        leech = [sys.executable, "-m", "tests.bench.leecher", file, ip]
+        leech: list[str | Path] = [sys.executable, "-m", "tests.bench.leecher", file, ip]
         leechers = [start([*leech, address()]) for _ in range(4)]
         while any(leecher.poll() is None for leecher in leechers):
             most = max(most, process.memory_info().rss)
@@ -210,7 +215,7 @@ def idle(folder: Path, pairs: int) -> Iterator[Figure]:
             with box, reference(base, resumes, own_settings(ip), PREAD) as script:
                 seeding(box, count)
                 daemon = psutil.Process(box.process.pid)
-                until(lambda daemon=daemon: _cpu(daemon, 1) < 2, "the end of the start")
+                until(partial(_calm, daemon), "the end of the start")
                 if count == 1_000:
                     before = _used(daemon), _used(script)
                     time.sleep(60)

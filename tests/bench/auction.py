@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -21,7 +22,6 @@ from tests.support.box import Box
 from tests.support.buyer import Buyer
 from tests.support.crowd import FREE_PERCENT, Crowd, Leecher, key
 from tests.support.torrents import make_torrent, write_data
-from tests.support.until import until
 from tests.system.ledger.service import serving
 
 BIDS, LANES = 10_000, 28
@@ -153,13 +153,13 @@ def selling(folder: Path, pairs: int) -> Iterator[Figure]:
     """The daemon's CPU for a MiB that is sent, with 28 paying leases and with no auction."""
     with serving(str(folder / "ledger.db")) as (url, operator):
         # As many peers at once in either case: what is measured is the auction.
-        keys = {"limits__upload_rate": 24 * 1024, "limits__upload_slots": 28}
+        keys: dict[str, Any] = {"limits__upload_rate": 24 * 1024, "limits__upload_slots": 28}
         box = Box(folder / "box", wallet__ledger=url, auction__slots=28, **keys)
         metainfo = make_torrent(write_data(box.content / "film.bin", 1024 * MIB, 1))
         with box:
             id = box.add(metainfo)
             box.wait_state(id, api.State.SEEDING)
-            until(lambda: box.call(money.GetMoney()).as_of, "the ledger")
+            box.wait_ledger()
             yield from asyncio.run(_selling(box, id, metainfo, url, operator, pairs))
 
 

@@ -34,7 +34,6 @@ from tests.bench.figure import Figure
 from tests.support.account import DirectLedger
 from tests.support.box import Box
 from tests.support.postgres import Postgres
-from tests.support.until import until
 from tests.system.chain.test_settle import ALICE
 from tests.system.chain.test_settle import Bench as Settling
 from tests.system.ledger.service import serving
@@ -126,7 +125,7 @@ def memory(folder: Path, pairs: int) -> Iterator[Figure]:
             for where, found in sizes.items():
                 with Box(folder / f"box{number}{bool(where)}", wallet__ledger=where) as box:
                     if where:
-                        until(lambda box=box: box.call(api.GetMoney()).as_of, "the ledger's answer")
+                        box.wait_ledger()
                     box.call(api.GetMoney())
                     found.append(psutil.Process(box.process.pid).memory_info().rss / 1e6)
     without, money = (statistics.median(one) for one in sizes.values())
@@ -224,8 +223,8 @@ def _drive(url: str, scripts: Sequence[list[bytes]]) -> list[tuple[float, float]
         key.fileobj.sendall(next(key.data[0]))  # type: ignore[union-attr]
     while left:
         for key, _ in chosen.select():
+            assert isinstance(key.fileobj, socket.socket)
             line, state = key.fileobj, key.data
-            assert isinstance(line, socket.socket)
             state[2] += line.recv(65_536)
             head, _, body = state[2].partition(b"\r\n\r\n")
             if not body or len(body) < int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]):

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -164,7 +165,7 @@ def test_a_torrent_of_100000_files_is_listed_page_by_page(box: Box, tmp_path: Pa
     torrent = lt.create_torrent(entries, 1024 * 1024, lt.create_torrent.v1_only)
     for piece in range(torrent.num_pieces()):
         torrent.set_hash(piece, b"x" * 20)
-    id = box.add(lt.bencode(torrent.generate()), paused=True)  # type: ignore[arg-type]
+    id = box.add(lt.bencode(torrent.generate()), paused=True)
     page = box.call(api.ListFiles(id=id, offset=99_990, count=100))
     assert page.total == 100_000
     assert len(page.files) == 10
@@ -342,6 +343,10 @@ def test_a_full_disk_while_saving_is_told_and_loses_nothing(tmp_path: Path) -> N
         subprocess.run(["umount", "-l", disk], check=True)
 
 
+def _is_in(box: Box, year: int) -> bool:
+    return abs(box.call(api.GetStatus()).now / 31_556_952_000 + 1970 - year) < 2
+
+
 def test_the_clock_may_jump_by_years(tmp_path: Path) -> None:
     library = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
     if library is None:
@@ -365,10 +370,7 @@ def test_the_clock_may_jump_by_years(tmp_path: Path) -> None:
         assert clock.verdict is api.Verdict.ERROR
         for year in (2040, 1999, 2027):
             stamp.write_text(f"@{year}-06-01 12:00:00\n")
-            until(
-                lambda year=year: abs(box.call(api.GetStatus()).now / 31_556_952_000 + 1970 - year) < 2,
-                "the jump",
-            )
+            until(partial(_is_in, box, year), "the jump")
             assert box.row(id).state is api.State.SEEDING
             assert box.call(api.GetTraffic(span="month"))
         with Peer(tmp_path / "peer", metainfo, call=(box.address, box.port)) as peer:

@@ -68,12 +68,14 @@ def _signed(data: bytes) -> None:
         b"sb_nonce": _NONCE,
     }
     session.feed(shake(Handshake(_INFO_HASH, _ID)) + frame(Extended(0, bencode.encode(told))))
-    for count, value in enumerate(({b"t": b"auth"}, bencode.decode(data))):
+    spoken: tuple[bencode.Value, ...] = ({b"t": b"auth"}, bencode.decode(data))
+    for count, value in enumerate(spoken):
         if not isinstance(value, dict):
             return
-        plain = bencode.encode(value | {b"n": count})
+        counted: dict[bytes, bencode.Value] = value | {b"n": count}
+        plain = bencode.encode(counted)
         signature = _THEIRS.sign(b"seedbox/wire/1", session._session + _THEIRS.public + plain)
-        whole = bencode.encode(value | {b"n": count, b"sig": signature})
+        whole = bencode.encode(counted | {b"sig": signature})
         _, messages = session.feed(frame(Extended(OURS, whole)))
         for message in messages:
             assert isinstance(message, UnknownMessage) or from_value(to_value(message)) == message
@@ -82,7 +84,7 @@ def _signed(data: bytes) -> None:
 
 def main() -> None:
     """Search for a while, and keep what reached new code."""
-    import atheris  # type: ignore[import-not-found,unused-ignore]
+    import atheris
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=int, default=60)

@@ -10,6 +10,7 @@ import matplotlib as mpl
 
 mpl.use("svg")
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
 from appliance.core.units import MicroBttPerMib
 from appliance.domain.auction.clearing import Rule
@@ -47,7 +48,7 @@ class Report:
         self.lines += ["| " + " | ".join(row) + " |" for row in rows]
         self.lines += ["", says, ""]
 
-    def picture(self, name: str, figure: "plt.Figure") -> None:
+    def picture(self, name: str, figure: Figure) -> None:
         """A plot beside the text."""
         figure.tight_layout()
         figure.savefig(FOLDER / f"{name}.svg", metadata={"Date": None})

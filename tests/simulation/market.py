@@ -347,7 +347,7 @@ def over_seeds(world: World, seeds: int, measure: Callable[[Outcome], float]) ->
     return statistics.median(measure(simulate(replace(world, seed=seed))) for seed in range(1, seeds + 1))
 
 
-def _shared(rate: int, most: Sequence[int], weights: Sequence[int]) -> list[float]:
+def _shared(rate: float, most: Sequence[int], weights: Sequence[int]) -> list[float]:
     """A rate among some by weight, none more than it can take; what is left goes to the others."""
     given = [0.0] * len(most)
     open_ = list(range(len(most)))

@@ -6,6 +6,7 @@ from datetime import datetime
 import pytest
 
 from appliance.core.units import GIB, Bytes
+from appliance.domain.governor.settings import Counts
 from tests.simulation.weather import (
     ZONE,
     World,
@@ -61,7 +62,7 @@ def test_a_board_that_is_hot_by_itself_is_left_next_to_nothing_to_send() -> None
 
 
 @pytest.mark.parametrize("counts", ["upload", "both"])
-def test_a_cap_is_kept_and_used(counts: str) -> None:
+def test_a_cap_is_kept_and_used(counts: Counts) -> None:
     settings = replace(capped().settings, month_cap=Bytes(2_000 * GIB), cap_counts=counts, cap_day=10)
     one = simulate(replace(capped(), settings=settings, days=30, step_s=300))
     assert one.cap_kept

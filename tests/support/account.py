@@ -62,7 +62,7 @@ class DirectLedger:
         return self.operator.channels(self._signer().address)
 
     def close_channel(self, id: bytes, state: State | None) -> Channel:
-        shown = state and wire.ShownState(str(state.seq), str(state.paid), state.signature.hex())
+        shown = wire.ShownState(str(state.seq), str(state.paid), state.signature.hex()) if state else None
         found = self.operator.close(self._signer(), id, shown)
         self._answered()
         return found

@@ -8,9 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from appliance.control import api
+from appliance.control import api, money
 from appliance.control.client import ControlClient, DaemonAway
 from appliance.core.errors import SeedboxError
+from appliance.core.keys import Address
 from tests.support.addresses import address as own_address
 from tests.support.processes import end, start
 from tests.support.until import until
@@ -136,6 +137,11 @@ class Box:
         assert not made.error, made.error
         self.wait_state(made.torrent, api.State.SEEDING)
         return made.torrent
+
+    def wait_ledger(self) -> Address:
+        """Wait until the ledger has told it its account; returns the account's address."""
+        until(lambda: self.call(money.GetMoney()).as_of, "the ledger")
+        return Address(self.call(money.GetMoney()).address)
 
     def events(self) -> list[str]:
         """What happened, newest first."""

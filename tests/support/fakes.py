@@ -233,7 +233,7 @@ class MemoryStore:
         await self._write()
         self.forgotten.append(id)
         for kept in (self.records, self.kept_resumes, self.totals):
-            kept.pop(id, None)  # type: ignore[attr-defined]
+            kept.pop(id, None)
 
     async def put_resume(self, resumes: dict[str, bytes], folders: set[str]) -> None:
         """Keep resume data."""

@@ -60,6 +60,6 @@ def pressure(some: int = 0, full: int = 0) -> Pressure:
 
 def volume(free: int | None, path: str = "/srv", *, total: int = 32 * GIB, **told: Any) -> VolumeReading:
     """A drive."""
-    well = {"device": "/dev/sda1", "present": True, "read_only": False, "writable": True}
+    well: dict[str, Any] = {"device": "/dev/sda1", "present": True, "read_only": False, "writable": True}
     shown = well | {"uuid": path, "trouble": "", "total": total, "inodes_free_percent": 90} | told
     return VolumeReading(path=path, free=free, **shown)

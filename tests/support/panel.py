@@ -21,7 +21,7 @@ from appliance.entrypoints.panel.main import serve
 PI_3B = 0xA02082
 
 
-class TellingPin(MockPWMPin):
+class TellingPin(MockPWMPin):  # type: ignore[misc]  # gpiozero has no types
     """Prints what it is set to."""
 
     def _change_state(self, value: float) -> bool:
@@ -48,7 +48,7 @@ def simulated(chip: int) -> Any:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         from gpiozero.pins.lgpio import LGPIOFactory
 
-    class OnSimulatedChip(LGPIOFactory):
+    class OnSimulatedChip(LGPIOFactory):  # type: ignore[misc]  # gpiozero has no types
         def _get_revision(self) -> int:
             return PI_3B
 

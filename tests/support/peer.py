@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.support.addresses import address
-from tests.support.processes import start
+from tests.support.processes import pipe, start
 from tests.support.until import until
 
 
@@ -52,8 +52,8 @@ class Peer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self._process.stdin.write(json.dumps(self._request).encode())
-        self._process.stdin.close()
+        with pipe(self._process.stdin) as request:
+            request.write(json.dumps(self._request).encode())
         # Always read: a peer that nobody listens to would block at a full pipe.
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -61,7 +61,7 @@ class Peer:
         return self
 
     def _read(self) -> None:
-        for line in self._process.stdout:
+        for line in pipe(self._process.stdout):
             with self._news:
                 self.said = json.loads(line)
                 self._count += 1
@@ -90,7 +90,7 @@ class Peer:
         self._process.kill()
         self._process.wait()
         self._reader.join(10)
-        self._process.stdout.close()
+        pipe(self._process.stdout).close()
 
 
 def main() -> None:

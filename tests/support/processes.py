@@ -6,7 +6,9 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
+
+A = TypeVar("A", str, bytes)
 
 _libc = ctypes.CDLL(None)
 
@@ -30,6 +32,12 @@ def start(
         preexec_fn=_die_with_parent,
         **options,
     )
+
+
+def pipe(end: IO[A] | None) -> IO[A]:
+    """An end of a pipe that was asked for when the process was started."""
+    assert end is not None, "no pipe was asked for"
+    return end
 
 
 def end(process: subprocess.Popen[Any], seconds: float = 20.0) -> int:

@@ -117,8 +117,8 @@ class Router:
         says = {key: "yes" if on else "no" for key, on in self._asked.items()}
         config.write_text(_CONFIG.format(leases=self._leases, **says))
         with (self._folder / "miniupnpd.log").open("ab") as log:
-            words = [*self.inside("router"), DAEMON, "-d", "-f", config, "-P", self._folder / "miniupnpd.pid"]
-            self._daemon = start(words, log)
+            files = ("-f", config, "-P", self._folder / "miniupnpd.pid")
+            self._daemon = start([*self.inside("router"), DAEMON, "-d", *files], log)
         until(lambda: (self._folder / "miniupnpd.pid").exists() or self._daemon.poll() is not None)
         assert self._daemon.poll() is None, (self._folder / "miniupnpd.log").read_text()
 

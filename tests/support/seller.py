@@ -51,6 +51,7 @@ class Seller:
         params = lt.load_torrent_buffer(self.metainfo)
         params.save_path = self.folder
         params.flags = lt.torrent_flags.seed_mode
+        assert params.ti
         params.have_pieces = [True] * params.ti.num_pieces()
         placement = Placement(
             folder=self.folder,

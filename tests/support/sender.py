@@ -24,7 +24,7 @@ from appliance.core.config import Governor, LimitKeys, Network
 from appliance.core.units import BytesPerSecond
 from appliance.services.machine.limits import configured_limits
 from appliance.services.machine.uplink import Courtesy
-from tests.support.processes import start
+from tests.support.processes import pipe, start
 
 RAM = 1024**3
 
@@ -50,16 +50,16 @@ class Sender:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self._process.stdin.write(json.dumps(self._request).encode())
-        self._process.stdin.close()
-        self.said = json.loads(self._process.stdout.readline() or b"{}")
+        with pipe(self._process.stdin) as request:
+            request.write(json.dumps(self._request).encode())
+        self.said = json.loads(pipe(self._process.stdout).readline() or b"{}")
         assert self.said, "the sender has not started"
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         return self
 
     def _read(self) -> None:
-        for line in self._process.stdout:
+        for line in pipe(self._process.stdout):
             self.said = json.loads(line)
 
     def __exit__(
@@ -68,7 +68,7 @@ class Sender:
         self._process.kill()
         self._process.wait()
         self._reader.join(10)
-        self._process.stdout.close()
+        pipe(self._process.stdout).close()
 
 
 async def _send(request: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import tempfile
 import threading
 import urllib.parse
 import urllib.request
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +40,7 @@ class OpenTracker:
             file.writelines(f"{one}\n" for one in hashes)
         self._process.send_signal(signal.SIGHUP)
         for one in hashes:
-            until(lambda one=one: self._serves(one), f"the tracker serving {one}")
+            until(partial(self._serves, one), f"the tracker serving {one}")
 
     def _serves(self, info_hash: str) -> bool:
         quoted = urllib.parse.quote(bytes.fromhex(info_hash))

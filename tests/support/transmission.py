@@ -89,7 +89,8 @@ class Transmission:
             self._session = error.headers["X-Transmission-Session-Id"]
             return self.ask(method, **arguments)
         assert said["result"] == "success", said
-        return said["arguments"]
+        answered: dict[str, Any] = said["arguments"]
+        return answered
 
     def add(self, source: bytes | str, folder: Path | None = None) -> int:
         """Add a .torrent file or a magnet link; returns transmission's number for it."""
@@ -112,7 +113,8 @@ class Transmission:
             "peers",
             "leftUntilDone",
         ]
-        return self.ask("torrent-get", ids=[number], fields=fields)["torrents"][0]
+        found: dict[str, Any] = self.ask("torrent-get", ids=[number], fields=fields)["torrents"][0]
+        return found
 
     def wait_done(
         self, number: int, seconds: float = 45.0, nudge: Callable[[], object] | None = None

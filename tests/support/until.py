@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], what: str = "the condition", seconds: float = 30.0) -> T:
+def until(
+    condition: Callable[[], T | Literal[False] | None], what: str = "the condition", seconds: float = 30.0
+) -> T:
     """The first true answer of `condition`; fails with `what` when none came in time."""
     deadline = time.monotonic() + seconds
     last: object = None

@@ -46,11 +46,8 @@ class Trade:
     def open(self) -> None:
         self.id = self.seller.add(self.metainfo)
         self.seller.wait_state(self.id, api.State.SEEDING)
-        for box in (self.seller, self.buyer):
-            until(lambda box=box: box.call(money.GetMoney()).as_of, "the ledger")  # type: ignore[misc]
-        self.account = self.seller.call(money.GetMoney()).address
-        buyer = self.buyer.call(money.GetMoney()).address
-        self.operator.credit(buyer, MicroBtt(100 * BTT), "1" * 64)
+        self.account = self.seller.wait_ledger()
+        self.operator.credit(self.buyer.wait_ledger(), MicroBtt(100 * BTT), "1" * 64)
 
     def add(self) -> None:
         """The buyer adds the torrent, and knows the seller."""

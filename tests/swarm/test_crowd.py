@@ -62,8 +62,8 @@ async def rise_and_fall(crowd: Crowd, transmission: str) -> None:
     assert totals.get(transmission), "nor is a program that knows nothing of all this"
     for number, one in enumerate(crowd.bidders):
         lease_bytes = sum(over.lease.sent for over in crowd.over if over.lease.key == key(number))
-        served = crowd.rules.served.get(key(number))
-        lease_bytes += served.lease.sent if served else 0
+        running = crowd.rules.served.get(key(number))
+        lease_bytes += running.lease.sent if running else 0
         assert lease_bytes <= one.received + UPLINK // 4, "nobody is charged for what did not come"
     assert not [over for over in crowd.over if "not paid" in over.lease.ended.value]  # type: ignore[union-attr]
 

@@ -5,6 +5,7 @@ import filecmp
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -218,7 +219,8 @@ def test_encryption_is_as_configured(tmp_path: Path, encryption: str) -> None:
 
 @pytest.mark.parametrize("off", ["tcp", "utp"])
 def test_a_transport_that_is_switched_off_is_not_used(tmp_path: Path, off: str) -> None:
-    with Box(tmp_path / "box", **{f"network__{off}": False}) as box:
+    keys: dict[str, Any] = {f"network__{off}": False}
+    with Box(tmp_path / "box", **keys) as box:
         metainfo = make_torrent(write_data(box.content / "film.bin", MIB))
         box.wait_state(box.add(metainfo), api.State.SEEDING)
         call = (box.address, box.port)

@@ -142,9 +142,8 @@ def test_slots_are_sold_over_a_narrow_line_whose_speed_nobody_has_named(
         stack.enter_context(buyer)
         id = seller.add(metainfo)
         seller.wait_state(id, api.State.SEEDING)
-        for box in (seller, buyer):
-            until(lambda box=box: box.call(money.GetMoney()).as_of, "the ledger")  # type: ignore[misc]
-        operator.credit(buyer.call(money.GetMoney()).address, MicroBtt(100 * BTT), "1" * 64)
+        seller.wait_ledger()
+        operator.credit(buyer.wait_ledger(), MicroBtt(100 * BTT), "1" * 64)
         uri = f"{seller.call(api.ShowTorrent(id=id)).magnet}&x.pe={ips[0]}:{seller.port}"
         buyer.call(api.AddMagnet(uri=uri, options=api.Options()))
         buyer.call(auction.WantTorrent(id=id, price=1_000, budget=BTT))

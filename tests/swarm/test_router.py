@@ -1,6 +1,7 @@
 """A box behind a router that opens ports: its market, and its peers' port, can be reached from far away."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ def test_the_port_for_bids_is_opened_while_slots_are_sold_and_shut_after_that(
 ) -> None:
     ways = {one: one == way for one in ("upnp", "natpmp")}
     with Router(tmp_path, **ways) as router:
-        keys = {f"network__{one}": on for one, on in ways.items()}
+        keys: dict[str, Any] = {f"network__{one}": on for one, on in ways.items()}
         box = Box(
             tmp_path / "box",
             address=HOME,

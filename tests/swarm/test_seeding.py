@@ -7,6 +7,7 @@ import pytest
 
 from appliance.adapters.engine.metainfo import parse_torrent
 from appliance.control import api
+from appliance.core.units import BytesPerSecond
 from tests.support.box import Box
 from tests.support.peer import Peer
 from tests.support.torrents import magnet, make_torrent, write_data
@@ -154,7 +155,7 @@ def test_an_upload_limit_holds_for_a_loopback_peer_too(box: Box, tmp_path: Path)
     data = write_data(box.content / "data.bin", 8 * MIB)
     metainfo = make_torrent(data)
     box.wait_state(box.add(metainfo), api.State.SEEDING)
-    box.call(api.SetLimits(change=api.LimitsChange(upload_rate=500 * 1024)))
+    box.call(api.SetLimits(change=api.LimitsChange(upload_rate=BytesPerSecond(500 * 1024))))
     with Peer(tmp_path / "peer", metainfo, call=(box.address, box.port)) as peer:
         until(lambda: peer.listen()["rate"] > 100_000, "some data")
         rates = [peer.listen()["rate"] for _ in range(40)]

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from tests.support.box import Box
 from tests.support.buyer import Buyer
 from tests.support.peer import Peer
 from tests.support.torrents import make_torrent, write_data
-from tests.support.until import until
 from tests.system.ledger.service import serving
 
 pytestmark = pytest.mark.slow
@@ -39,7 +38,7 @@ class Stall:
 
     def __init__(self, folder: Path, url: str, operator: Operator, address: str = "") -> None:
         self.url, self.operator, self.folder = url, operator, folder
-        self.ledger_away = lambda: None
+        self.ledger_away: Callable[[], None] = lambda: None
         self.box = Box(
             folder / "box",
             address=address,
@@ -61,7 +60,7 @@ class Stall:
         self.id = self.box.add(self.metainfo)
         self.box.wait_state(self.id, api.State.SEEDING)
         self.info_hash = bytes.fromhex(self.box.call(api.ShowTorrent(id=self.id)).v1)
-        until(lambda: self.box.call(money.GetMoney()).as_of, "the ledger")
+        self.box.wait_ledger()
         self.account = self.box.call(money.GetMoney()).address
 
     def uploads(self) -> dict[str, int]:

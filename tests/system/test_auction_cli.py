@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.control import api, money
+from appliance.control import api
 from tests.support.addresses import free_port
 from tests.support.box import SEEDBOX, Box
 from tests.support.torrents import make_torrent, write_data
@@ -34,7 +34,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
             wallet__ledger=url, auction__port=free_port(made.address), content__root=str(made.content)
         )
         with made:
-            until(lambda: made.call(money.GetMoney()).as_of, "the ledger")
+            made.wait_ledger()
             yield made
 
 

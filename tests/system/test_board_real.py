@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,10 @@ def _limited(pid: int, two: Path, name: str) -> tuple[Path, list[Path]]:
     return own, made
 
 
+def _empty(cgroup: Path) -> bool:
+    return not (cgroup / "cgroup.procs").read_text()
+
+
 @pytest.fixture
 def hungry(tmp_path: Path) -> Iterator[Callable[[], Path]]:
     """Begins a process with less memory than it needs; the folder of its cgroup."""
@@ -191,7 +196,7 @@ def hungry(tmp_path: Path) -> Iterator[Callable[[], Path]]:
                 sys.executable,
                 _HUNGRY,
                 tmp_path / "file",
-                FILE_MB,
+                str(FILE_MB),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -218,7 +223,7 @@ def hungry(tmp_path: Path) -> Iterator[Callable[[], Path]]:
             process.communicate()
         for folder in made or [two / name, Path("/sys/fs/cgroup/memory") / name]:
             with suppress(FileNotFoundError):
-                until(lambda folder=folder: not (folder / "cgroup.procs").read_text(), "an empty cgroup")
+                until(partial(_empty, folder), "an empty cgroup")
                 folder.rmdir()
 
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ HERE = Path(__file__).parent / "foreign"
 
 
 @pytest.fixture(scope="module")
-def bidder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def bidder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program, with the packages of its lock file."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed")

@@ -11,6 +11,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from appliance.control import machine as care
 from appliance.control.server import ControlServer
 from appliance.core.config import Panel
 from appliance.core.errors import NotFound
+from appliance.core.units import BytesPerSecond
 from appliance.entrypoints.panel.main import LOOK_S
 from appliance.entrypoints.panel.pins import open_pins
 from tests.support.box import SEEDBOX, Box
 from tests.support.container import PROJECT, Container
 from tests.support.gpio_sim import SimulatedChip
 from tests.support.panel import simulated
-from tests.support.processes import end, start
+from tests.support.processes import end, pipe, start
 from tests.support.until import until
 
 PASSWORD = "correct horse battery"
@@ -97,7 +99,7 @@ class Process:
         self._reader.start()
 
     def _read(self) -> None:
-        for line in self.process.stdout:
+        for line in pipe(self.process.stdout):
             self._told.append((time.monotonic(), line.strip()))
 
     def said(self) -> str:
@@ -120,10 +122,15 @@ class Process:
         found = next((name for span, name in patterns.items() if changes in span), "")
         return found or ("needs-you" if changes in range(26, 36) else f"{changes} changes")
 
+    def shows(self, light: str) -> bool:
+        """Whether it looks like that."""
+        return self.looks() == light
+
     def hand(self, word: str) -> None:
         """`down` or `up`."""
-        self.process.stdin.write(f"{word}\n")
-        self.process.stdin.flush()
+        stdin = pipe(self.process.stdin)
+        stdin.write(f"{word}\n")
+        stdin.flush()
 
 
 @pytest.fixture
@@ -147,7 +154,7 @@ def test_the_light_shows_what_the_daemon_says_and_by_itself_that_it_is_silent(
 ) -> None:
     for light in ("needs-you", "sold-out", "busy"):
         daemon.light = light
-        until(lambda light=light: panel.looks() == light, light)
+        until(partial(panel.shows, light), light)
     daemon.light = "well"
     until(lambda: panel.looks() == "steady" and panel.states(4) == ["1.00"], "a steady light")
     daemon.silence()
@@ -275,7 +282,7 @@ def test_the_light_and_the_button_work_on_the_kernels_pins(
 ) -> None:
     with (tmp_path / "log").open("wb") as log:
         process = start(
-            [sys.executable, "-m", "tests.support.panel", tmp_path, chip.number], log, cwd=PROJECT
+            [sys.executable, "-m", "tests.support.panel", tmp_path, str(chip.number)], log, cwd=PROJECT
         )
     try:
         until(lambda: b"The panel runs" in (tmp_path / "log").read_bytes(), "the panel")
@@ -313,7 +320,10 @@ def test_breathing_is_pulses_on_the_kernels_pins_and_the_next_steady_light_is_st
         for percent in (25, 100, 50, 0, 10, 100):
             pins.lamp.shine(percent)
             time.sleep(0.1)
-            seen = [chip.value(17) for _ in range(400) if time.sleep(0.001) is None]
+            seen = list[int]()
+            for _ in range(400):
+                time.sleep(0.001)
+                seen.append(chip.value(17))
             if percent in (0, 100):
                 assert set(seen) == {percent // 100}
             else:
@@ -357,7 +367,9 @@ def test_a_reset_forgets_settings_and_the_page_s_password_and_nothing_else(tmp_p
             id = box.share(data)
             key = (box.folder / "identity.key").read_bytes()
             wanted = box.call(api.GetLimits()).limits
-            box.call(api.SetLimits(change=api.LimitsChange(upload_rate=12_345_000, connections=77)))
+            box.call(
+                api.SetLimits(change=api.LimitsChange(upload_rate=BytesPerSecond(12_345_000), connections=77))
+            )
             box.call(api.auction.SetAuction(slots=7))
             before = api.auction.GetAuction()
             assert box.call(before).changed == ["slots"]

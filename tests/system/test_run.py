@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -30,7 +31,7 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.ip = address()
         self.port = free_port(self.ip)
-        own = {"ledger__address": self.ip, "ledger__port": free_port(self.ip)}
+        own: dict[str, Any] = {"ledger__address": self.ip, "ledger__port": free_port(self.ip)}
         self.box = Box(folder, web__address=self.ip, web__port=self.port, **own)
         self.log = folder / "terminal"
 
@@ -44,7 +45,7 @@ class Run:
 
     def children(self) -> dict[str, psutil.Process]:
         """By their command; one that was just forked has none yet."""
-        found = {}
+        found: dict[str, psutil.Process] = {}
         for child in psutil.Process(self.process.pid).children():
             with suppress(psutil.NoSuchProcess):
                 if child.status() != psutil.STATUS_ZOMBIE:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -14,13 +15,17 @@ SEEDBOX = ("/opt/seedbox/bin/seedbox",)
 UNITS = ("seedbox.service", "seedbox-web.service")
 
 
+def _active(booted: Container, unit: str) -> bool:
+    return booted.unit(unit, "ActiveState") == "active"
+
+
 @pytest.fixture(scope="module")
 def host() -> Iterator[Container]:
     if os.geteuid() != 0:
         pytest.skip("only root may boot a container")
     with Container() as booted:
         for unit in UNITS:
-            until(lambda unit=unit: booted.unit(unit, "ActiveState") == "active", f"{unit} to be active")
+            until(partial(_active, booted, unit), f"{unit} to be active")
         yield booted
 
 

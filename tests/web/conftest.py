@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -28,7 +29,7 @@ PASSWORD = "correct horse battery"
 class Page:
     """A box and its page's process."""
 
-    def __init__(self, folder: Path, **keys: str) -> None:
+    def __init__(self, folder: Path, **keys: Any) -> None:
         ip = address()
         self.port = free_port(ip)
         self.url = f"http://{ip}:{self.port}"

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
-from appliance.control import api, auction, money
+from appliance.control import api, auction
 from appliance.core.units import BTT, MIB, MicroBtt
 from tests.support.box import Box
 from tests.support.torrents import make_torrent, write_data
@@ -34,9 +34,8 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Box
         stack.enter_context(buyer)
         id = site.box.add(make_torrent(data))
         site.box.wait_state(id, api.State.SEEDING)
-        for box in (site.box, buyer):
-            until(lambda box=box: box.call(money.GetMoney()).as_of, "the ledger")  # type: ignore[misc]
-        operator.credit(buyer.call(money.GetMoney()).address, MicroBtt(100 * BTT), "1" * 64)
+        site.box.wait_ledger()
+        operator.credit(buyer.wait_ledger(), MicroBtt(100 * BTT), "1" * 64)
         site.start_web()
         yield site, buyer, id
         site.stop_web()

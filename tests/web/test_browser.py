@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -212,11 +213,19 @@ def test_a_page_that_lost_its_box_says_so_and_comes_back(page: Page, site: Site)
     expect(page.get_by_role("heading", level=1)).to_contain_text("eeding")
 
 
-def screens(page: Page, site: Site, name: str, path: str) -> None:
+class HasUrl(Protocol):
+    """A page that somebody serves."""
+
+    @property
+    def url(self) -> str:
+        """Where."""
+
+
+def screens(page: Page, site: HasUrl, name: str, path: str) -> None:
     """Pictures of a page on desk and phone, light and dark; nothing may overflow, nor shut anybody out."""
     SCREENS.mkdir(parents=True, exist_ok=True)
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         for width, height in ((1280, 900), (390, 844)):
             page.set_viewport_size({"width": width, "height": height})
             page.goto(site.url + path)

@@ -331,11 +331,12 @@ class Site:
 def serving(box: FakeBox, folder: Path) -> Iterator[str]:
     """The page over a daemon, at the address that is given."""
     app = create_app(box.client, Secrets(folder), Config())
-    server = make_server(address(), 0, app, threaded=True)
+    ip = address()
+    server = make_server(ip, 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://{server.server_address[0]}:{server.server_port}"
+        yield f"http://{ip}:{server.server_port}"
     finally:
         server.shutdown()
         thread.join(10)

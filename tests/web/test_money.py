@@ -194,7 +194,7 @@ def thief(rich: Rich, tmp_path: Path) -> Visitor:
 def test_a_stolen_session_moves_no_money_and_changes_no_address(rich: Rich, thief: Visitor) -> None:
     payout = rich.site.box.call(api.GetMoney()).payout
     before = rich.operator.withdrawals(rich.key.address)
-    form = {"name": "ab" * 8, "amount": "5", "to": payout}
+    form: dict[str, object] = {"name": "ab" * 8, "amount": "5", "to": payout}
     for password in ("", "guess"):
         _, said = thief.post("/money/withdraw/yes", form | {"password": password}, "/money")
         assert "That is not the password" in said
@@ -212,7 +212,7 @@ def test_a_stolen_session_moves_no_money_and_changes_no_address(rich: Rich, thie
 
 
 def test_even_with_the_password_money_leaves_to_the_payout_address_alone(rich: Rich, thief: Visitor) -> None:
-    form = {"name": "cd" * 8, "amount": "5", "to": THIEF.address, "password": PASSWORD}
+    form: dict[str, object] = {"name": "cd" * 8, "amount": "5", "to": THIEF.address, "password": PASSWORD}
     _, said = thief.post("/money/withdraw/yes", form, "/money")
     assert "payout address" in said
     _, said = thief.post("/money/payout", {"address": THIEF.address, "password": PASSWORD}, "/money")

@@ -35,7 +35,7 @@ class Visitor:
         self.client: FlaskClient = app.test_client()
 
     def get(self, path: str, **more: object) -> tuple[int, str]:
-        answer = self.client.get(path, base_url="http://127.0.0.1", **more)  # type: ignore[arg-type]
+        answer = self.client.get(path, base_url="http://127.0.0.1", **more)
         return answer.status_code, answer.text
 
     def token(self, page: str) -> str:

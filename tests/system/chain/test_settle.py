@@ -6,6 +6,7 @@ import resource
 import subprocess
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ from tests.support.until import until
 ALICE, BOB = (Key(bytes(31) + bytes([number])) for number in (2, 3))
 WALLET = Key(bytes(31) + b"\1")
 ASSET = 1_002_000
+
+
+def _has_address(log: Path) -> bool:
+    return "http://" in log.read_text()
 
 
 class Bench:
@@ -49,7 +54,7 @@ class Bench:
         ):
             with (folder / name).open("wb") as log:
                 self.processes.append(start([*SEEDBOX, "--state", folder, *words], log))
-            until(lambda name=name: "http://" in (folder / name).read_text(), name)
+            until(partial(_has_address, folder / name), name)
 
     def blocks(self, count: int = 25) -> None:
         assert requests.post(f"{self.chain}/dev/blocks", json={"count": count}, timeout=20).ok
@@ -189,11 +194,12 @@ def test_the_key_of_a_nodes_service_is_sent_to_it_and_said_nowhere(bench: Bench)
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer((address(), 0), Node) as server:
+    ip = address()
+    with ThreadingHTTPServer((ip, 0), Node) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         (bench.folder / "credentials" / "tron-api-key").write_text("an-api-key\n")
         text = (bench.folder / "seedbox.toml").read_text()
-        where = f"http://{server.server_address[0]}:{server.server_port}"
+        where = f"http://{ip}:{server.server_port}"
         (bench.folder / "seedbox.toml").write_text(text.replace(bench.chain, where))
         said = bench.settle()
         server.shutdown()

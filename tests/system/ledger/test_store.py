@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,14 @@ def new_channel(lock: int, nonce: bytes = b"n") -> Channel:
     )
 
 
+def post(database: LedgerDatabase, line: Entry) -> bool:
+    return database.transact(lambda sql: ledger.post(sql, line))
+
+
+def _run(sql: Sql, words: str) -> None:
+    sql.run(words)
+
+
 @pytest.fixture
 def database(fresh: Fresh) -> Any:
     opened = open_ledger(fresh())
@@ -90,8 +99,7 @@ def test_what_is_refused_leaves_no_trace(database: LedgerDatabase) -> None:
 
 def test_balances_of_the_past_and_statements(database: LedgerDatabase) -> None:
     for number in range(10):
-        line = deposit("a", 1 + number, f"d{number}", NOW + number * HOUR)
-        database.transact(lambda sql, line=line: ledger.post(sql, line))
+        post(database, deposit("a", 1 + number, f"d{number}", NOW + number * HOUR))
     assert database.transact(lambda sql: ledger.balance(sql, "a", UtcMs(NOW + 3 * HOUR))) == 1 + 2 + 3 + 4
     assert database.transact(lambda sql: ledger.balance(sql, "a", UtcMs(NOW - 1))) == 0
     lines = database.transact(lambda sql: ledger.statement(sql, "a"))
@@ -129,7 +137,7 @@ def test_many_at_once_spend_nothing_twice(database: LedgerDatabase) -> None:
             line = transfer("a", f"shop{number}", 1, cause)
             while True:
                 try:
-                    database.transact(lambda sql, line=line: ledger.post(sql, line))
+                    post(database, line)
                     paid.append(cause)
                 except NotEnough:
                     pass
@@ -155,7 +163,7 @@ def test_an_audit_finds_what_somebody_changed_by_hand(tmp_path: Path) -> None:
         ("UPDATE account SET balance = 6 WHERE name = 'a'", "kept at 6"),
         ("UPDATE posting SET amount = 7 WHERE account = 'a'", "does not sum to zero"),
     ):
-        database.transact(lambda sql, change=change: sql.run(change))
+        database.transact(partial(_run, words=change))
         with pytest.raises(Exception, match=says):
             database.transact(ledger.audit)
     database.close()
@@ -221,7 +229,7 @@ def test_a_kill_at_any_moment_leaves_whole_entries(tmp_path: Path) -> None:
         database = open_ledger(str(where))
         database.transact(ledger.audit)
         assert database.transact(ledger.held) == 10**9
-        assert all(database.transact(lambda sql, n=n: ledger.find(sql, str(n))) for n in range(done + 1))
+        assert all(database.transact(partial(ledger.find, cause=str(n))) for n in range(done + 1))
         database.close()
 
 
@@ -239,7 +247,7 @@ def test_a_full_disk_in_mid_commit_is_told_and_loses_nothing(tmp_path: Path) -> 
         while not said:
             line = transfer("a", "b" * 100 + str(done), 1, str(done))
             try:
-                database.transact(lambda sql, line=line: ledger.post(sql, line))
+                post(database, line)
                 done += 1
             except RetryLater as error:
                 said = str(error)
@@ -409,7 +417,7 @@ def machine(fresh: Fresh) -> type[RuleBasedStateMachine]:
                 return
             self.database.transact(ledger.audit)
             for who, amount in self.held.items():
-                assert self.database.transact(lambda sql, who=who: ledger.balance(sql, who)) == amount
+                assert self.database.transact(partial(ledger.balance, account=who)) == amount
             everything = sum(self.held.values()) + sum(self.open.values())
             assert self.database.transact(ledger.held) == everything
 

@@ -79,13 +79,18 @@ def database(fresh: Fresh) -> Iterator[LedgerDatabase]:
     opened.close()
 
 
+def post(database: LedgerDatabase, line: book.Entry) -> bool:
+    return database.transact(lambda sql: store.post(sql, line))
+
+
+def balance(database: LedgerDatabase, account: str) -> MicroBtt:
+    return database.transact(lambda sql: store.balance(sql, account))
+
+
 def test_holds_and_spends_at_once_never_exceed_a_budget(database: LedgerDatabase) -> None:
     """Eight clients reserve, spend and release as fast as they can; nobody gets more than there was."""
-    database.transact(
-        lambda sql: store.post(
-            sql, book.entry("start", "deposit", UtcMs(1), book.Move(book.COUNTER, "alice", MicroBtt(1_000)))
-        )
-    )
+    start = book.Move(book.COUNTER, "alice", MicroBtt(1_000))
+    post(database, book.entry("start", "deposit", UtcMs(1), start))
     spent: list[int] = []
     failed: list[BaseException] = []
 
@@ -94,24 +99,20 @@ def test_holds_and_spends_at_once_never_exceed_a_budget(database: LedgerDatabase
             for turn in range(12):
                 name = f"{number}.{turn}"
                 try:
-                    database.transact(
-                        lambda sql, name=name: store.post(
-                            sql, book.reserve(name, "alice", MicroBtt(90), UtcMs(2))
-                        )
-                    )
+                    post(database, book.reserve(name, "alice", MicroBtt(90), UtcMs(2)))
                 except NotEnough:
                     continue
                 for part in range(3):
                     entry = book.spend(name, str(part), "bob", MicroBtt(40), UtcMs(3))
                     try:
-                        database.transact(lambda sql, entry=entry: store.post(sql, entry))
+                        post(database, entry)
                         spent.append(40)
                     except NotEnough:
                         assert part == 2, "a hold pays for what it holds"
-                left = database.transact(lambda sql, name=name: store.balance(sql, book.hold_account(name)))
+                left = balance(database, book.hold_account(name))
                 back = book.release(name, "alice", left, UtcMs(4))
                 assert back is not None
-                database.transact(lambda sql, back=back: store.post(sql, back))
+                post(database, back)
         except BaseException as error:
             failed.append(error)
 
@@ -121,9 +122,7 @@ def test_holds_and_spends_at_once_never_exceed_a_budget(database: LedgerDatabase
     for thread in threads:
         thread.join()
     assert not failed
-    left, bob = (
-        database.transact(lambda sql, name=name: store.balance(sql, name)) for name in ("alice", "bob")
-    )
+    left, bob = balance(database, "alice"), balance(database, "bob")
     assert sum(spent) == bob == 1_000 - left
     assert 0 <= left < 90
     database.transact(store.audit)

@@ -107,7 +107,7 @@ def test_a_client_survives_the_restart_of_its_daemon(tmp_path: Path) -> None:
 def test_a_file_in_the_way_is_not_deleted(tmp_path: Path) -> None:
     path = tmp_path / "s"
     path.write_text("precious")
-    server = ControlServer(path, dict.fromkeys(api.COMMANDS.values(), asyncio.sleep))  # type: ignore[dict-item]
+    server = ControlServer(path, dict.fromkeys(api.COMMANDS.values(), asyncio.sleep))
     with pytest.raises(OwnerMustAct, match="in the way"):
         asyncio.run(server.start())
     assert path.read_text() == "precious"

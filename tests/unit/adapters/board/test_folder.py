@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance.adapters.board.folder import MARK, ContentDisk, ContentFolder
+from appliance.adapters.board.folder import ContentDisk, ContentFolder
 from appliance.adapters.board.mounts import Mounts
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.journal import Settings
 from appliance.core.errors import OwnerMustAct
+from appliance.domain.doctor.drives import MARK
 
 
 @pytest.fixture

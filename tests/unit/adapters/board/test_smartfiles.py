@@ -72,5 +72,5 @@ def test_disks_that_turn_are_told_when_to_stop_and_no_other(tmp_path: Path, minu
         queue.mkdir()
         (queue / "rotational").write_text(f"{turns}\n")
     said: list[str] = []
-    rest(minutes, kernel, lambda words, seconds: said.append(" ".join(words)))  # type: ignore[func-returns-value]
+    rest(minutes, kernel, lambda words, seconds: said.append(" ".join(words)))
     assert said == [f"smartctl -n standby -s standby,{timer} /dev/sda"]

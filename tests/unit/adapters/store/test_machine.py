@@ -169,8 +169,8 @@ def test_a_box_of_the_version_before_gets_the_new_tables_and_keeps_its_own(tmp_p
     path = tmp_path / "old.db"
     old = Database(path, check=False)
     old.run_now(lambda db: db.execute("INSERT INTO setting VALUES ('a', x'01')"))
-    for table in ("issue", "owner_line", "told", "reading", "decision"):
-        old.run_now(lambda db, table=table: db.execute(f"DROP TABLE {table}"))
+    drops = [f"DROP TABLE {table}" for table in ("issue", "owner_line", "told", "reading", "decision")]
+    old.run_now(lambda db: [db.execute(drop) for drop in drops])
     old.run_now(lambda db: db.execute("PRAGMA user_version = 3"))
     old.close()
     new = Database(path, check=True)

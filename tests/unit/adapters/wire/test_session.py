@@ -119,7 +119,8 @@ def test_a_message_with_an_impossible_field_is_refused(message: Message, data: s
     value = to_value(message)
     name = data.draw(st.sampled_from(sorted(set(value) - {b"t"})))
     held = value[name]
-    wrong = data.draw(st.sampled_from([b"z" * 400 if isinstance(held, bytes) else -1, [held], {}]))
+    wrongs: list[bencode.Value] = [b"z" * 400 if isinstance(held, bytes) else -1, [held], {}]
+    wrong = data.draw(st.sampled_from(wrongs))
     with pytest.raises(PeerMisbehaved):
         from_value(value | {name: wrong})
 
@@ -453,7 +454,7 @@ async def test_a_market_that_is_not_there_is_tried_again_later(made: Fair) -> No
 async def test_a_message_of_a_later_version_is_answered_with_an_error(made: Fair) -> None:
     line = await made.met()
     session = line._session
-    value = {b"t": b"dance", b"n": session._sent}
+    value: dict[bytes, bencode.Value] = {b"t": b"dance", b"n": session._sent}
     session._sent += 1
     signature = BUYER.sign(b"seedbox/wire/1", session._session + BUYER.public + bencode.encode(value))
     line._writer.write(frame(Extended(session._theirs, bencode.encode(value | {b"sig": signature}))))

@@ -26,7 +26,7 @@ def test_the_worked_example_five_winners_pay_the_lowest_winning_bid() -> None:
     bids = [bid(price) for price in (10_000, 1_000, 100, 10, 1, 0.5)]
     cleared = clear(bids, slots=5, reserve=MicroBttPerMib(0), seed=SEED)
     assert prices(cleared) == [10_000, 1_000, 100, 10, 1]
-    assert cleared.price == BTT
+    assert cleared.price == MicroBttPerMib(BTT)
     other = clear(bids, slots=5, reserve=MicroBttPerMib(0), seed=SEED, rule=Rule.HIGHEST_LOSING)
     assert prices(other) == prices(cleared)
     assert other.price == BTT // 2

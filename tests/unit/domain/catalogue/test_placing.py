@@ -1,6 +1,7 @@
 """Where new downloads go: by room and wear, never where something is wrong, and a floor stays free."""
 
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +38,8 @@ def test_a_small_disk_can_be_used_but_for_a_quarter() -> None:
 
 
 def test_nothing_goes_where_something_is_wrong() -> None:
-    for wrong in ({"away": "gone"}, {"frozen": "read-only"}, {"unfit": "failing"}):
+    wrongs: list[dict[str, Any]] = [{"away": "gone"}, {"frozen": "read-only"}, {"unfit": "failing"}]
+    for wrong in wrongs:
         bad = replace(B, volume=replace(B.volume, **wrong))
         assert place([A, bad], GIB, FLOOR) == "/a"
         assert place([bad], GIB, FLOOR, prefer="/b") == ""

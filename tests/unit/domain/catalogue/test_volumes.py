@@ -13,7 +13,7 @@ from appliance.domain.catalogue.placing import Volume
 from appliance.domain.catalogue.ports import TroubleKind
 from tests.support.fakes import SIZE, FakeDisk, MemoryStore, parsed
 from tests.support.virtual import play
-from tests.unit.domain.catalogue.test_catalogue import House
+from tests.unit.domain.catalogue.test_catalogue import House, state_of
 
 ONE, TWO = "/one", "/two"
 GONE = "The drive of /two is not connected. Connect it."
@@ -190,7 +190,7 @@ async def test_downloads_wait_while_their_drive_can_only_be_read_and_seeds_go_on
     load = await house.add(parsed(2))
     house.engine.fail(load.record.id, TroubleKind.DENIED)
     await house.wait()
-    assert load.state is State.FAILED
+    assert state_of(load) is State.FAILED
     house.catalogue.volume_is(Volume(path=TWO, frozen=FROZEN))
     await house.wait()
     assert (load.state, load.reason) == (State.EASED, FROZEN)
@@ -198,13 +198,13 @@ async def test_downloads_wait_while_their_drive_can_only_be_read_and_seeds_go_on
     assert seed.state is State.SEEDING
     await house.catalogue.resume([load.record.id])
     await house.wait()
-    assert load.state is State.EASED, "however often it is tried"
+    assert state_of(load) is State.EASED, "however often it is tried"
     back(house)
     await house.wait()
-    assert load.state is State.DOWNLOADING
+    assert state_of(load) is State.DOWNLOADING
     house.engine.fetch(load.record.id)
     await house.wait()
-    assert load.state is State.SEEDING
+    assert state_of(load) is State.SEEDING
 
 
 @told
@@ -229,13 +229,13 @@ async def test_what_came_just_before_a_drive_froze_is_not_believed_to_be_on_it(
     house.engine.snapshot(load.record.id, downloaded=SIZE)
     house.engine.fetch(load.record.id)
     await house.wait(1)
-    assert load.state is State.SEEDING
+    assert state_of(load) is State.SEEDING
     assert load.unsynced
     del disks.files[f"{TWO}/film1"]  # it was in memory only
     house.catalogue.volume_is(Volume(path=TWO, frozen=FROZEN))
     house.store.full = False
     await house.wait()
-    assert load.state is State.MISSING_DATA
+    assert state_of(load) is State.MISSING_DATA
     assert load.record.damaged
 
 
@@ -249,11 +249,11 @@ async def test_a_start_over_a_frozen_drive_fetches_nothing_there(house: House, d
     await after.catalogue.load(after.store.load().values(), after.store.resumes)
     await after.wait()
     load = after.catalogue.get(load.record.id)
-    assert load.state is State.EASED
+    assert state_of(load) is State.EASED
     assert not after.engine.torrents
     back(after)
     await after.wait()
-    assert load.state is State.DOWNLOADING
+    assert state_of(load) is State.DOWNLOADING
 
 
 @told

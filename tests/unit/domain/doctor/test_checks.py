@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given
@@ -128,7 +128,13 @@ def test_what_cannot_be_read_is_never_called_fine() -> None:
         assert found(machine=blind)[check].verdict is Verdict.UNKNOWN, check
 
 
-none_or = lambda values: st.none() | values  # noqa: E731
+T = TypeVar("T")
+
+
+def none_or(values: st.SearchStrategy[T]) -> st.SearchStrategy[T | None]:
+    return st.none() | values
+
+
 volumes = st.builds(
     Volume,
     path=st.text(),

@@ -1,6 +1,7 @@
 """The policy as a whole: the strictest holds, it comes at once and goes slowly, and it is told why."""
 
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -159,7 +160,7 @@ def test_what_harms_is_eased_at_once_however_often_the_limits_changed() -> None:
     ],
 )
 def test_what_cannot_be_read_eases_nothing_and_ends_no_ease_for_some_minutes(
-    trouble: dict[str, object],
+    trouble: dict[str, Any],
 ) -> None:
     box = Governed()
     assert box.look().limits == WANTED
@@ -223,7 +224,8 @@ def test_payers_lose_nothing_before_the_free_share_is_used_up(usual: int, percen
 
 
 def test_payers_are_told_when_they_get_less_and_only_then() -> None:
-    mild, selling = {"supply": Supply.BATTERY}, {"leased": True, "free_percent": 60}
+    mild: dict[str, Any] = {"supply": Supply.BATTERY}
+    selling = {"leased": True, "free_percent": 60}
     assert Governed().look(moment=selling, **mild).payers == ""
     assert Governed().look(moment=selling | {"leased": False}, firmware=WEAK).payers == ""
     said = Governed().look(moment=selling | {"free_percent": 20}, **mild).payers
@@ -272,7 +274,12 @@ def test_an_override_ends_by_the_monotonic_clock_whatever_the_wall_says() -> Non
 
 def test_the_rules_that_an_override_does_not_switch_off_are_those_that_say_so() -> None:
     box = Governed(settings=Settings(month_cap=WANTED.connections))  # type: ignore[arg-type]
-    bad = {"temperature_mc": 90_000, "firmware": WEAK, "supply": Supply.LOW, "volumes": (volume(0),)}
+    bad: dict[str, Any] = {
+        "temperature_mc": 90_000,
+        "firmware": WEAK,
+        "supply": Supply.LOW,
+        "volumes": (volume(0),),
+    }
     bad |= {"io": pressure(some=900_000), "ram_total": 100, "ram_available": 1, "month_up": 10**12}
     decision = box.look(**bad)
     assert {ease.rule for ease in decision.eases if ease.kept} == set(KEPT)
@@ -284,7 +291,8 @@ def test_the_rules_that_an_override_does_not_switch_off_are_those_that_say_so() 
 
 def test_a_restart_forgets_nothing() -> None:
     box = Governed()
-    bad = {"temperature_mc": 77_000, "firmware": WEAK, "volumes": (volume(0),), "io": pressure(900_000)}
+    bad: dict[str, Any] = {"temperature_mc": 77_000, "firmware": WEAK}
+    bad |= {"volumes": (volume(0),), "io": pressure(900_000)}
     before = box.last(3 * MINUTE, **bad)
     box.state = override(box.state, 30, UtcMs(box.at), MonoNs(box.mono))
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(box.state), type=State) == box.state

@@ -1,6 +1,7 @@
 """The rules of heat, power, pressure and room, each by itself."""
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -126,7 +127,7 @@ def test_on_battery_less_is_sent_and_nothing_written_until_mains_has_lasted() ->
         {"supply": Supply.BATTERY, "battery_s": 179},
     ],
 )
-def test_at_a_low_battery_nothing_is_sent_and_the_box_asks_to_be_shut_down(low: dict[str, object]) -> None:
+def test_at_a_low_battery_nothing_is_sent_and_the_box_asks_to_be_shut_down(low: dict[str, Any]) -> None:
     box = Governed()
     decision = box.look(**low)
     assert decision.shut_down

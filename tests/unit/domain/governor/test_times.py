@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -160,7 +161,7 @@ def test_a_day_that_has_used_its_part_goes_on_in_a_trickle() -> None:
 def test_a_cap_that_is_used_up_stops_what_it_counts_until_the_next_month(
     counts: str, stopped: tuple[str, ...]
 ) -> None:
-    used = {"month_down": usable(CAP)} if counts == "download" else {"month_up": usable(CAP)}
+    used: dict[str, Any] = {"month_down": usable(CAP)} if counts == "download" else {"month_up": usable(CAP)}
     box = box_at(2026, 6, 29, 12, 0, month_cap=CAP, cap_counts=counts)
     spent = box.look(**used)
     names = ("sending", "writing", "new_work")

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gpiozero.pins.mock import MockFactory, MockPin, MockPWMPin
@@ -84,6 +85,11 @@ class Bench:
         return film
 
 
+def steady(seconds: float) -> list[tuple[float, Any]]:
+    """The film of a light that is lit for so long."""
+    return [(1.0, pytest.approx(seconds))]
+
+
 @pytest.fixture
 def bench() -> Iterator[Bench]:
     made = Bench()
@@ -94,7 +100,7 @@ def bench() -> Iterator[Bench]:
 
 
 def test_well_is_a_pin_that_is_high_and_stays_so(bench: Bench) -> None:
-    assert bench.pass_time(60) == [(1.0, pytest.approx(60))]
+    assert bench.pass_time(60) == steady(60)
 
 
 def test_the_light_starts_with_a_slow_blink_and_says_by_itself_that_the_daemon_is_silent() -> None:
@@ -108,7 +114,7 @@ def test_the_light_starts_with_a_slow_blink_and_says_by_itself_that_the_daemon_i
     assert Counter(round(lasts, 1) for _, lasts in film[1:-1]).keys() <= {0.1, 0.2, 1.6}
     bench.answers = Show.WELL
     bench.pass_time(1)
-    assert bench.pass_time(5) == [(1.0, pytest.approx(5))]
+    assert bench.pass_time(5) == steady(5)
 
 
 def test_sold_out_breathes_by_pulses_and_only_then(bench: Bench) -> None:
@@ -140,7 +146,7 @@ def test_a_short_press_is_answered_at_once_and_passed_on(bench: Bench) -> None:
     assert bench.talk.asked == [Action.SHOW_YOURSELF]
     assert len(bench.pass_time(4)) > 20
     bench.pass_time(2)
-    assert bench.pass_time(5) == [(1.0, pytest.approx(5))]
+    assert bench.pass_time(5) == steady(5)
 
 
 def test_three_seconds_shut_down_and_the_light_says_that_it_leaves(bench: Bench) -> None:
@@ -152,10 +158,10 @@ def test_three_seconds_shut_down_and_the_light_says_that_it_leaves(bench: Bench)
 
 def test_the_countdown_is_seen_from_the_third_second_on_and_ends_steady(bench: Bench) -> None:
     bench.factory.pin(BUTTON).drive_low()
-    assert bench.pass_time(2.9) == [(1.0, pytest.approx(2.9))]
+    assert bench.pass_time(2.9) == steady(2.9)
     assert len(bench.pass_time(7)) > 50
     bench.pass_time(0.2)
-    assert bench.pass_time(5) == [(1.0, pytest.approx(5))]
+    assert bench.pass_time(5) == steady(5)
     bench.factory.pin(BUTTON).drive_high()
     bench.pass_time(0.2)
     assert bench.talk.asked == [Action.RESET]
@@ -210,7 +216,7 @@ def test_one_pin_cannot_be_both() -> None:
 
 
 @pytest.mark.parametrize("keys", [{"led": 53}, {"button": 53}])
-def test_a_pin_that_the_board_has_not_is_named(keys: dict[str, int]) -> None:
+def test_a_pin_that_the_board_has_not_is_named(keys: dict[str, Any]) -> None:
     factory = MockFactory(pin_class=MockPWMPin)
     name = next(iter(keys))
     with pytest.raises(OwnerMustAct, match=rf"panel\.{name} is pin 53"):

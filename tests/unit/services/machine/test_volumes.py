@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.adapters.board.folder import MARK, ContentDisk, ContentFolder
+from appliance.adapters.board.folder import ContentDisk, ContentFolder
 from appliance.adapters.board.mounts import FileSystem, Mounts
 from appliance.adapters.board.probe import _CHECK
 from appliance.adapters.store.database import Database
@@ -21,6 +21,7 @@ from appliance.core.config import Content
 from appliance.core.state import StateFolder
 from appliance.domain.catalogue.catalogue import Catalogue, Wish
 from appliance.domain.catalogue.model import Goal, State
+from appliance.domain.doctor.drives import MARK
 from appliance.domain.doctor.model import Finding, Verdict
 from appliance.domain.governor.readings import DiskReading
 from appliance.services.machine import volumes as guard_module
