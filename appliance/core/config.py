@@ -569,11 +569,16 @@ def parse(text: str, name: str = "seedbox.toml") -> Config:
 def all_keys() -> Iterator[Key]:
     """Every key there is, in the order of the default file."""
     for table_name, table in get_type_hints(Config).items():
-        defaults = table()
+        defaults = msgspec.structs.asdict(table())
         for key, annotation in get_type_hints(table, include_extras=True).items():
             kind, meta = get_args(annotation)[0], annotation.__metadata__[0]
             unit = (meta.extra or {}).get("unit", "")
-            yield Key(table_name, key, _kind(kind, meta), unit, getattr(defaults, key), meta.description)
+            yield Key(table_name, key, _kind(kind, meta), unit, defaults[key], meta.description)
+
+
+def value_of(config: Config, key: Key) -> Any:
+    """The value in force of a key."""
+    return msgspec.structs.asdict(msgspec.structs.asdict(config)[key.table])[key.name]
 
 
 def default_text() -> str:

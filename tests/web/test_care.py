@@ -19,7 +19,7 @@ from appliance.control import api
 from appliance.control import machine as care
 from appliance.core.config import Config
 from appliance.core.units import UtcMs
-from appliance.domain.governor.readings import Readings, Supply
+from appliance.domain.governor.readings import Firmware, Readings, Supply
 from appliance.entrypoints.web.app import create_app
 from appliance.entrypoints.web.secrets import Secrets
 from tests.support.addresses import address
@@ -302,6 +302,31 @@ def test_metrics_tell_readings_eases_drives_issues_and_power(owner: Visitor) -> 
     assert ("seedbox_issue_since_seconds", "free-space", "warning") not in found, "it is mended"
     assert found["seedbox_power_watts", "plug"] == 7.4
     assert found["seedbox_day_cost", "EUR"] == 0.053
+
+
+def test_a_board_that_tells_only_of_its_voltage_has_metrics_without_the_other_flags(
+    owner: Visitor, box: FakeBox
+) -> None:
+    firmware = Firmware(
+        under_voltage=True,
+        frequency_capped=None,
+        throttled=None,
+        soft_temperature_limit=None,
+        under_voltage_before=True,
+        frequency_capped_before=None,
+        throttled_before=None,
+        soft_temperature_limit_before=None,
+    )
+    box.readings = replace(box.readings, firmware=firmware)
+    code, text = owner.get("/metrics")
+    assert code == 200
+    found = {
+        (sample.labels["flag"], sample.labels["since"]): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if family.name == "seedbox_firmware"
+    }
+    assert found == {("under_voltage", "now"): 1, ("under_voltage", "boot"): 1}
 
 
 def test_metrics_have_no_series_for_what_is_unknown(owner: Visitor, box: FakeBox) -> None:

@@ -63,7 +63,7 @@ def parse_magnet(uri: str) -> Parsed:
     except (RuntimeError, ValueError, UnicodeError, OverflowError) as error:
         raise OwnerMustAct(f"The magnet link is broken: {_plain(error)}. Copy it again.") from error
     description = Description(
-        name=_clean(params.name), v1=_hex(params.info_hashes, "v1"), v2=_hex(params.info_hashes, "v2")
+        name=_clean(params.name), v1=_v1(params.info_hashes), v2=_v2(params.info_hashes)
     )
     return Parsed(description, lt.write_resume_data_buf(params))
 
@@ -102,8 +102,8 @@ def checked(params: lt.add_torrent_params) -> Parsed:
         digest.update(f"{size} {path}\n".encode())
     description = Description(
         name=name,
-        v1=_hex(info.info_hashes(), "v1"),
-        v2=_hex(info.info_hashes(), "v2"),
+        v1=_v1(info.info_hashes()),
+        v2=_v2(info.info_hashes()),
         size=sum(size for _, size in files),
         files=len(files),
         pieces=info.num_pieces(),
@@ -183,9 +183,12 @@ def _symlink() -> str:
     return "The torrent holds a symbolic link; this box refuses those, as they could lead out of its folder."
 
 
-def _hex(hashes: lt.info_hash_t, version: str) -> str:
-    present = hashes.has_v1() if version == "v1" else hashes.has_v2()
-    return str(getattr(hashes, version)) if present else ""
+def _v1(hashes: lt.info_hash_t) -> str:
+    return str(hashes.v1) if hashes.has_v1() else ""
+
+
+def _v2(hashes: lt.info_hash_t) -> str:
+    return str(hashes.v2) if hashes.has_v2() else ""
 
 
 def _clean(text: str) -> str:

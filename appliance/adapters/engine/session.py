@@ -244,9 +244,10 @@ class LibtorrentEngine:
         params.upload_limit = placement.upload_limit or -1
         params.download_limit = placement.download_limit or -1
         params.max_uploads = _LOW_SLOTS if placement.priority is Priority.LOW else -1
-        for name in ("uploaded", "downloaded"):
-            if (total := getattr(placement, name)) >= 0:
-                setattr(params, f"total_{name}", total)
+        if placement.uploaded >= 0:
+            params.total_uploaded = placement.uploaded
+        if placement.downloaded >= 0:
+            params.total_downloaded = placement.downloaded
         if placement.seeding_s >= 0:
             params.seeding_time = placement.seeding_s
         if placement.assume_nothing:

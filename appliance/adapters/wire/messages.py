@@ -22,7 +22,7 @@ class UnknownMessage(PeerMisbehaved):
 
 def to_value(message: Message) -> dict[bytes, Value]:
     """A message as it is bencoded."""
-    fields = {name: getattr(message, name) for name in message.__struct_fields__}
+    fields: dict[str, bytes | int] = msgspec.structs.asdict(message)
     return {b"t": message.name, **{name.encode(): value for name, value in fields.items()}}
 
 

@@ -123,7 +123,7 @@ def config_show(app: App) -> None:
         if key.table != section:
             section = key.table
             lines += ["", click.style(f"[{section}]", bold=True)]
-        value = configuration.toml_value(getattr(getattr(loaded, key.table), key.name))
+        value = configuration.toml_value(configuration.value_of(loaded, key))
         unit = f" [{key.unit}]" if key.unit else ""
         lines.append(f"{key.name} = {value}  # {key.says}{unit}")
     app.answer(loaded, *lines)

@@ -90,6 +90,19 @@ class Mischief:
     dry: str = ""
     """This address has run dry, as far as the node tells, and nothing of it is taken."""
 
+    def refusal(self) -> int:
+        """The HTTP status with which to refuse the next request; 0 is none."""
+        if self.busy:
+            self.busy -= 1
+            return 429
+        if self.broken:
+            self.broken -= 1
+            return 503
+        if self.html:
+            self.html -= 1
+            return 200
+        return 0
+
 
 @dataclass(slots=True)
 class Node:
@@ -163,10 +176,8 @@ def _view(node: Node, answer: Callable[..., Any], *, solid: bool) -> Callable[[]
         mischief = node.mischief
         if mischief.late_ms:
             time.sleep(mischief.late_ms / 1_000)
-        for name, status in (("busy", 429), ("broken", 503), ("html", 200)):
-            if left := getattr(mischief, name):
-                setattr(mischief, name, left - 1)
-                return f"<html><body>{status}</body></html>", status, {"Content-Type": "text/html"}
+        if status := mischief.refusal():
+            return f"<html><body>{status}</body></html>", status, {"Content-Type": "text/html"}
         asked = request.get_json(silent=True) or {}
         with node.lock:
             try:

@@ -14,7 +14,7 @@ from appliance.control import auction
 from appliance.control import machine as care
 from appliance.control.api import GetHealth, GetStatus, Health, Status, Verdict
 from appliance.control.client import ControlClient
-from appliance.control.machine import Pressure, Readings, Supply
+from appliance.control.machine import Firmware, Readings, Supply
 from appliance.core.errors import SeedboxError
 from appliance.entrypoints.web.guard import secrets_of, signed_in
 
@@ -126,15 +126,15 @@ class _Body:
             told = GaugeMetricFamily(
                 "seedbox_firmware", "What the board's firmware reports.", labels=["flag", "since"]
             )
-            for flag in ("under_voltage", "frequency_capped", "throttled", "soft_temperature_limit"):
-                told.add_metric([flag, "now"], getattr(now.firmware, flag))
-                told.add_metric([flag, "boot"], getattr(now.firmware, f"{flag}_before"))
+            for labels, raised in _firmware_flags(now.firmware):
+                if raised is not None:
+                    told.add_metric(labels, raised)
             yield told
         waits = GaugeMetricFamily(
             "seedbox_pressure_ratio", "Time that some work stood still, of 10 seconds.", labels=["resource"]
         )
-        for resource in ("cpu", "io", "memory"):
-            pressure: Pressure | None = getattr(now, resource)
+        pressures = {"cpu": now.cpu, "io": now.io, "memory": now.memory}
+        for resource, pressure in pressures.items():
             if pressure is not None:
                 waits.add_metric([resource], pressure.some10 / 1_000_000)
         yield waits
@@ -239,6 +239,18 @@ class _Body:
                 money = GaugeMetricFamily(f"seedbox_day_{name}", says, labels=["currency"])
                 money.add_metric([energy.currency], amount / 1_000)
                 yield money
+
+
+def _firmware_flags(told: Firmware) -> Iterator[tuple[list[str], bool | None]]:
+    """The labels and the state of each flag; None where only the kernel's voltage alarm can be read."""
+    yield ["under_voltage", "now"], told.under_voltage
+    yield ["under_voltage", "boot"], told.under_voltage_before
+    yield ["frequency_capped", "now"], told.frequency_capped
+    yield ["frequency_capped", "boot"], told.frequency_capped_before
+    yield ["throttled", "now"], told.throttled
+    yield ["throttled", "boot"], told.throttled_before
+    yield ["soft_temperature_limit", "now"], told.soft_temperature_limit
+    yield ["soft_temperature_limit", "boot"], told.soft_temperature_limit_before
 
 
 class _Market:

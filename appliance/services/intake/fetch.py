@@ -54,7 +54,7 @@ def fetch_torrent(url: str, progress: Callable[[int], None], stopped: Callable[[
             f"{_shown(url)} answered {error.code} {error.reason}. Check the address."
         ) from error
     except (OSError, HTTPException, ValueError) as error:
-        why = getattr(error, "reason", error)
+        why = error.reason if isinstance(error, urllib.error.URLError) else error
         raise OwnerMustAct(
             f"{_shown(url)} could not be fetched ({why}). Check the address and the network."
         ) from error

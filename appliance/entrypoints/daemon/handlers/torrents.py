@@ -13,7 +13,7 @@ from appliance.adapters.engine.create import Wanted
 from appliance.adapters.engine.metainfo import parse_magnet, parse_torrent, torrent_file
 from appliance.control import api
 from appliance.control.server import Handler
-from appliance.core.config import all_keys, toml_value
+from appliance.core.config import all_keys, toml_value, value_of
 from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.domain.catalogue.catalogue import Admitted, Wish
 from appliance.domain.catalogue.listing import Query, page, select
@@ -140,7 +140,7 @@ class Handlers:
             api.ConfigEntry(
                 table=key.table,
                 key=key.name,
-                value=toml_value(getattr(getattr(config, key.table), key.name)),
+                value=toml_value(value_of(config, key)),
                 default=toml_value(key.default),
                 unit=key.unit,
                 says=key.says,
