@@ -1,7 +1,6 @@
-"""Time as an argument: the two clocks of the machine, and one for tests."""
+"""Time as an argument: the wall clock for people, the monotonic clock for decisions."""
 
 import time
-from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.core.units import MonoNs, UtcMs
@@ -29,28 +28,3 @@ class SystemClock:
     def mono(self) -> MonoNs:
         """Monotonic time in nanoseconds."""
         return MonoNs(time.monotonic_ns())
-
-
-@dataclass(slots=True)
-class FakeClock:
-    """A clock that goes only when told; wall and monotonic time apart, so that jumps can be played."""
-
-    wall: UtcMs = UtcMs(1_750_000_000_000)  # noqa: RUF009  a NewType, not a call
-    steady: MonoNs = MonoNs(0)  # noqa: RUF009
-
-    def now(self) -> UtcMs:
-        """The wall time last set."""
-        return self.wall
-
-    def mono(self) -> MonoNs:
-        """The monotonic time last set."""
-        return self.steady
-
-    def advance(self, seconds: float) -> None:
-        """Let both clocks go on by `seconds`."""
-        self.wall = UtcMs(self.wall + round(seconds * 1_000))
-        self.steady = MonoNs(self.steady + round(seconds * 1_000_000_000))
-
-    def jump(self, seconds: float) -> None:
-        """Set the wall clock forward or back, as NTP or an owner does; monotonic time stays."""
-        self.wall = UtcMs(self.wall + round(seconds * 1_000))

@@ -13,8 +13,8 @@ import msgspec
 from appliance.adapters.engine.create import Line, Wanted
 from appliance.adapters.engine.metainfo import MOST_METAINFO, parse_own, parse_torrent
 from appliance.core.errors import NotFound, OwnerMustAct, SeedboxError
+from appliance.core.journal import Journal
 from appliance.domain.catalogue.catalogue import Admitted, Catalogue, Wish
-from appliance.domain.catalogue.ports import Journal
 
 MOST_JOBS = 4
 _REMEMBER = 20

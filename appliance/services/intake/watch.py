@@ -9,7 +9,7 @@ from asyncinotify import Inotify, Mask
 
 from appliance.adapters.engine.metainfo import MOST_MAGNET, MOST_METAINFO
 from appliance.core.errors import OwnerMustAct, RetryLater, SeedboxError
-from appliance.domain.catalogue.ports import Journal
+from appliance.core.journal import Journal
 
 log = logging.getLogger(__name__)
 

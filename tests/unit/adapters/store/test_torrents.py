@@ -14,13 +14,13 @@ from appliance.adapters.store.database import Damaged, Database
 from appliance.adapters.store.files import set_aside
 from appliance.adapters.store.journal import EventJournal, Settings, TrafficLog
 from appliance.adapters.store.torrents import TorrentStore
-from appliance.core.clock import FakeClock
 from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.core.files import write_durably
 from appliance.core.units import MicroBtt, MicroBttPerMib
 from appliance.domain.auction.effects import Decided
 from appliance.domain.catalogue.model import Goal, GoalKind, Priority
 from appliance.domain.catalogue.record import Record
+from tests.support.clock import FakeClock
 
 MINUTE = 60.0
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.core.clock import FakeClock
 from appliance.core.errors import Bug, RetryLater
 from appliance.entrypoints.daemon.watchdog import SILENT_S, Heart
+from tests.support.clock import FakeClock
 
 
 def test_a_loop_that_fell_silent_is_named() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from gpiozero.pins.mock import MockFactory, MockPin, MockPWMPin
 
-from appliance.core.clock import FakeClock
 from appliance.core.config import Panel
 from appliance.core.errors import OwnerMustAct
 from appliance.core.power import power_off
@@ -21,6 +20,7 @@ from appliance.entrypoints.panel.light import Heard, Show
 from appliance.entrypoints.panel.main import LightAndButton
 from appliance.entrypoints.panel.pins import NoGpio, Pins, open_pins
 from appliance.entrypoints.web.secrets import Secrets
+from tests.support.clock import FakeClock
 
 LED, BUTTON = 17, 27
 
