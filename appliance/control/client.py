@@ -12,8 +12,9 @@ import msgspec
 from pjrpc.common import Request, Response
 from pjrpc.common.exceptions import DeserializationError
 
-from appliance.control.api import API_VERSION, Command, Hello, SayHello
+from appliance.control.box import Hello, SayHello
 from appliance.control.codes import error_of
+from appliance.control.command import API_VERSION, Command
 from appliance.core.errors import OwnerMustAct, RetryLater
 
 A = TypeVar("A")

@@ -18,7 +18,7 @@ from appliance.core.logs import set_up
 from appliance.core.process import notify
 from appliance.core.state import StateFolder
 from appliance.entrypoints.daemon.box import Box
-from appliance.entrypoints.daemon.handlers.torrents import handlers
+from appliance.entrypoints.daemon.handlers.table import routes
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +58,10 @@ async def _serve(state: StateFolder, config: Config, *, check: bool) -> None:
         if report:
             box.journal.error(report)
         await box.start()
-        control = ControlServer(state.control_socket, handlers(box))
+        control = ControlServer(state.control_socket, routes(box), box.failure.fail)
         await control.start()
         log.info("Seedbox %s runs with %d torrents.", __version__, len(box.catalogue))
-        notify(f"READY=1\nSTATUS={box.sentence()}")
+        notify(f"READY=1\nSTATUS={box.overview.sentence()}")
         try:
             await _until(stop, box)
         finally:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.adapters.store.auction import BUCKET_MS
 from appliance.control import auction as api
+from appliance.control.command import Route
 from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.core.keys import address_of
 from appliance.core.units import GIB, MicroBtt, MicroBttPerMib, UtcMs
@@ -29,6 +30,17 @@ class AuctionHandlers:
 
     def __init__(self, box: Box) -> None:
         self._box = box
+
+    def routes(self) -> list[Route]:
+        """What carries out each command."""
+        return [
+            api.GetAuction.answered_by(self.get_auction),
+            api.SetAuction.answered_by(self.set_auction),
+            api.GetRounds.answered_by(self.get_rounds),
+            api.GetYields.answered_by(self.get_yields),
+            api.ListBids.answered_by(self.list_bids),
+            api.WantTorrent.answered_by(self.want_torrent),
+        ]
 
     def _trading(self) -> "Trading":
         if self._box.trading is None:

@@ -14,7 +14,7 @@ from appliance.adapters.store.journal import EventJournal, Settings
 from appliance.core.clock import SystemClock
 from appliance.core.keys import Key
 from appliance.services.market import account as money
-from appliance.services.market.account import Money
+from appliance.services.market.account import Account, AccountPorts
 from tests.support.addresses import address
 
 Serve = Callable[[socket.socket], None]
@@ -65,9 +65,10 @@ def nonsense(line: socket.socket) -> None:
 def test_a_ledger_that_misbehaves_never_stops_the_loops_heart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Serve
 ) -> None:
-    for name, seconds in (("BEAT_S", 0.05), ("PATIENCE_S", 0.3), ("AWAY_S", 0.1)):
+    for name, seconds in (("BEAT_S", 0.05), ("ROUND_LIMIT_S", 0.3), ("AWAY_S", 0.1)):
         monkeypatch.setattr(money, name, seconds)
     beats = 0
+    failed: list[BaseException] = []
 
     def beat() -> None:
         nonlocal beats
@@ -77,17 +78,21 @@ def test_a_ledger_that_misbehaves_never_stops_the_loops_heart(
         database = Database(tmp_path / "box.db", check=False)
         clock = SystemClock()
         journal = EventJournal(database, clock)
-        account = Money(url, Key.make(), database, Settings(database), journal, clock)
+        ports = AccountPorts(
+            database=database, settings=Settings(database), journal=journal, clock=clock, fail=failed.append
+        )
+        account = Account(url, Key.make(), ports)
         await account.start()
         loop = asyncio.create_task(account.run(beat))
         async with asyncio.timeout(15):
-            while not account.told.away or beats < 5:
+            while not account.reply.away or beats < 5:
                 await asyncio.sleep(0.01)
         assert account.wallet is None
         loop.cancel()
         await asyncio.wait([loop])
-        account.close()
+        await account.stop()
         database.close()
 
     with ledger(serve) as url:
         asyncio.run(run(url))
+    assert not failed
