@@ -196,6 +196,14 @@ def test_events_are_read_newest_first_whether_written_or_not(database: Database)
     assert [event.text for event in older] == ["written 1", "written 0"]
 
 
+def test_a_name_that_is_not_utf_8_keeps_no_event_from_the_disk(database: Database) -> None:
+    journal = EventJournal(database, FakeClock())
+    journal.error("bad \udcff name")
+    asyncio.run(journal.flush())
+    again = EventJournal(database, FakeClock())
+    assert [event.text for event in asyncio.run(again.last(0, 5))] == ["bad ? name"]
+
+
 def test_events_are_numbered_on_over_a_restart(database: Database) -> None:
     first = EventJournal(database, FakeClock())
     first.info("before")

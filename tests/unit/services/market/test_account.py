@@ -96,3 +96,32 @@ def test_a_ledger_that_misbehaves_never_stops_the_loops_heart(
     with ledger(serve) as url:
         asyncio.run(run(url))
     assert not failed
+
+
+def test_an_error_that_nobody_expected_ends_the_process_also_where_nobody_waits_for_the_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, failed = ValueError("broken"), list[BaseException]()
+
+    async def run() -> None:
+        database = Database(tmp_path / "box.db", check=False)
+        clock = SystemClock()
+        ports = AccountPorts(
+            database=database,
+            settings=Settings(database),
+            journal=EventJournal(database, clock),
+            clock=clock,
+            fail=failed.append,
+        )
+        account = Account("http://127.0.0.1:9", Key.make(), ports)
+
+        async def ask_all() -> None:
+            raise broken
+
+        monkeypatch.setattr(account, "_ask_all", ask_all)
+        assert (await account.fresh()).at == 0
+        await account.stop()
+        database.close()
+
+    asyncio.run(run())
+    assert failed == [broken]
