@@ -14,7 +14,7 @@ from appliance.domain.governor.limits import LimitsChange as LimitsChange
 
 
 class Hello(Answer, frozen=True, kw_only=True):
-    """Who answers on this socket."""
+    """The daemon that answers on this socket."""
 
     api: int
     version: str
@@ -70,17 +70,17 @@ class Status(Answer, frozen=True, kw_only=True):
 
 
 class GetStatus(Command[Status], frozen=True, kw_only=True):
-    """The overview."""
+    """Show the overview."""
 
 
 class Health(Answer, frozen=True, kw_only=True):
-    """All that the doctor looked at."""
+    """Everything that the doctor looked at."""
 
     findings: list[Finding]
 
 
 class GetHealth(Command[Health], frozen=True, kw_only=True):
-    """What is wrong with this machine, and how to mend it."""
+    """Examine the machine: what is wrong, and how to fix it."""
 
 
 Span = Literal["hour", "day", "month"]
@@ -97,7 +97,7 @@ class Traffic(Answer, frozen=True, kw_only=True):
 
 
 class GetTraffic(Command[Traffic], frozen=True, kw_only=True):
-    """Up and down rates over the last hour, day or month."""
+    """Show upload and download rates over the last hour, day or month."""
 
     span: Span = "hour"
 
@@ -120,7 +120,7 @@ class Events(Answer, frozen=True, kw_only=True):
 
 
 class ListEvents(Command[Events], frozen=True, kw_only=True):
-    """What happened. `before` is the id of the oldest event already known, 0 for the newest."""
+    """List events, newest first. `before` is the id of the oldest event already known; 0: from the newest."""
 
     before: int = 0
     count: int = 50
@@ -131,9 +131,9 @@ class LimitsAnswer(Answer, frozen=True, kw_only=True):
 
     limits: Limits
     configured: Limits
-    """What the configuration and the size of RAM give."""
+    """The limits by configuration and size of RAM."""
     changed: LimitsChange
-    """What the owner has set over it."""
+    """The limits that the owner has set instead."""
 
 
 class GetLimits(Command[LimitsAnswer], frozen=True, kw_only=True):
@@ -156,7 +156,7 @@ class ConfigEntry(Answer, frozen=True, kw_only=True):
     table: str
     key: str
     value: str
-    """As written in TOML."""
+    """The value in force, as written in TOML."""
     default: str
     unit: str
     says: str

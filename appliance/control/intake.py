@@ -12,12 +12,12 @@ from appliance.domain.catalogue.model import Goal, Priority
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may be said of a torrent when it is added."""
+    """The owner's choices for a torrent that is added."""
 
     label: str = ""
     priority: Priority = Priority.NORMAL
     goal: Goal | None = None
-    """None: as the configuration says."""
+    """None: the goal of the configuration."""
     paused: bool = False
 
 
@@ -27,7 +27,7 @@ class Added(Answer, frozen=True, kw_only=True):
     id: str
     name: str
     known: bool = False
-    """It was here already; nothing was added twice."""
+    """The torrent was here already; nothing was added twice."""
     note: str = ""
     """A sentence for the owner, such as what was recognised."""
 
@@ -69,7 +69,7 @@ class ShareFolder(Command[Started], frozen=True, kw_only=True):
     comment: str = ""
     private: bool = False
     v1_only: bool = False
-    """For programs that cannot read hybrids, such as Transmission 3."""
+    """Leave v2 out, for programs that cannot read hybrids, such as Transmission 3."""
     options: Options = Options()
 
 
@@ -84,7 +84,7 @@ class Job(Answer, frozen=True, kw_only=True):
     done: bool = False
     error: str = ""
     torrent: str = ""
-    """Id of the torrent that came of it."""
+    """The id of the torrent that came of it."""
 
 
 class GetJob(Command[Job], frozen=True, kw_only=True):
@@ -112,6 +112,6 @@ class Folder(Answer, frozen=True, kw_only=True):
 
 
 class Browse(Command[Folder], frozen=True, kw_only=True):
-    """Look into the folders that may be shared; hidden ones are left out."""
+    """List a folder that may be shared; hidden files are left out."""
 
     path: str = ""

@@ -81,17 +81,17 @@ class ListTorrents(Command[TorrentPage], frozen=True, kw_only=True):
 
 
 class TorrentDetail(Answer, frozen=True, kw_only=True):
-    """All about one torrent but its files and peers."""
+    """Everything about one torrent but its files and peers."""
 
     row: TorrentRow
     sentence: str
-    """What its state means."""
+    """The meaning of its state."""
     v1: str
     """Info-hash in hex, empty where it has none."""
     v2: str
     magnet: str
     folder: str
-    """Where its data lies."""
+    """The folder that holds its data."""
     own: bool
     """Shared in place from the owner's folder: never written to."""
     files: int
@@ -107,13 +107,13 @@ class TorrentDetail(Answer, frozen=True, kw_only=True):
     upload_limit: int
     download_limit: int
     swarm_seeds: int
-    """As the trackers tell; -1 unknown."""
+    """The number of seeds according to the trackers; -1: unknown."""
     swarm_peers: int
     trackers: list[TrackerRow]
 
 
 class ShowTorrent(Command[TorrentDetail], frozen=True, kw_only=True):
-    """All about one torrent."""
+    """Show everything about one torrent."""
 
     id: str
 
@@ -140,13 +140,13 @@ class Peers(Answer, frozen=True, kw_only=True):
 
 
 class ListPeers(Command[Peers], frozen=True, kw_only=True):
-    """Who is connected for a torrent."""
+    """List the peers that are connected for a torrent."""
 
     id: str
 
 
 class Pieces(Answer, frozen=True, kw_only=True):
-    """Which pieces are here, as at most 400 buckets of neighbouring pieces."""
+    """The pieces that are here, as at most 400 buckets of neighbouring pieces."""
 
     total: int
     have: int
@@ -155,7 +155,7 @@ class Pieces(Answer, frozen=True, kw_only=True):
 
 
 class ShowPieces(Command[Pieces], frozen=True, kw_only=True):
-    """Which pieces of a torrent are here."""
+    """Show which pieces of a torrent are here."""
 
     id: str
 

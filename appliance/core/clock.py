@@ -7,7 +7,7 @@ from appliance.core.units import MonoNs, UtcMs
 
 
 class Clock(Protocol):
-    """Where time comes from."""
+    """A source of time."""
 
     def now(self) -> UtcMs:
         """Wall-clock time, for people; it jumps when NTP first answers."""

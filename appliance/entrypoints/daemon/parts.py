@@ -26,7 +26,7 @@ class Part:
     name: str
     start: Callable[[], Awaitable[object]] = nothing
     loops: Mapping[str, Loop] = field(default_factory=dict)
-    """By the name under which the watchdog knows each."""
+    """Its loops by the names under which the watchdog knows them."""
     stop: Callable[[], Awaitable[object]] = nothing
     stop_s: float = 3.0
     """Seconds after which a stop that hangs is left behind."""

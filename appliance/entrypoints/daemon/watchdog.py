@@ -35,7 +35,7 @@ class Watchdog:
                 raise Bug(f"The loop {name} has not worked for {silent:.0f} seconds.")
 
     async def watch(self, round_trip: Callable[[], Awaitable[None]], sentence: Callable[[], str]) -> None:
-        """For ever: feed systemd's watchdog after a round trip to the engine and heartbeats of every loop.
+        """Feed systemd's watchdog for ever, after a round trip to the engine and heartbeats of all loops.
 
         `sentence` is what `systemctl status` shows.
         """

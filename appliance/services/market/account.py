@@ -89,8 +89,8 @@ class Account:
         owner = (self._settings.get(_OWNER) or b"").decode()
         if owner not in ("", self.key.address):
             self._journal.error(
-                f"The box's key is another one than before: the account {owner} cannot be used without the "
-                "old one. Put your copy of identity.key back into the state folder, and start again."
+                f"The box's key has changed: the account {owner} cannot be used without the old key. "
+                "Put your copy of identity.key back into the state folder, and start again."
             )
         await self._settings.put(_OWNER, self.key.address.encode())
         if self._known:
@@ -201,11 +201,11 @@ class Account:
     async def withdraw(self, name: str, amount: MicroBtt, to: str) -> None:
         """Ask for money on the chain; the same `name` again asks for nothing more."""
         if amount <= 0:
-            raise OwnerMustAct("An amount to withdraw is more than nothing.")
+            raise OwnerMustAct("The amount to withdraw must be more than 0.")
         address = parse_address(to)
         sums = await self.usable().store.sums()
         if amount > sums.available:
-            raise OwnerMustAct("That is more than the box has free; see: seedbox wallet show")
+            raise OwnerMustAct("That is more than the available balance. See: seedbox wallet show")
         await self.usable().ask(lambda _: self._client.withdraw(name, address, amount))
         await self.round()
 

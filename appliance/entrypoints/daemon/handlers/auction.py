@@ -60,22 +60,7 @@ class AuctionHandlers:
         trading = self._box.trading
         if trading is None:
             return api.Auction(on=False, trouble=_NO_ACCOUNT)
-        told, selling = trading.told, trading.selling
-        shown: dict[str, Any] = {
-            "on": True,
-            "sell": told.sell,
-            "slots": told.slots,
-            "per_torrent": told.per_torrent,
-            "rule": told.rule,
-            "free_share": told.free_share,
-            "floor": told.reserve,
-            "reserve": told.reserve,
-            "ceiling": told.ceiling,
-            "reserve_moves": told.reserve_moves,
-            "credit": told.credit,
-            "port": told.port,
-            "changed": sorted(trading.changed),
-        }
+        told, selling, shown = trading.told, trading.selling, _configured(trading)
         if selling is None:
             trouble = f"Port {told.port} cannot be used for bids; see the events." if told.sell else ""
             return api.Auction(**shown, trouble=trouble)
@@ -263,6 +248,26 @@ class AuctionHandlers:
         )
         await trading.buying.want(torrent, want)
         return await self.list_bids(api.ListBids())
+
+
+def _configured(trading: "Trading") -> dict[str, Any]:
+    """What the owner offers."""
+    told = trading.told
+    return {
+        "on": True,
+        "sell": told.sell,
+        "slots": told.slots,
+        "per_torrent": told.per_torrent,
+        "rule": told.rule,
+        "free_share": told.free_share,
+        "floor": told.reserve,
+        "reserve": told.reserve,
+        "ceiling": told.ceiling,
+        "reserve_moves": told.reserve_moves,
+        "credit": told.credit,
+        "port": told.port,
+        "changed": sorted(trading.changed),
+    }
 
 
 def _bid(live: "Live") -> api.Bid:
