@@ -83,7 +83,7 @@ class Box:
         self.jobs = Jobs(self.catalogue, self.journal, self.failure.fail)
         self.money = self._account()
         self.trading = self._market()
-        self.courtesy = self._uplink()
+        self.uplink_guard = self._uplink()
         self.governing = self._governing()
         self.issues = self._issues()
         self.overview = Overview(self.clock, self.catalogue, self.meter, self.engine, self.guard)
@@ -204,9 +204,9 @@ class Box:
         return governing
 
     def _home_line(self) -> HomeLine:
-        probe = self.courtesy.probe
+        probe = self.uplink_guard.probe
         # The owner, and who pays, hear of what lasts; the cap itself moves by the second.
-        cap = self.courtesy.cap if self.courtesy.gives_way else None
+        cap = self.uplink_guard.cap if self.uplink_guard.gives_way else None
         return HomeLine(cap, probe.latency_us, probe.latency_base_us)
 
     def _issues(self) -> IssueKeeper:
@@ -300,7 +300,7 @@ class Box:
     def _optional_services(self) -> list[Part]:
         parts = []
         if self.config.governor.courtesy:
-            parts.append(Part(name="uplink guard", loops={"uplink guard": self.courtesy.run}))
+            parts.append(Part(name="uplink guard", loops={"uplink guard": self.uplink_guard.run}))
         if folder := self.config.content.watch:
             watch = WatchFolder(self.state.resolve(folder), self.journal, self.catalogue)
             parts.append(Part(name="watch folder", loops={"watch folder": watch.run}))
@@ -325,6 +325,7 @@ class Box:
 
     async def stop(self) -> None:
         """Save everything and leave, service by service; one that hangs is left behind."""
+        self.failure.ending()
         await stop_all(self._parts)
 
     async def switch_off(self) -> str:

@@ -31,7 +31,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def fetch_torrent(url: str, progress: Callable[[int], None], stopped: Callable[[], bool]) -> bytes:
-    """Fetch the bytes behind `url`; blocks. `progress` is told parts per million where the length is known.
+    """Fetch the bytes behind `url`; blocks. `progress` gets parts per million where the length is known.
 
     Raises OwnerMustAct, naming the address and what went wrong.
     """

@@ -16,7 +16,7 @@ PROGRAM = (sys.executable, "-m", "appliance.adapters.engine.create")
 async def hash_folder(
     wanted: Wanted, progress: Callable[[int], None], program: Sequence[str] = PROGRAM
 ) -> tuple[bytes, int]:
-    """(.torrent file, number of files left out). `progress` is told parts per million.
+    """(.torrent file, number of files left out). `progress` gets parts per million.
 
     Raises OwnerMustAct where the folder cannot be shared or the process dies, OSError where it cannot be
     started.

@@ -36,7 +36,7 @@ class Issues(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthPorts:
-    """Where the doctor looks, and who is told."""
+    """What the doctor examines, and where its findings go."""
 
     machine: Callable[[], MachineFacts]
     """May block for as long as a drive hangs."""

@@ -95,6 +95,13 @@ def test_an_error_that_nobody_expected_ends_everything_with_the_first_reason(
     assert "later" in caplog.text
 
 
+def test_an_error_while_the_process_ends_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    failure = Failure()
+    failure.ending()
+    failure.fail(OSError(5, "I/O"))
+    assert "I/O" in caplog.text
+
+
 def test_an_error_before_the_loops_run_is_not_lost() -> None:
     failure, reason = Failure(), OSError(5, "I/O")
     failure.fail(reason)

@@ -1,4 +1,4 @@
-"""The loop of the box's money: whatever the ledger does, it beats, and goes on."""
+"""The loop of the account: whatever the ledger does, it sends heartbeats, and goes on."""
 
 import asyncio
 import contextlib
@@ -62,7 +62,7 @@ def nonsense(line: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("serve", [dribble, silent, nonsense])
-def test_a_ledger_that_misbehaves_never_stops_the_loops_heart(
+def test_a_ledger_that_misbehaves_never_stops_the_heartbeats(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Serve
 ) -> None:
     for name, seconds in (("BEAT_S", 0.05), ("ROUND_LIMIT_S", 0.3), ("AWAY_S", 0.1)):
