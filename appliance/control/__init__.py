@@ -1,1 +1,1 @@
-"""What the processes say to each other over the control socket: commands, answers, and the client."""
+"""The control socket, over which the processes talk to each other: commands, answers, client and server."""

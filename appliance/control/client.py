@@ -12,8 +12,9 @@ import msgspec
 from pjrpc.common import Request, Response
 from pjrpc.common.exceptions import DeserializationError
 
-from appliance.control.api import API_VERSION, Command, Hello, SayHello
+from appliance.control.box import Hello, SayHello
 from appliance.control.codes import error_of
+from appliance.control.command import API_VERSION, Command
 from appliance.core.errors import OwnerMustAct, RetryLater
 
 A = TypeVar("A")
@@ -95,7 +96,7 @@ class ControlClient:
             response = Response.from_json(json.loads(self._line()))
         except (ValueError, DeserializationError) as error:
             self.close()
-            raise DaemonAway(f"{self._path} answered something that is not JSON-RPC: {error}") from error
+            raise DaemonAway(f"{self._path} gave an answer that is not JSON-RPC: {error}") from error
         if isinstance(response.error, Exception):
             raise error_of(response.error)
         return response.result
@@ -116,7 +117,7 @@ def _away(path: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError | ConnectionRefusedError):
         return f"No seedbox answers on {path}. Start it: `make run`, or `systemctl start seedbox`."
     if isinstance(error, PermissionError):
-        return f"{path} is not for this user; use sudo, or become a member of the group seedbox."
+        return f"{path} cannot be used by this user. Use sudo, or join the group seedbox."
     if isinstance(error, TimeoutError):
-        return f"The seedbox on {path} is there but did not answer in time; look at its log."
+        return f"The seedbox on {path} did not answer in time. Check its log."
     return f"The connection to {path} broke: {error}."

@@ -1,11 +1,12 @@
-"""What a command of the control socket is: a `Command[Answer]`.
+"""What a command of the control socket is: a `Command[Answer]`, and the route from it to its handler.
 
 Its JSON-RPC method is the class name in snake_case (`ListTorrents` -> `list_torrents`), its fields are the
 named parameters.
 """
 
 import re
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import msgspec
 
@@ -13,8 +14,6 @@ API_VERSION = 1
 """Rises with every change that an older client or daemon would misread."""
 
 A = TypeVar("A")
-COMMANDS: dict[str, type["Command[Any]"]] = {}
-"""Every command by its JSON-RPC method name."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,4 +30,15 @@ class Command(msgspec.Struct, Generic[A], frozen=True, kw_only=True, forbid_unkn
         super().__init_subclass__(**options)
         cls.method = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
         cls.answer = cls.__orig_bases__[0].__args__[0]  # type: ignore[attr-defined]
-        COMMANDS[cls.method] = cls
+
+    @classmethod
+    def answered_by(cls, handler: Callable[[Self], Awaitable[A]]) -> "Route":
+        """The route to `handler`, which must take this command and give its answer."""
+        return Route(cls, handler)
+
+
+class Route(NamedTuple):
+    """A command and what carries it out; made by `Command.answered_by`, so that the types fit."""
+
+    command: type[Command[Any]]
+    handler: Callable[[Any], Awaitable[Any]]

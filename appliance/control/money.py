@@ -12,7 +12,7 @@ class Deposit(Answer, frozen=True, kw_only=True):
     """How money comes from the chain to the box."""
 
     address: str
-    """Of the ledger's gateway."""
+    """The address of the ledger's gateway."""
     memo: str
     """Says whose money it is: without it, it is credited to nobody."""
     asset: str
@@ -22,7 +22,7 @@ class Deposit(Answer, frozen=True, kw_only=True):
     fee: int
     """SUN that a withdrawal costs the gateway now, to an address that was used before."""
     fee_new: int
-    """The same to one that was not."""
+    """The same fee to an address that was not used before."""
 
 
 class Withdrawal(Answer, frozen=True, kw_only=True):
@@ -39,14 +39,14 @@ class Withdrawal(Answer, frozen=True, kw_only=True):
 
 
 class Total(Answer, frozen=True, kw_only=True):
-    """What was earned or spent under one heading."""
+    """An amount earned and one spent, under one heading."""
 
     heading: str
     """A day (UTC), a torrent's id, or a counterparty's address."""
     earned: int
-    """On distribution and storage."""
+    """Earned by distribution and storage."""
     spent: int
-    """On downloading and storing elsewhere."""
+    """Spent on downloading and on storing elsewhere."""
 
 
 class Money(Answer, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ class Money(Answer, frozen=True, kw_only=True):
     on: bool
     """False: no ledger is named, and all else is empty."""
     address: str = ""
-    """The account's."""
+    """The address of the account."""
     identity: str = ""
     """The file with its key."""
     ledger: str = ""
@@ -64,28 +64,28 @@ class Money(Answer, frozen=True, kw_only=True):
     away: str = ""
     """Why the ledger cannot be asked now; empty where all is well."""
     as_of: int = 0
-    """When the ledger last told all of this; 0: not since the box was started."""
+    """When the ledger last answered; 0: not since the box was started."""
     balance: int = 0
     held: int = 0
-    """Of the balance, set apart."""
+    """The part of the balance that is reserved."""
     locked: int = 0
-    """Beside it, in channels that the box pays from."""
+    """Besides the balance: in channels that the box pays from."""
     receivable: int = 0
-    """Beside it, paid to the box and not collected yet."""
+    """Besides the balance: paid to the box and not collected yet."""
     totals: dict[str, int] = msgspec.field(default_factory=dict)
-    """By purpose: distribution, storage (earned), downloading, storing (spent)."""
+    """Totals by purpose: distribution, storage (earned), downloading, storing (spent)."""
     difference: int | None = None
-    """What the ledger holds on the chain beyond all that it owes; None where it has no gateway."""
+    """The ledger's holdings on the chain less all that it owes; None where it has no gateway."""
     deposit: Deposit | None = None
     payout: str = ""
-    """Where money may leave to."""
+    """The only address that withdrawals can go to."""
     payout_next: str = ""
     payout_since: int = 0
     withdrawals: list[Withdrawal] = msgspec.field(default_factory=list)
 
 
 class GetMoney(Command[Money], frozen=True, kw_only=True):
-    """Balance, earned, spent, and the ways in and out."""
+    """Show balance, earnings, spendings, and the ways in and out."""
 
 
 class Totals(Answer, frozen=True, kw_only=True):
@@ -101,11 +101,11 @@ class GetTotals(Command[Totals], frozen=True, kw_only=True):
 
     by: Literal["day", "torrent", "counterparty"] = "day"
     days: int = 30
-    """So many days back from today (UTC)."""
+    """The number of days back from today (UTC)."""
 
 
 class MoneyLine(Answer, frozen=True, kw_only=True):
-    """What one entry of the ledger did to the account."""
+    """One entry of the ledger, as it changed the account."""
 
     number: int
     at: int
@@ -129,7 +129,7 @@ class ListMoney(Command[MoneyLines], frozen=True, kw_only=True):
     before: int = 0
     count: int = 50
     forgotten: bool = False
-    """Those instead that the ledger had told of, and does not know any more; all at once."""
+    """List instead, all at once, the entries that the ledger reported once and has forgotten."""
 
 
 class Withdraw(Command[Money], frozen=True, kw_only=True):
@@ -155,7 +155,7 @@ class SetPayout(Command[Money], frozen=True, kw_only=True):
 
 
 class Verified(Answer, frozen=True, kw_only=True):
-    """What was looked at, as the doctor says things."""
+    """The results of the check, as findings."""
 
     findings: list[Finding]
 

@@ -2,21 +2,21 @@
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from pjrpc.server import AsyncDispatcher, MethodRegistry, exceptions, validators
 
-from appliance.control.api import COMMANDS, Command
 from appliance.control.codes import INTERNAL, code_of
-from appliance.core.errors import OwnerMustAct, SeedboxError
+from appliance.control.command import Command, Route
+from appliance.core.errors import Bug, OwnerMustAct, SeedboxError
+from appliance.core.tasks import Fail
 
 log = logging.getLogger(__name__)
 
@@ -30,25 +30,22 @@ Python's JSON reader recurses in C: what is nested 100,000 deep can overflow a t
 own limit is noticed.
 """
 
-Handler = Callable[[Any], Awaitable[Any]]
-
-
+_TOO_LONG = '{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"line too long"}}'
 _TOO_DEEP = '{"jsonrpc": "2.0", "id": null, "error": {"code": -32700, "message": "nested too deeply"}}'
 
 
 class ControlServer:
-    """Answers the commands of control/api.py with the given handlers, one for each command."""
+    """Answers commands, each with its handler, until it is stopped."""
 
-    def __init__(self, path: Path, handlers: Mapping[type[Command[Any]], Handler]) -> None:
-        missing = set(COMMANDS.values()) - set(handlers)
-        if missing:
-            raise ValueError(f"no handler for {sorted(command.__name__ for command in missing)}")
+    def __init__(self, path: Path, routes: Iterable[Route], fail: Fail) -> None:
+        """`path` is the socket's; `fail` ends the process where the server itself breaks."""
         self._path = path
+        self._fail = fail
         self._connections: set[asyncio.Task[None]] = set()
         self._dispatcher = AsyncDispatcher[None]()
-        for command, handler in handlers.items():
+        for command, handler in routes:
             registry = MethodRegistry(validator_factory=_Typed(command))
-            self._dispatcher.add_methods(registry.add_method(_method(handler), command.method))
+            self._dispatcher.add_methods(registry.add_method(_method(handler, fail), command.method))
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -56,23 +53,8 @@ class ControlServer:
 
         Raises OwnerMustAct where the path cannot hold a socket.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            if not stat.S_ISSOCK(self._path.lstat().st_mode):
-                raise OwnerMustAct(f"{self._path} is in the way of the control socket; move it away.")
-            self._path.unlink()
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        before = os.umask(0o117)
-        try:
-            listener.bind(str(self._path))
-        except OSError as error:
-            listener.close()
-            hint = (
-                "use a shorter state folder" if "too long" in str(error) else "check the folder's permissions"
-            )
-            raise OwnerMustAct(f"{self._path} cannot be the control socket ({error}); {hint}.") from error
-        finally:
-            os.umask(before)
+        _make_way(self._path)
+        listener = _listener(self._path)
         self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MOST_BYTES)
 
     async def stop(self) -> None:
@@ -95,11 +77,10 @@ class ControlServer:
         self._connections.add(task)
         try:
             await self._serve(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        except OSError as error:
-            if error.errno not in (errno.EPIPE, errno.ECONNRESET):
-                raise
+        except (OSError, asyncio.IncompleteReadError) as error:
+            log.debug("a connection to the control socket ended: %s", error)
+        except Exception as error:
+            self._fail(error)
         finally:
             self._connections.discard(task)
             writer.close()
@@ -109,18 +90,47 @@ class ControlServer:
             try:
                 line = await reader.readuntil(b"\n")
             except asyncio.LimitOverrunError:
-                writer.write(
-                    b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"line too long"}}\n'
-                )
-                await writer.drain()
+                await _send(writer, _TOO_LONG)
                 return
-            if line.count(b"[") + line.count(b"{") > MOST_BRACKETS:
-                answered: tuple[str, tuple[int, ...]] | None = (_TOO_DEEP, (-32700,))
-            else:
-                answered = await self._dispatcher.dispatch(line.decode("utf-8", "replace"), None)
-            if answered is not None:
-                writer.write(answered[0].encode() + b"\n")
-                await writer.drain()
+            if answer := await self._answer(line):
+                await _send(writer, answer)
+
+    async def _answer(self, line: bytes) -> str | None:
+        """The answer to one message; None where the sender wants none (JSON-RPC 2.0, notifications)."""
+        if line.count(b"[") + line.count(b"{") > MOST_BRACKETS:
+            return _TOO_DEEP
+        answered = await self._dispatcher.dispatch(line.decode("utf-8", "replace"), None)
+        return answered[0] if answered else None
+
+
+async def _send(writer: asyncio.StreamWriter, answer: str) -> None:
+    writer.write(answer.encode() + b"\n")
+    await writer.drain()
+
+
+def _make_way(path: Path) -> None:
+    """Make the socket's folder, and remove the socket of a daemon before us."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise OwnerMustAct(f"{path} is in the way of the control socket. Move it away.")
+        path.unlink()
+
+
+def _listener(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o117)
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        listener.close()
+        remedy = (
+            "Use a shorter state folder" if "too long" in str(error) else "Check the folder's permissions"
+        )
+        raise OwnerMustAct(f"The control socket {path} cannot be opened ({error}). {remedy}.") from error
+    finally:
+        os.umask(before)
+    return listener
 
 
 class _Typed(validators.BaseValidatorFactory):
@@ -148,7 +158,13 @@ class _Validator(validators.BaseValidator):
             raise validators.ValidationError(str(error)) from error
 
 
-def _method(handler: Handler) -> Handler:
+def _method(handler: Callable[[Any], Awaitable[Any]], fail: Fail) -> Callable[[Any], Awaitable[Any]]:
+    """A handler as the dispatcher wants it: what the box raises on purpose becomes a JSON-RPC error.
+
+    A Bug, such as a damaged database, ends the process too. An error of any other kind is answered as an
+    internal error and logged, and the box goes on: nobody must be able to end it with an odd command.
+    """
+
     async def method(command: Any) -> Any:
         try:
             return msgspec.to_builtins(await handler(command))
@@ -156,6 +172,8 @@ def _method(handler: Handler) -> Handler:
             code = code_of(error)
             if code == INTERNAL:
                 log.exception("a command failed")
+            if isinstance(error, Bug):
+                fail(error)
             raise exceptions.JsonRpcError(code=code, message=str(error)) from error
 
     return method

@@ -1,4 +1,4 @@
-"""Asking a drive in a thread of its own: one that hangs in the kernel holds up nobody else, nor the end."""
+"""Calls that may hang in the kernel, such as reads of a dying drive, without holding up anything else."""
 
 import asyncio
 import threading
@@ -9,35 +9,41 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Patience:
-    """At most one question at a time; while it is not answered, all further ones fail at once.
+class BlockingCall:
+    """Runs blocking work in a daemon thread of its own, one piece of work at a time.
 
-    The threads of asyncio's own pool would be joined at the end of the process, and never come back.
+    Work that has timed out goes on in its thread; until it returns, every further call fails at once. So a
+    drive that hangs costs one thread. The threads of asyncio's own pool would be joined at the end of the
+    process, and would never come back.
     """
 
     def __init__(self, name: str) -> None:
+        """`name` is the thread's, for whoever debugs the process."""
         self._name = name
-        self._open: asyncio.Future[Any] | None = None
+        self._pending: asyncio.Future[Any] | None = None
 
-    async def ask(self, work: Callable[[], T], seconds: float) -> T:
-        """What `work` returns or raises. Raises TimeoutError where it takes longer than `seconds`."""
-        if self._open is not None and not self._open.done():
+    async def run(self, work: Callable[[], T], seconds: float) -> T:
+        """Return or raise what `work` does.
+
+        Raises TimeoutError where that takes longer than `seconds`, or earlier work has not returned yet.
+        """
+        if self._pending is not None and not self._pending.done():
             raise TimeoutError
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[T] = loop.create_future()
-        self._open = answer
+        result: asyncio.Future[T] = loop.create_future()
 
-        def run() -> None:
+        def call() -> None:
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 try:
-                    told = work()
+                    value = work()
                 except Exception as error:
-                    loop.call_soon_threadsafe(answer.set_exception, error)
+                    loop.call_soon_threadsafe(result.set_exception, error)
                 else:
-                    loop.call_soon_threadsafe(answer.set_result, told)
+                    loop.call_soon_threadsafe(result.set_result, value)
 
-        threading.Thread(target=run, name=self._name, daemon=True).start()
+        threading.Thread(target=call, name=self._name, daemon=True).start()
+        self._pending = result
         # Nobody may be left to take an error that comes too late.
-        answer.add_done_callback(lambda late: late.cancelled() or late.exception())
+        result.add_done_callback(lambda late: late.cancelled() or late.exception())
         async with asyncio.timeout(seconds):
-            return await asyncio.shield(answer)
+            return await asyncio.shield(result)

@@ -14,7 +14,7 @@ class OwnerMustAct(SeedboxError):
 
 
 class NotFound(OwnerMustAct):
-    """What was named is not here."""
+    """The thing that was named is not here."""
 
 
 class PeerMisbehaved(SeedboxError):

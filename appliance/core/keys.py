@@ -34,7 +34,7 @@ class Key:
         try:
             self._private = PrivateKey(secret)
         except ValueError as error:
-            raise OwnerMustAct("That is no private key; it is 32 bytes, and not any 32.") from error
+            raise OwnerMustAct("This is not a private key: not every 32 bytes are one.") from error
         self.public: bytes = self._private.public_key.format(compressed=True)
         self.address = address_of(self.public)
 
@@ -84,7 +84,7 @@ def address_of(public: bytes) -> Address:
     try:
         raw = _parsed(public).format(compressed=False)[1:]
     except ValueError as error:
-        raise PeerMisbehaved("This is no public key.") from error
+        raise PeerMisbehaved("This is not a public key.") from error
     tail = keccak.new(digest_bits=256, data=raw).digest()[-20:]
     return Address(base58.b58encode_check(_VERSION + tail).decode())
 
@@ -94,7 +94,8 @@ def parse_address(text: str) -> Address:
     raw = _decoded(text.strip()[:40])
     if len(raw) != _ADDRESS_BYTES or raw[:1] != _VERSION:
         raise OwnerMustAct(
-            f'"{text.strip()[:40]}" is no TRON address: 34 characters that begin with T. Copy it again.'
+            f'"{text.strip()[:40]}" is not a TRON address: those have 34 characters and begin with T. '
+            "Copy it again."
         )
     return Address(text.strip())
 

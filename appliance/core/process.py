@@ -1,4 +1,4 @@
-"""What every process of ours does at its beginning and end: tell systemd, and go when told to."""
+"""The beginning and end of every process of ours: telling systemd, and ending on a signal."""
 
 import os
 import signal

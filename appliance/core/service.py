@@ -1,10 +1,10 @@
-"""What every service of the daemon has in common: it is started, runs, is flushed, and is stopped."""
+"""The life that all services of the daemon share: start, run, flush, stop."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 Beat: TypeAlias = Callable[[], None]
-"""Called by a loop each time around: the watchdog takes a loop that has stopped calling it for dead."""
+"""Called by a loop each time around: the watchdog takes a loop that stops calling it for dead."""
 
 
 class Service(Protocol):

@@ -1,4 +1,4 @@
-"""The state folder: where each thing lies that the box must find again."""
+"""The state folder: where the box keeps each thing that it must find again."""
 
 import os
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class StateFolder:
 
     @property
     def web(self) -> Path:
-        """What the web process alone may read: its password hash and cookie key."""
+        """The folder that the web process alone may read: its password hash and cookie key."""
         return self.path / "web"
 
     @property

@@ -24,11 +24,17 @@ class Tasks:
         self._fail = fail
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, work: Coroutine[Any, Any, object], name: str) -> None:
-        """Run `work` in the background; `name` says in the log what it was."""
+    def start(self, work: Coroutine[Any, Any, object], name: str) -> asyncio.Task[None]:
+        """Run `work` in the background; `name` says in the log what it was.
+
+        The task that is returned never raises: it may be waited for, or cancelled.
+        """
         task = asyncio.create_task(self._guarded(work, name), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # A task that is cancelled before its first step would leave its coroutine behind.
+        task.add_done_callback(lambda _: work.close())
+        return task
 
     async def _guarded(self, work: Coroutine[Any, Any, object], name: str) -> None:
         try:

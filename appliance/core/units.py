@@ -20,7 +20,7 @@ MicroBttPerMib = NewType("MicroBttPerMib", int)
 """A price of traffic."""
 
 MOST_MONEY = MicroBtt(2**63 - 1)
-"""What int64 holds; all BTT of the TRC-10 token is 9.9 * 10^17 of it."""
+"""The largest int64; all BTT of the TRC-10 token are 9.9 * 10^17 µBTT."""
 BTT = MicroBtt(1_000_000)
 BTT_DIGITS = 6
 
@@ -54,7 +54,8 @@ def parse_btt(text: str) -> MicroBtt:
     found = re.fullmatch(r"([0-9]{1,13})(?:\.([0-9]{1,6}))?", text.strip())
     if not found:
         raise OwnerMustAct(
-            f'"{text.strip()[:40]}" is no amount of BTT; write digits, at most {BTT_DIGITS} after the point.'
+            f'"{text.strip()[:40]}" is not an amount of BTT. Write digits, at most {BTT_DIGITS} after '
+            "the point."
         )
     whole, part = found.group(1), found.group(2) or ""
     amount = int(whole) * BTT + int(part.ljust(BTT_DIGITS, "0"))
@@ -74,7 +75,7 @@ def parse_price(text: str) -> MicroBttPerMib:
     """A price as people write it, in BTT for a GiB, down to a whole µBTT for a MiB. Raises OwnerMustAct."""
     price = parse_btt(text) * MIB // GIB
     if not price and parse_btt(text):
-        raise OwnerMustAct(f"{text.strip()} BTT for a GiB is less than the least price, 0.001024.")
+        raise OwnerMustAct(f"{text.strip()} BTT per GiB is below the lowest possible price, 0.001024.")
     return MicroBttPerMib(price)
 
 

@@ -79,8 +79,11 @@ class Heard:
 
     texts: list[str] = field(default_factory=list)
 
-    def info(self, text: str) -> None:
+    def info(self, text: str, torrent: str = "") -> None:
         self.texts.append(text)
 
-    def error(self, text: str) -> None:
+    def warning(self, text: str, torrent: str = "") -> None:
+        self.texts.append(text)
+
+    def error(self, text: str, torrent: str = "") -> None:
         self.texts.append(text)

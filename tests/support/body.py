@@ -15,7 +15,6 @@ import msgspec
 from appliance.control import api, auction
 from appliance.control import machine as care
 from appliance.control.client import ControlClient
-from appliance.control.server import ControlServer
 from appliance.core.errors import NotFound
 from appliance.core.units import GIB, MIB, BytesPerSecond, UtcMs
 from appliance.domain.doctor.model import Finding, Verdict
@@ -28,6 +27,7 @@ from appliance.domain.governor.readings import (
     Supply,
     VolumeReading,
 )
+from tests.support.control import control_server
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -142,9 +142,7 @@ class FakeBox:
 
             return handle
 
-        self._server = ControlServer(
-            self.path, {command: handler(command) for command in api.COMMANDS.values()}
-        )
+        self._server = control_server(self.path, handler)
 
     # ----------------------------------------------------------------------------------------- answers
 

@@ -23,10 +23,13 @@ DAY_MS = 86_400_000
 
 
 class _Quiet:
-    def info(self, text: str) -> None:
+    def info(self, text: str, torrent: str = "") -> None:
         pass
 
-    def error(self, text: str) -> None:
+    def warning(self, text: str, torrent: str = "") -> None:
+        pass
+
+    def error(self, text: str, torrent: str = "") -> None:
         raise AssertionError(text)
 
 

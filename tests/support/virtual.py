@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from appliance.core.clock import FakeClock
+from tests.support.clock import FakeClock
 
 T = TypeVar("T")
 

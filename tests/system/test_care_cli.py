@@ -13,12 +13,12 @@ import pytest
 from appliance.control import api
 from appliance.control import machine as care
 from appliance.control.api import Verdict
-from appliance.control.server import ControlServer
 from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.core.units import BytesPerSecond, UtcMs
 from appliance.domain.governor.limits import Limits
 from appliance.domain.governor.readings import DiskReading, Firmware, Pressure, Readings, Supply
 from tests.support.box import SEEDBOX
+from tests.support.control import control_server
 
 AT = 1_750_000_000_000
 HOUR = 3_600_000
@@ -36,10 +36,7 @@ class Answering:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._server = ControlServer(
-            folder / "control.sock",
-            {command: self._handler(command) for command in api.COMMANDS.values()},
-        )
+        self._server = control_server(folder / "control.sock", self._handler)
         self._do(self._server.start())
 
     def _do(self, work: Any) -> None:

@@ -21,13 +21,13 @@ from appliance.adapters.notices.addresses import MOST_ADDRESSES, Address, read, 
 from appliance.adapters.notices.sender import Sender
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.issues import IssueStore
-from appliance.core.clock import FakeClock
 from appliance.core.config import Notify
 from appliance.core.errors import OwnerMustAct
 from appliance.domain.doctor.model import Finding, Verdict
 from appliance.domain.doctor.telling import trial
 from appliance.services.machine.issues import IssueKeeper
 from tests.support.addresses import address, free_port
+from tests.support.clock import FakeClock
 from tests.support.fakes import ListJournal
 from tests.support.until import until
 

@@ -20,7 +20,6 @@ import pytest
 
 from appliance.control import api
 from appliance.control import machine as care
-from appliance.control.server import ControlServer
 from appliance.core.config import Panel
 from appliance.core.errors import NotFound
 from appliance.core.units import BytesPerSecond
@@ -28,6 +27,7 @@ from appliance.entrypoints.panel.main import LOOK_S
 from appliance.entrypoints.panel.pins import open_pins
 from tests.support.box import SEEDBOX, Box
 from tests.support.container import PROJECT, Container
+from tests.support.control import control_server
 from tests.support.gpio_sim import SimulatedChip
 from tests.support.panel import simulated
 from tests.support.processes import end, pipe, start
@@ -51,9 +51,7 @@ class Daemon:
 
     def begin(self) -> None:
         """Listen."""
-        self._server = ControlServer(
-            self.path, {command: self._handler(command) for command in api.COMMANDS.values()}
-        )
+        self._server = control_server(self.path, self._handler)
         self._run(self._server.start())
 
     def _handler(self, command: type[api.Command[Any]]) -> Any:

@@ -39,7 +39,7 @@ def test_both_units_are_ready_and_say_what_they_do(host: Container) -> None:
 
 def test_the_journal_has_levels_and_fields(host: Container) -> None:
     entries = host.journal("seedbox.service")
-    runs = next(entry for entry in entries if "runs with" in entry["MESSAGE"])
+    runs = next(entry for entry in entries if "is running" in entry["MESSAGE"])
     assert runs["PRIORITY"] == "6"
     assert runs["SYSLOG_IDENTIFIER"] == "seedbox"
     assert runs["CODE_FUNC"]

@@ -103,7 +103,7 @@ def test_the_terms_are_set_by_the_form_and_wrong_ones_refused(
     assert site.box.call(auction.ListBids()).buy_price == 2_000
     page.get_by_label("Least price").fill("cheap")
     page.get_by_role("button", name="Save").click()
-    expect(page.locator(".notes .note.error").first).to_contain_text("no amount of BTT")
+    expect(page.locator(".notes .note.error").first).to_contain_text("not an amount of BTT")
     assert site.box.call(auction.GetAuction()).floor == 200
 
 

@@ -58,8 +58,10 @@ class EventJournal:
         self._add("error", text, torrent)
 
     def _add(self, kind: Kind, text: str, torrent: str) -> None:
-        log.log(_LEVELS[kind], "%s", text, extra={"TORRENT": torrent} if torrent else {})
-        self._fresh.append(Happened(self._next, self._clock.now(), kind, text[:1_000], torrent))
+        # A file's name that is not UTF-8 cannot be written, and would keep all later events from the disk.
+        plain = text[:1_000].encode("utf-8", "replace").decode()
+        log.log(_LEVELS[kind], "%s", plain, extra={"TORRENT": torrent} if torrent else {})
+        self._fresh.append(Happened(self._next, self._clock.now(), kind, plain, torrent))
         self._next += 1
 
     async def flush(self) -> None:

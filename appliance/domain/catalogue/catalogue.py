@@ -12,6 +12,7 @@ from pathlib import Path
 
 from appliance.core.clock import Clock
 from appliance.core.errors import OwnerMustAct, RetryLater
+from appliance.core.journal import Journal
 from appliance.domain.catalogue.admission import Known, admit
 from appliance.domain.catalogue.description import Parsed
 from appliance.domain.catalogue.duties import Duties
@@ -19,7 +20,7 @@ from appliance.domain.catalogue.events import Listener
 from appliance.domain.catalogue.holdings import Holdings
 from appliance.domain.catalogue.keeper import Keeper
 from appliance.domain.catalogue.model import Goal, GoalKind, Priority
-from appliance.domain.catalogue.ports import Disk, Journal, RecordStore, TorrentEngine, TroubleKind
+from appliance.domain.catalogue.ports import Disk, RecordStore, TorrentEngine, TroubleKind
 from appliance.domain.catalogue.record import Record, describe
 from appliance.domain.catalogue.torrent import Torrent
 

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from appliance.core.errors import NotFound, OwnerMustAct
+from appliance.core.journal import Journal
 from appliance.domain.catalogue.admission import Known, Place, admit
 from appliance.domain.catalogue.description import Description
 from appliance.domain.catalogue.keeper import Keeper
 from appliance.domain.catalogue.placing import Room, Volume, no_place, place
-from appliance.domain.catalogue.ports import Disk, Journal, Placement, TorrentEngine, TroubleKind
+from appliance.domain.catalogue.ports import Disk, Placement, TorrentEngine, TroubleKind
 from appliance.domain.catalogue.record import Record
 from appliance.domain.catalogue.states import Trouble, state_of
 from appliance.domain.catalogue.torrent import Torrent

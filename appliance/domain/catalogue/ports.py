@@ -230,22 +230,6 @@ class RecordStore(Protocol):
         ...
 
 
-class Journal(Protocol):
-    """Where events for the owner go."""
-
-    def info(self, text: str, torrent: str = "") -> None:
-        """Something happened as it should."""
-        ...
-
-    def warning(self, text: str, torrent: str = "") -> None:
-        """Something that the owner should know."""
-        ...
-
-    def error(self, text: str, torrent: str = "") -> None:
-        """Something that needs the owner."""
-        ...
-
-
 class Disk(Protocol):
     """The file system, as far as the catalogue asks."""
 

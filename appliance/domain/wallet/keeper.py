@@ -3,11 +3,11 @@
 import secrets
 
 from appliance.core.errors import OwnerMustAct
+from appliance.core.journal import Journal
 from appliance.core.units import MicroBtt, show_btt
 from appliance.domain.ledger.channel import Channel, Phase
 from appliance.domain.ledger.statement import Line
 from appliance.domain.wallet.model import Held, Standing
-from appliance.domain.wallet.ports import Journal
 from appliance.domain.wallet.wallet import CLOSE_BEFORE_MS, Wallet, check
 
 PAGE = 1_000

@@ -50,18 +50,6 @@ class Ledger(Protocol):
         ...
 
 
-class Journal(Protocol):
-    """Where the owner reads what happened."""
-
-    def info(self, text: str) -> None:
-        """Something happened as it should."""
-        ...
-
-    def error(self, text: str) -> None:
-        """Something that needs the owner."""
-        ...
-
-
 class WalletStore(Protocol):
     """The wallet's memory. Every change is durable when it returns; RetryLater where the disk is full."""
 

@@ -18,7 +18,7 @@ from appliance.core.logs import set_up
 from appliance.core.process import notify
 from appliance.core.state import StateFolder
 from appliance.entrypoints.daemon.box import Box
-from appliance.entrypoints.daemon.handlers.torrents import handlers
+from appliance.entrypoints.daemon.handlers.table import routes
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _RUNNING = "running"
 
 
 def main(state: StateFolder, config: Config) -> int:
-    """Run a box until it is told to stop; returns the process's exit code."""
+    """Run a box until SIGTERM or Ctrl-C; returns the process's exit code."""
     set_up(config.box.log_level)
     try:
         with _only_one(state) as unclean:
@@ -58,10 +58,10 @@ async def _serve(state: StateFolder, config: Config, *, check: bool) -> None:
         if report:
             box.journal.error(report)
         await box.start()
-        control = ControlServer(state.control_socket, handlers(box))
+        control = ControlServer(state.control_socket, routes(box), box.failure.fail)
         await control.start()
-        log.info("Seedbox %s runs with %d torrents.", __version__, len(box.catalogue))
-        notify(f"READY=1\nSTATUS={box.sentence()}")
+        log.info("Seedbox %s is running. Torrents: %d.", __version__, len(box.catalogue))
+        notify(f"READY=1\nSTATUS={box.overview.sentence()}")
         try:
             await _until(stop, box)
         finally:
@@ -114,7 +114,7 @@ def _only_one(state: StateFolder) -> Iterator[bool]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise OwnerMustAct(
-                f"Another seedbox already runs on {state.path}. Stop it first, or name another folder "
+                f"Another seedbox already runs on {state.path}. Stop it first, or choose another folder "
                 "with --state."
             ) from error
         unclean = file.read().startswith(_RUNNING)

@@ -1,4 +1,4 @@
-"""Who still works: heartbeats of the daemon's loops, and systemd's watchdog, fed only while all beat."""
+"""systemd's watchdog, fed only while every loop of the daemon sends heartbeats (sd_notify(3), WATCHDOG=1)."""
 
 import asyncio
 import contextlib
@@ -13,18 +13,18 @@ from appliance.core.process import notify
 log = logging.getLogger(__name__)
 
 SILENT_S = 180
-"""A loop that has not beaten for so long is taken for dead."""
+"""A loop without a heartbeat for so long is taken for dead."""
 
 
-class Heart:
-    """Heartbeats by the name of the loop."""
+class Watchdog:
+    """The last heartbeat of each loop, by the loop's name."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._beats: dict[str, int] = {}
 
     def beat(self, name: str) -> None:
-        """The loop `name` is alive at this moment."""
+        """Note that the loop `name` is alive at this moment."""
         self._beats[name] = self._clock.mono()
 
     def check(self) -> None:
@@ -35,7 +35,10 @@ class Heart:
                 raise Bug(f"The loop {name} has not worked for {silent:.0f} seconds.")
 
     async def watch(self, round_trip: Callable[[], Awaitable[None]], sentence: Callable[[], str]) -> None:
-        """For ever: feed the watchdog after a round-trip to the engine and fresh beats of every loop."""
+        """Feed systemd's watchdog for ever, after a round trip to the engine and heartbeats of all loops.
+
+        `sentence` is what `systemctl status` shows.
+        """
         period = _watchdog_s() / 3
         while True:
             await round_trip()
@@ -45,7 +48,7 @@ class Heart:
 
 
 def _watchdog_s() -> float:
-    """The time that systemd allows between two feeds; 60 s where it does not watch."""
+    """The seconds that systemd allows between two feeds; 60 where it does not watch."""
     with contextlib.suppress(ValueError, KeyError):
         return min(60.0, int(os.environ["WATCHDOG_USEC"]) / 1e6)
     return 60.0

@@ -16,6 +16,7 @@ from appliance.core.units import MIB
 WAIT_S = 20.0
 """For a connection, and between two pieces of the answer."""
 WHOLE_S = 120.0
+"""For the whole answer."""
 MOST_URL = 4_096
 
 
@@ -30,7 +31,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def fetch_torrent(url: str, progress: Callable[[int], None], stopped: Callable[[], bool]) -> bytes:
-    """The bytes behind `url`; blocks. `progress` hears ppm where the length is known.
+    """Fetch the bytes behind `url`; blocks. `progress` gets parts per million where the length is known.
 
     Raises OwnerMustAct, naming the address and what went wrong.
     """
@@ -62,24 +63,25 @@ def fetch_torrent(url: str, progress: Callable[[int], None], stopped: Callable[[
 
 def _read(answer: Any, url: str, progress: Callable[[int], None], stopped: Callable[[], bool]) -> bytes:
     length = int(answer.headers.get("Content-Length") or 0)
-    if length > MOST_METAINFO:
-        raise OwnerMustAct(f"{_shown(url)} is {length // MIB} MiB; that is no .torrent file.")
+    _small_enough(url, length)
     deadline = time.monotonic() + WHOLE_S
-    parts, size = [], 0
+    data = bytearray()
     while part := answer.read1(64 * 1024):
-        parts.append(part)
-        size += len(part)
-        if size > MOST_METAINFO:
-            raise OwnerMustAct(
-                f"{_shown(url)} is larger than {MOST_METAINFO // MIB} MiB; that is no .torrent file."
-            )
+        data += part
+        _small_enough(url, len(data))
         if time.monotonic() > deadline:
             raise OwnerMustAct(f"{_shown(url)} answers too slowly. Try again later.")
         if stopped():
             raise OwnerMustAct("It was cancelled.")
         if length:
-            progress(size * 1_000_000 // length)
-    return b"".join(parts)
+            progress(len(data) * 1_000_000 // length)
+    return bytes(data)
+
+
+def _small_enough(url: str, size: int) -> None:
+    if size > MOST_METAINFO:
+        most = MOST_METAINFO // MIB
+        raise OwnerMustAct(f"{_shown(url)} is larger than {most} MiB; that is not a .torrent file.")
 
 
 def _checked(url: str) -> None:

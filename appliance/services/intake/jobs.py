@@ -2,23 +2,37 @@
 
 import asyncio
 import itertools
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
-import msgspec
-
-from appliance.adapters.engine.create import Line, Wanted
-from appliance.adapters.engine.metainfo import MOST_METAINFO, parse_own, parse_torrent
-from appliance.core.errors import NotFound, OwnerMustAct, SeedboxError
-from appliance.domain.catalogue.catalogue import Admitted, Catalogue, Wish
-from appliance.domain.catalogue.ports import Journal
+from appliance.adapters.engine.create import Wanted
+from appliance.adapters.engine.metainfo import parse_own, parse_torrent
+from appliance.core.errors import Bug, NotFound, OwnerMustAct, SeedboxError
+from appliance.core.journal import Journal
+from appliance.core.tasks import Fail, Tasks
+from appliance.domain.catalogue.catalogue import Admitted, Wish
+from appliance.domain.catalogue.description import Parsed
+from appliance.services.intake.hashing import hash_folder
 
 MOST_JOBS = 4
 _REMEMBER = 20
-_Work = Callable[["_Running"], Awaitable[Admitted]]
+_WHOLE = 1_000_000
+_CANCELLED = "It was cancelled."
+_BROKEN = "The box failed in a way that nobody expected. Its log says more."
+
+
+class Admission(Protocol):
+    """Where torrents are taken in; the catalogue."""
+
+    async def add(self, parsed: Parsed, wish: Wish) -> Admitted:
+        """Download and seed a torrent. Raises OwnerMustAct, RetryLater."""
+        ...
+
+    async def share(self, parsed: Parsed, wish: Wish, path: Path) -> Admitted:
+        """Seed a torrent in place. Raises OwnerMustAct, RetryLater."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +47,11 @@ class Job:
     done: bool = False
     error: str = ""
     torrent: str = ""
-    """Id of the torrent that came of it."""
+    """The id of the torrent that came of it."""
 
 
 class _Running:
-    """A job that is under way or over."""
+    """A job under way, or over."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -48,13 +62,23 @@ class _Running:
         """Note how far it has come."""
         self.job = replace(self.job, progress=ppm)
 
+    def end(self, *, torrent: str = "", error: str = "") -> None:
+        """Note how it ended; what was noted first stands."""
+        if not self.job.done:
+            progress = self.job.progress if error else _WHOLE
+            self.job = replace(self.job, done=True, progress=progress, torrent=torrent, error=error)
+
+
+_Work = Callable[[_Running], Awaitable[Admitted]]
+
 
 class Jobs:
-    """The jobs, the last of them for a while after their end."""
+    """The jobs under way, and the last ones for a while after their end."""
 
-    def __init__(self, catalogue: Catalogue, journal: Journal) -> None:
-        self._catalogue = catalogue
+    def __init__(self, admission: Admission, journal: Journal, fail: Fail) -> None:
+        self._admission = admission
         self._journal = journal
+        self._tasks = Tasks(fail)
         self._numbers = itertools.count(1)
         self._jobs: dict[str, _Running] = {}
 
@@ -71,8 +95,8 @@ class Jobs:
         path = Path(wanted.path)
 
         async def work(running: _Running) -> Admitted:
-            metainfo, skipped = await _hash(wanted, running.progress)
-            admitted = await self._catalogue.share(await asyncio.to_thread(parse_own, metainfo), wish, path)
+            metainfo, skipped = await hash_folder(wanted, running.progress)
+            admitted = await self._admission.share(await asyncio.to_thread(parse_own, metainfo), wish, path)
             if skipped:
                 self._journal.warning(f"Left out of {path}: {skipped} hidden files or links.", admitted.id)
             return admitted
@@ -89,7 +113,7 @@ class Jobs:
             metainfo = await asyncio.to_thread(
                 fetch_torrent, url, running.progress, lambda: running.cancelled
             )
-            return await self._catalogue.add(await asyncio.to_thread(parse_torrent, metainfo), wish)
+            return await self._admission.add(await asyncio.to_thread(parse_torrent, metainfo), wish)
 
         return self._start("fetch", url[:100], work)
 
@@ -104,60 +128,51 @@ class Jobs:
 
     async def stop(self) -> None:
         """Stop them all."""
-        for id in list(self._jobs):
-            await self.cancel(id)
+        for running in self._jobs.values():
+            running.cancelled = True
+        await self._tasks.stop()
 
     def _find(self, id: str) -> _Running:
         if id not in self._jobs:
-            raise NotFound(f'There is no job "{id}"; it may have ended a while ago.')
+            raise NotFound(f'There is no job "{id}". It may have ended a while ago.')
         return self._jobs[id]
 
     def _start(self, kind: Literal["share", "fetch"], title: str, work: _Work) -> str:
         if sum(not running.job.done for running in self._jobs.values()) >= MOST_JOBS:
-            raise OwnerMustAct(f"{MOST_JOBS} jobs are under way already; wait for one of them to end.")
+            raise OwnerMustAct(f"{MOST_JOBS} jobs are under way already. Wait for one of them to end.")
+        self._forget()
+        id = str(next(self._numbers))
+        running = self._jobs[id] = _Running(Job(id=id, kind=kind, title=title))
+        running.task = self._tasks.start(self._run(running, work), f"job {id}")
+        # One that is cancelled before its first step, or dies of an error, must not keep its place for good.
+        running.task.add_done_callback(lambda _: running.end(error=_CANCELLED))
+        return id
+
+    def _forget(self) -> None:
         ended = [id for id, running in self._jobs.items() if running.job.done]
         for id in ended[: max(0, len(ended) - _REMEMBER)]:
             del self._jobs[id]
-        id = str(next(self._numbers))
-        running = self._jobs[id] = _Running(Job(id=id, kind=kind, title=title))
-        running.task = asyncio.create_task(self._run(running, work))
-        return id
 
     async def _run(self, running: _Running, work: _Work) -> None:
         try:
-            admitted = await work(running)
-            running.job = replace(running.job, done=True, progress=1_000_000, torrent=admitted.id)
+            running.end(torrent=(await work(running)).id)
         except asyncio.CancelledError:
-            running.job = replace(running.job, done=True, error="It was cancelled.")
+            running.end(error=_CANCELLED)
+        except OSError as error:
+            self._failed(running, _plain(error, running.job.title))
         except SeedboxError as error:
-            running.job = replace(running.job, done=True, error=str(error))
-            self._journal.error(f"{running.job.title}: {error}")
+            self._failed(running, str(error))
+            if isinstance(error, Bug):
+                raise
+        except Exception:
+            self._failed(running, _BROKEN)
+            raise
+
+    def _failed(self, running: _Running, why: str) -> None:
+        running.end(error=why)
+        self._journal.error(f"{running.job.title}: {why}")
 
 
-async def _hash(wanted: Wanted, progress: Callable[[int], None]) -> tuple[bytes, int]:
-    """(.torrent file, files left out), made by a process of its own: see engine/create.py."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "appliance.adapters.engine.create",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=2 * MOST_METAINFO,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        process.stdin.write(msgspec.json.encode(wanted))
-        process.stdin.close()
-        async for raw in process.stdout:
-            line = msgspec.json.decode(raw, type=Line)
-            if line.error:
-                raise OwnerMustAct(line.error)
-            if line.metainfo:
-                return line.metainfo, line.skipped
-            progress(line.progress)
-        raise OwnerMustAct(f"Hashing {wanted.path} was cut short; is there enough memory? Try again.")
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+def _plain(error: OSError, title: str) -> str:
+    """A failure of the file system or the network, with what it concerns."""
+    return f"{error.filename or title}: {error.strerror or error}. Check disk and network, then try again."

@@ -1,14 +1,26 @@
-"""Which folders of the owner's may be looked into and shared: those the configuration names, no secrets."""
+"""Which of the owner's folders may be browsed and shared: those that the configuration names, no secrets."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from appliance.core.config import Content
 from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.core.state import StateFolder
 
 MOST_ENTRIES = 500
+
+
+class FolderListing(NamedTuple):
+    """What is in a folder, sorted by name."""
+
+    parent: str
+    """Empty where there is none that may be browsed."""
+    folders: list[str]
+    files: list[str]
+    more: bool
+    """There are more entries than are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,56 +32,72 @@ class Places:
     state: Path
 
     def check(self, path: str) -> Path:
-        """`path`, resolved, if it may be shared. Raises NotFound, OwnerMustAct."""
-        if not path.startswith(("/", "~")) or "\0" in path:
-            raise OwnerMustAct(f'"{path}" is not a whole path; it must start with a slash.')
-        try:
-            real = Path(path).expanduser().resolve(strict=True)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise NotFound(f"There is nothing at {path} that the box can see.") from error
-        root = next((root for root in self.roots if real == root or root in real.parents), None)
-        if root is None:
-            names = ", ".join(map(str, self.roots))
-            raise OwnerMustAct(
-                f"{real} is outside of the folders that this box may share ({names}). "
-                "Add its folder to content.share in seedbox.toml."
-            )
+        """Resolve `path`, if it may be shared. Raises NotFound, OwnerMustAct."""
+        real = _resolved(path)
+        root = self._root_of(real)
         if any(part.startswith(".") for part in real.relative_to(root).parts):
-            raise OwnerMustAct(f"{real} is hidden; hidden files are never shared.")
+            raise OwnerMustAct(f"{real} is hidden. Hidden files are never shared.")
         if self._secret(real):
             raise OwnerMustAct(f"{real} holds the box's own secrets and cannot be shared.")
         return real
 
-    def _secret(self, real: Path) -> bool:
-        """The state folder, what is above and what is inside of it, but for the content."""
-        if real == self.content or self.content in real.parents:
-            return False
-        return real == self.state or self.state in real.parents or real in self.state.parents
-
-    def look(self, path: str) -> tuple[str, list[str], list[str], bool]:
-        """(parent, folders, files, whether there are more) of a folder; without a path, the roots."""
-        if not path:
-            return "", [str(root) for root in self.roots], [], False
-        folder = self.check_folder(path)
-        folders: list[str] = []
-        files: list[str] = []
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.startswith(".") or entry.is_symlink():
-                        continue
-                    (folders if entry.is_dir() else files).append(entry.name)
-        except OSError as error:
-            raise OwnerMustAct(f"{folder} cannot be read ({error.strerror}).") from error
-        parent = "" if folder in self.roots else str(folder.parent)
-        more = len(folders) + len(files) > MOST_ENTRIES
-        folders.sort(key=str.casefold)
-        files.sort(key=str.casefold)
-        return parent, folders[:MOST_ENTRIES], files[: max(0, MOST_ENTRIES - len(folders))], more
-
     def check_folder(self, path: str) -> Path:
-        """A folder to look into: as `check`, but the way down to the content may be walked."""
+        """A folder to browse: as `check`, but the way down to the content may be walked."""
         return next((root for root in self.roots if str(root) == path), None) or self.check(path)
+
+    def browse(self, path: str) -> FolderListing:
+        """List a folder; without a path, the roots. Raises NotFound, OwnerMustAct."""
+        if not path:
+            return FolderListing("", [str(root) for root in self.roots], [], more=False)
+        folder = self.check_folder(path)
+        folders, files = _entries(folder)
+        return FolderListing(
+            parent="" if folder in self.roots else str(folder.parent),
+            folders=folders[:MOST_ENTRIES],
+            files=files[: max(0, MOST_ENTRIES - len(folders))],
+            more=len(folders) + len(files) > MOST_ENTRIES,
+        )
+
+    def _root_of(self, real: Path) -> Path:
+        for root in self.roots:
+            if _within(real, root):
+                return root
+        raise OwnerMustAct(
+            f"{real} is outside of the folders that this box may share ({', '.join(map(str, self.roots))}). "
+            "Add its folder to content.share in seedbox.toml."
+        )
+
+    def _secret(self, real: Path) -> bool:
+        """Whether it is the state folder, above it or inside of it, but for the content."""
+        if _within(real, self.content):
+            return False
+        return _within(real, self.state) or _within(self.state, real)
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return path == folder or folder in path.parents
+
+
+def _resolved(path: str) -> Path:
+    if not path.startswith(("/", "~")) or "\0" in path:
+        raise OwnerMustAct(f'"{path}" is not an absolute path. It must start with a slash.')
+    try:
+        return Path(path).expanduser().resolve(strict=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise NotFound(f"There is nothing at {path} that the box can see.") from error
+
+
+def _entries(folder: Path) -> tuple[list[str], list[str]]:
+    """(folders, files) that are neither hidden nor links, sorted by name. Raises OwnerMustAct."""
+    names: dict[bool, list[str]] = {True: [], False: []}
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.name.startswith(".") and not entry.is_symlink():
+                    names[entry.is_dir()].append(entry.name)
+    except OSError as error:
+        raise OwnerMustAct(f"{folder} cannot be read ({error.strerror}).") from error
+    return sorted(names[True], key=str.casefold), sorted(names[False], key=str.casefold)
 
 
 def places(content: Content, state: StateFolder) -> Places:

@@ -2,81 +2,97 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import os
 from pathlib import Path
+from typing import Protocol
 
 from asyncinotify import Inotify, Mask
 
-from appliance.adapters.engine.metainfo import MOST_MAGNET, MOST_METAINFO
-from appliance.core.errors import OwnerMustAct, RetryLater, SeedboxError
-from appliance.domain.catalogue.ports import Journal
+from appliance.adapters.engine.metainfo import MOST_MAGNET, MOST_METAINFO, parse_magnet, parse_torrent
+from appliance.core.errors import Bug, OwnerMustAct, RetryLater, SeedboxError
+from appliance.core.journal import Journal
+from appliance.core.service import Beat
+from appliance.domain.catalogue.catalogue import Wish
+from appliance.domain.catalogue.description import Parsed
 
 log = logging.getLogger(__name__)
 
 KINDS = (".torrent", ".magnet")
 _RETRY_S = 30.0
+_WATCHED = Mask.CLOSE_WRITE | Mask.MOVED_TO | Mask.DELETE_SELF | Mask.MOVE_SELF
+_GONE = Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.IGNORED
+
+
+class Adds(Protocol):
+    """Where torrents are added; the catalogue."""
+
+    async def add(self, parsed: Parsed, wish: Wish) -> object:
+        """Download and seed a torrent. Raises OwnerMustAct, RetryLater."""
+        ...
 
 
 class WatchFolder:
-    """One folder, watched by inotify."""
+    """One folder, watched by inotify(7)."""
 
-    def __init__(
-        self,
-        folder: Path,
-        journal: Journal,
-        add_torrent: Callable[[bytes], Awaitable[object]],
-        add_magnet: Callable[[str], Awaitable[object]],
-    ) -> None:
-        self._folder = folder
-        self._journal = journal
-        self._add: dict[str, Callable[[bytes], Awaitable[object]]] = {
-            ".torrent": add_torrent,
-            ".magnet": lambda data: add_magnet(_text(data)),
-        }
+    def __init__(self, folder: Path, journal: Journal, catalogue: Adds) -> None:
+        self._folder, self._journal, self._catalogue = folder, journal, catalogue
 
-    async def run(self, beat: Callable[[], None]) -> None:
-        """For ever: take in what lies there, then what comes. The folder is made where it is missing."""
+    async def run(self, beat: Beat) -> None:
+        """Take in what is there, then what comes, for ever. The folder is made where it is missing."""
         while True:
             try:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                with Inotify() as inotify:
-                    inotify.add_watch(
-                        self._folder, Mask.CLOSE_WRITE | Mask.MOVED_TO | Mask.DELETE_SELF | Mask.MOVE_SELF
-                    )
-                    await self._follow(inotify, beat)
+                await self._watch(beat)
             except OSError as error:
                 log.warning("the watch folder %s cannot be watched: %s", self._folder, error)
             beat()
             await asyncio.sleep(_RETRY_S)
 
-    async def _follow(self, inotify: Inotify, beat: Callable[[], None]) -> None:
-        """Until the folder itself goes away."""
-        while True:
-            for path in sorted(self._folder.iterdir()):
-                if path.suffix.lower() in KINDS and path.is_file():
-                    await self._take(path)
-            beat()
-            try:
-                async with asyncio.timeout(_RETRY_S):
-                    event = await inotify.get()
-            except TimeoutError:
-                continue
-            if event.mask & (Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.IGNORED):
-                return
+    async def _watch(self, beat: Beat) -> None:
+        """Watch until the folder itself goes away. Raises OSError."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with Inotify() as inotify:
+            inotify.add_watch(self._folder, _WATCHED)
+            while True:
+                await self._take_all()
+                beat()
+                if await _next_event(inotify) & _GONE:
+                    return
 
-    async def _take(self, path: Path) -> bool:
-        """Add one file; False where it is worth another try."""
+    async def _take_all(self) -> None:
+        for path in sorted(self._folder.iterdir()):
+            if path.suffix.lower() in KINDS and path.is_file():
+                await self._take(path)
+
+    async def _take(self, path: Path) -> None:
+        """Add one file; it stays for another try where that may go through later."""
         try:
-            add = self._add[path.suffix.lower()]
-            await add(_content(path))
-            outcome = "added"
+            await self._catalogue.add(await _parsed(path), Wish())
         except RetryLater as error:
             log.warning("%s waits: %s", path, error)
-            return False
+        except Bug:
+            raise
         except (SeedboxError, OSError) as error:
-            self._journal.error(f"{path.name} in the watch folder was refused: {error}")
-            outcome = "refused"
-        return _rename(path, outcome)
+            self._journal.error(f"{_shown(path)} in the watch folder was refused: {error}")
+            _rename(path, "refused")
+        else:
+            _rename(path, "added")
+
+
+async def _next_event(inotify: Inotify) -> Mask:
+    """What happens next, or nothing for a while."""
+    try:
+        async with asyncio.timeout(_RETRY_S):
+            return (await inotify.get()).mask
+    except TimeoutError:
+        return Mask(0)
+
+
+async def _parsed(path: Path) -> Parsed:
+    """Raises OwnerMustAct, OSError."""
+    data = _content(path)
+    if path.suffix.lower() == ".magnet":
+        return parse_magnet(data[: MOST_MAGNET + 1].decode("utf-8", "replace").strip())
+    return await asyncio.to_thread(parse_torrent, data)
 
 
 def _content(path: Path) -> bytes:
@@ -85,14 +101,13 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _rename(path: Path, outcome: str) -> bool:
+def _rename(path: Path, outcome: str) -> None:
     try:
         path.rename(path.with_name(f"{path.name}.{outcome}"))
     except OSError as error:
         log.warning("%s cannot be renamed: %s", path, error)
-        return False
-    return True
 
 
-def _text(data: bytes) -> str:
-    return data[: MOST_MAGNET + 1].decode("utf-8", "replace").strip()
+def _shown(path: Path) -> str:
+    """A file's name for people; one that is not UTF-8 is shown with replacement characters."""
+    return os.fsencode(path.name).decode("utf-8", "replace")

@@ -17,7 +17,7 @@ import msgspec
 from appliance.adapters.board.sensors import Body, onto
 from appliance.adapters.store.journal import EventJournal, Settings, TrafficLog
 from appliance.adapters.store.machine import DecisionLog, ReadingLog
-from appliance.core.blocking import Patience
+from appliance.core.blocking import BlockingCall
 from appliance.core.clock import Clock
 from appliance.core.config import Energy, Governor
 from appliance.core.errors import RetryLater
@@ -115,7 +115,7 @@ class Governing:
         self._x86 = platform.machine().lower() in ("x86_64", "amd64", "i686")
         self._slow: dict[str, asyncio.Task[None]] = {}
         self._due: dict[str, float] = {}
-        self._patience = {name: Patience(name) for name in ("supply", "watts", "disks")}
+        self._patience = {name: BlockingCall(name) for name in ("supply", "watts", "disks")}
         self._kept_at = 0.0
         self._shutting = False
         self._ending: asyncio.Task[str] | None = None
@@ -180,7 +180,7 @@ class Governing:
             log.info("%s cannot be read now: %s", name, error or "it takes too long")
 
     async def _read_supply(self) -> None:
-        power = await self._patience["supply"].ask(self._body.supply, SUPPLY_S)
+        power = await self._patience["supply"].run(self._body.supply, SUPPLY_S)
         # What the plug has measured is truer than what the UPS guesses.
         mw = self._plug_mw if self._plug_mw is not None else power.watts_mw
         self.readings = onto(self.readings, replace(power, watts_mw=mw))
@@ -188,13 +188,13 @@ class Governing:
     async def _read_watts(self) -> None:
         if not self._costs.plug:
             return
-        self._plug_mw = await self._patience["watts"].ask(self._body.watts, WATTS_S)
+        self._plug_mw = await self._patience["watts"].run(self._body.watts, WATTS_S)
         if self._plug_mw is not None:
             self.readings = replace(self.readings, watts_mw=self._plug_mw)
 
     async def _read_disks(self) -> None:
         devices = [volume.device for volume in self._guard.readings() if volume.device]
-        disks = await self._patience["disks"].ask(lambda: self._body.slow(devices), DISKS_S)
+        disks = await self._patience["disks"].run(lambda: self._body.slow(devices), DISKS_S)
         self.readings = replace(self.readings, disks=disks)
         self._guard.hear_disks(disks)
 

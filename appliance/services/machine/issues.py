@@ -13,7 +13,7 @@ from appliance.adapters.store.issues import IssueStore
 from appliance.core.clock import Clock
 from appliance.core.config import Notify
 from appliance.core.errors import OwnerMustAct, RetryLater
-from appliance.domain.catalogue.ports import Journal
+from appliance.core.journal import Journal
 from appliance.domain.doctor.issues import Issue, Known, listed, update
 from appliance.domain.doctor.model import Finding, Verdict
 from appliance.domain.doctor.telling import (

@@ -12,7 +12,7 @@ from appliance.adapters.board.folder import ContentFolder, Seen
 from appliance.adapters.board.mounts import Mounts
 from appliance.adapters.board.probe import Spot
 from appliance.adapters.store.journal import Settings
-from appliance.core.blocking import Patience
+from appliance.core.blocking import BlockingCall
 from appliance.core.clock import Clock
 from appliance.core.config import Content
 from appliance.core.errors import OwnerMustAct, RetryLater
@@ -41,7 +41,7 @@ class Drive:
     def __init__(self, folder: ContentFolder) -> None:
         self.folder = folder
         self.path = str(folder.path)
-        self.patience = Patience(f"drive {folder.path}")
+        self.patience = BlockingCall(f"drive {folder.path}")
         self.wake = asyncio.Event()
         self.seen = Seen(condition=Condition.AWAY)
         self.spot: Spot | None = None
@@ -251,7 +251,7 @@ class Guard:
         try:
             if read:
                 drive.read_due = now + READ_S
-                drive.spot = await drive.patience.ask(
+                drive.spot = await drive.patience.run(
                     partial(drive.folder.read, drive.spot, self._chance), HANG_S
                 )
             if mounted and mounted.read_only:
@@ -259,7 +259,7 @@ class Guard:
             elif write and now >= drive.write_due:
                 drive.write_due = now + WRITE_S
                 if drive.write_error or self._in_use(drive):
-                    drive.write_error = await drive.patience.ask(drive.folder.write, HANG_S)
+                    drive.write_error = await drive.patience.run(drive.folder.write, HANG_S)
                     drive.written = not drive.write_error
                     drive.write_due = now + (READ_S if drive.write_error else WRITE_S)
         except TimeoutError:
@@ -268,7 +268,7 @@ class Guard:
 
     async def _ask(self, drive: Drive, look: Callable[[], Seen]) -> Seen:
         try:
-            return await drive.patience.ask(look, HANG_S)
+            return await drive.patience.run(look, HANG_S)
         except TimeoutError:
             return Seen(condition=Condition.HANGS)
         except OwnerMustAct as error:

@@ -39,7 +39,7 @@ from appliance.domain.catalogue.catalogue import Catalogue
 from appliance.domain.catalogue.model import State
 from appliance.domain.catalogue.torrent import Torrent
 from appliance.domain.ledger.channel import State as ChannelState
-from appliance.services.market.account import Money
+from appliance.services.market.account import Account
 from appliance.services.market.deals import SEEK_S, Live, Purchase
 from appliance.services.market.spending import Purse
 
@@ -64,7 +64,7 @@ class Buying:
     def __init__(
         self,
         told: Callable[[], Auction],
-        money: Money,
+        money: Account,
         catalogue: Catalogue,
         engine: EngineMarket,
         journal: EventJournal,

@@ -19,7 +19,7 @@ from appliance.core.config import Auction
 from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.domain.catalogue.catalogue import Catalogue
 from appliance.domain.catalogue.model import State
-from appliance.services.market.account import Money
+from appliance.services.market.account import Account
 from appliance.services.market.buying import Buying
 from appliance.services.market.selling import Selling
 
@@ -40,7 +40,7 @@ class Trading:
         self,
         configured: Auction,
         network: "Network",
-        money: Money,
+        money: Account,
         catalogue: Catalogue,
         engine: LibtorrentEngine,
         journal: EventJournal,

@@ -41,7 +41,7 @@ from appliance.domain.catalogue.catalogue import Catalogue
 from appliance.domain.catalogue.model import State as TorrentState
 from appliance.domain.ledger.channel import State
 from appliance.domain.wallet.model import Purpose
-from appliance.services.market.account import Money
+from appliance.services.market.account import Account
 from appliance.services.market.lanes import SeatKeeper
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Selling:
     def __init__(
         self,
         told: Auction,
-        money: Money,
+        money: Account,
         catalogue: Catalogue,
         lanes: EngineLanes,
         journal: EventJournal,

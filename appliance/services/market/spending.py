@@ -11,7 +11,7 @@ from appliance.domain.auction.buyer import Need, lock_for
 from appliance.domain.auction.lease import CREDIT
 from appliance.domain.ledger.channel import State
 from appliance.domain.wallet.model import Held, Purpose, Standing
-from appliance.services.market.account import Money
+from appliance.services.market.account import Account
 from appliance.services.market.deals import Live, Purchase
 
 CHANNEL_MS = 24 * 3_600_000
@@ -23,7 +23,7 @@ class Purse:
     """What the box spends on downloading."""
 
     def __init__(
-        self, money: Money, told: Callable[[], Auction], journal: EventJournal, now: Callable[[], UtcMs]
+        self, money: Account, told: Callable[[], Auction], journal: EventJournal, now: Callable[[], UtcMs]
     ) -> None:
         self._money = money
         self._told = told

@@ -17,7 +17,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from appliance.adapters.chain.fee import size_of
 from appliance.adapters.chain.transaction import Transaction, Transfer, serialise, sign, txid
-from appliance.core.clock import FakeClock
 from appliance.core.keys import Key
 from appliance.entrypoints.devnet.chain import (
     BLOCK_MS,
@@ -33,6 +32,7 @@ from appliance.entrypoints.devnet.chain import (
 from appliance.entrypoints.devnet.node import FAUCET, Node, create_app
 from tests.support.addresses import address, free_port
 from tests.support.box import SEEDBOX
+from tests.support.clock import FakeClock
 from tests.support.processes import end, start
 from tests.support.until import until
 

@@ -19,7 +19,6 @@ from appliance.adapters.chain.node import ChainNode, Sent, SolidBlock
 from appliance.adapters.chain.transaction import Transaction, Transfer, parse, serialise, sign
 from appliance.adapters.store import ledger
 from appliance.adapters.store.ledger_database import LedgerDatabase, Sql, open_ledger
-from appliance.core.clock import FakeClock
 from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.core.keys import Address, Key
 from appliance.core.units import MicroBtt, UtcMs
@@ -41,6 +40,7 @@ from appliance.entrypoints.devnet.chain import (
 from appliance.entrypoints.devnet.node import Mischief, Node, create_app
 from appliance.entrypoints.settle.gateway import FEE_LIMIT, LIFE_MS, NO_LIMITS, Gateway
 from tests.support.addresses import address
+from tests.support.clock import FakeClock
 from tests.system.ledger.test_store import Cut, Cutting
 
 TRC10, TRC20 = Asset("1002000", 6), Asset(TOKEN, 18)

@@ -23,7 +23,7 @@ from appliance.adapters.ledger_http.messages import NewTransfer
 from appliance.adapters.store import ledger as store
 from appliance.adapters.store.ledger_database import LedgerDatabase, Sql, open_ledger
 from appliance.adapters.store.ledger_unit import Draft
-from appliance.core.clock import FakeClock, SystemClock
+from appliance.core.clock import SystemClock
 from appliance.core.errors import NotFound, OwnerMustAct, RetryLater
 from appliance.core.keys import Key
 from appliance.core.units import MicroBtt, UtcMs
@@ -37,6 +37,7 @@ from appliance.entrypoints.operator.server import LedgerServer, listen
 from appliance.entrypoints.operator.service import NO_LIMITS, Asked, Operator, Replayed
 from tests.support.addresses import address, free_port
 from tests.support.box import SEEDBOX
+from tests.support.clock import FakeClock
 from tests.support.processes import end, start
 from tests.support.until import until
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from appliance.control import api
 from appliance.control.client import ControlClient, DaemonAway
-from appliance.control.server import ControlServer
+from appliance.control.server import MOST_CONNECTIONS
 from appliance.core.errors import Bug, NotFound, OwnerMustAct
+from tests.support.control import control_server
 
 
 class Answering:
@@ -25,10 +26,9 @@ class Answering:
     def __init__(self, path: Path, version: int = api.API_VERSION) -> None:
         self.path = path
         self._version = version
+        self.failed: list[BaseException] = []
         self._loop = asyncio.new_event_loop()
-        self._server = ControlServer(
-            path, {command: self._handler(command) for command in api.COMMANDS.values()}
-        )
+        self._server = control_server(path, self._handler, self.failed.append)
         started = threading.Event()
 
         def run() -> None:
@@ -49,6 +49,8 @@ class Answering:
                 return api.Changed(ids=asked.ids)
             if command is api.Resume:
                 raise ValueError("unforeseen")
+            if command is api.Recheck:
+                raise Bug("The database is damaged.")
             raise NotFound("It is not here.")
 
         return handle
@@ -80,6 +82,35 @@ def test_errors_arrive_as_what_they_were(server: Answering) -> None:
             client.call(api.Resume(ids=["a"]))
 
 
+def test_an_odd_command_never_ends_the_box_but_a_bug_does(tmp_path: Path) -> None:
+    running = Answering(tmp_path / "s")
+    with ControlClient(running.path) as client:
+        for command in (api.Resume(ids=[]), api.Recheck(ids=[])):
+            with pytest.raises(Bug):
+                client.call(command)
+        assert [str(error) for error in running.failed] == ["The database is damaged."]
+    running.stop()
+
+
+def test_a_connection_that_breaks_the_server_is_the_reason_of_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = Answering(tmp_path / "s")
+    broken = ValueError("broken")
+
+    async def dispatch(line: str, context: None) -> None:
+        raise broken
+
+    monkeypatch.setattr(running._server._dispatcher, "dispatch", dispatch)
+    assert exchange(running.path, b"{}") == b""
+    assert running.failed == [broken]
+    monkeypatch.undo()
+    for _ in range(MOST_CONNECTIONS + 1):
+        exchange(running.path, b"{}")
+    assert json.loads(exchange(running.path, b"{}"))["error"]["code"] == -32600, "a place was not given back"
+    running.stop()
+
+
 def test_only_its_user_and_group_may_connect(server: Answering) -> None:
     assert stat.S_IMODE(server.path.stat().st_mode) == 0o660
 
@@ -107,7 +138,7 @@ def test_a_client_survives_the_restart_of_its_daemon(tmp_path: Path) -> None:
 def test_a_file_in_the_way_is_not_deleted(tmp_path: Path) -> None:
     path = tmp_path / "s"
     path.write_text("precious")
-    server = ControlServer(path, dict.fromkeys(api.COMMANDS.values(), asyncio.sleep))
+    server = control_server(path, lambda command: None)
     with pytest.raises(OwnerMustAct, match="in the way"):
         asyncio.run(server.start())
     assert path.read_text() == "precious"

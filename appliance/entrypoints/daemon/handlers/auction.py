@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.adapters.store.auction import BUCKET_MS
 from appliance.control import auction as api
+from appliance.control.command import Route
 from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.core.keys import address_of
 from appliance.core.units import GIB, MicroBtt, MicroBttPerMib, UtcMs
@@ -30,6 +31,17 @@ class AuctionHandlers:
     def __init__(self, box: Box) -> None:
         self._box = box
 
+    def routes(self) -> list[Route]:
+        """What carries out each command."""
+        return [
+            api.GetAuction.answered_by(self.get_auction),
+            api.SetAuction.answered_by(self.set_auction),
+            api.GetRounds.answered_by(self.get_rounds),
+            api.GetYields.answered_by(self.get_yields),
+            api.ListBids.answered_by(self.list_bids),
+            api.WantTorrent.answered_by(self.want_torrent),
+        ]
+
     def _trading(self) -> "Trading":
         if self._box.trading is None:
             raise OwnerMustAct(_NO_ACCOUNT)
@@ -48,22 +60,7 @@ class AuctionHandlers:
         trading = self._box.trading
         if trading is None:
             return api.Auction(on=False, trouble=_NO_ACCOUNT)
-        told, selling = trading.told, trading.selling
-        shown: dict[str, Any] = {
-            "on": True,
-            "sell": told.sell,
-            "slots": told.slots,
-            "per_torrent": told.per_torrent,
-            "rule": told.rule,
-            "free_share": told.free_share,
-            "floor": told.reserve,
-            "reserve": told.reserve,
-            "ceiling": told.ceiling,
-            "reserve_moves": told.reserve_moves,
-            "credit": told.credit,
-            "port": told.port,
-            "changed": sorted(trading.changed),
-        }
+        told, selling, shown = trading.told, trading.selling, _configured(trading)
         if selling is None:
             trouble = f"Port {told.port} cannot be used for bids; see the events." if told.sell else ""
             return api.Auction(**shown, trouble=trouble)
@@ -251,6 +248,26 @@ class AuctionHandlers:
         )
         await trading.buying.want(torrent, want)
         return await self.list_bids(api.ListBids())
+
+
+def _configured(trading: "Trading") -> dict[str, Any]:
+    """What the owner offers."""
+    told = trading.told
+    return {
+        "on": True,
+        "sell": told.sell,
+        "slots": told.slots,
+        "per_torrent": told.per_torrent,
+        "rule": told.rule,
+        "free_share": told.free_share,
+        "floor": told.reserve,
+        "reserve": told.reserve,
+        "ceiling": told.ceiling,
+        "reserve_moves": told.reserve_moves,
+        "credit": told.credit,
+        "port": told.port,
+        "changed": sorted(trading.changed),
+    }
 
 
 def _bid(live: "Live") -> api.Bid:

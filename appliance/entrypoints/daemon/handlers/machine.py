@@ -1,8 +1,9 @@
-"""What each command about the box's own body does: the seam between control/care.py and the box."""
+"""What each command about the machine does: the seam between control/machine.py and the box."""
 
 from dataclasses import asdict
 
 from appliance.control import machine as api
+from appliance.control.command import Route
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import MicroBtt, UtcMs
 from appliance.domain.governor.policy import KEPT
@@ -13,11 +14,24 @@ LONGEST_OVERRIDE = 7 * 24 * 60
 """Minutes."""
 
 
-class CareHandlers:
+class MachineHandlers:
     """One method a command, of the same name."""
 
     def __init__(self, box: Box) -> None:
         self._box = box
+
+    def routes(self) -> list[Route]:
+        """What carries out each command."""
+        return [
+            api.GetReadings.answered_by(self.get_readings),
+            api.GetHistory.answered_by(self.get_history),
+            api.GetGovernor.answered_by(self.get_governor),
+            api.SetOverride.answered_by(self.set_override),
+            api.GetEnergy.answered_by(self.get_energy),
+            api.ListVolumes.answered_by(self.list_volumes),
+            api.ListIssues.answered_by(self.list_issues),
+            api.TryNotice.answered_by(self.try_notice),
+        ]
 
     async def get_readings(self, _: api.GetReadings) -> api.ReadingsAnswer:
         """What is read now."""

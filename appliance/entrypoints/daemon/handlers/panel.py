@@ -1,4 +1,4 @@
-"""What each command of the panel does: the seam between control/care.py and the box."""
+"""What each command of the panel does: the seam between control/machine.py and the box."""
 
 import asyncio
 import secrets
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from appliance.control import machine as api
+from appliance.control.command import Route
 from appliance.core.errors import OwnerMustAct, SeedboxError
 from appliance.core.files import write_durably
 from appliance.domain.catalogue.model import State
@@ -22,18 +23,27 @@ class PanelHandlers:
     def __init__(self, box: Box) -> None:
         self._box = box
 
+    def routes(self) -> list[Route]:
+        """What carries out each command."""
+        return [
+            api.GetPanel.answered_by(self.get_panel),
+            api.ShowYourself.answered_by(self.show_yourself),
+            api.ShutDown.answered_by(self.shut_down),
+            api.ResetSettings.answered_by(self.reset_settings),
+        ]
+
     async def get_panel(self, _: api.GetPanel) -> api.PanelAnswer:
         """What the light is to say."""
         box = self._box
         selling = box.trading.selling if box.trading else None
         served = selling.seller.served.values() if selling else ()
         light, why = light_of(
-            box.findings,
+            box.health.findings,
             Counter(torrent.state for torrent in box.catalogue.all()),
             sold=sum(not one.lease.ended for one in served),
             slots=selling.seller.terms.slots if selling else 0,
         )
-        return api.PanelAnswer(light=light, sentence=why or box.sentence())
+        return api.PanelAnswer(light=light, sentence=why or box.overview.sentence())
 
     async def show_yourself(self, _: api.ShowYourself) -> api.Done:
         """Say in the events which box it is."""

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from appliance.adapters.board.latency import LOST_US, LatencyProbe, Target, Window, beyond, find
-from appliance.core.clock import FakeClock, SystemClock
+from appliance.core.clock import SystemClock
+from tests.support.clock import FakeClock
 from tests.support.home_line import HomeLine
 from tests.support.netns import own_network
 

@@ -17,7 +17,6 @@ from appliance.adapters.store.database import Database
 from appliance.adapters.store.issues import IssueStore
 from appliance.adapters.store.journal import TrafficLog
 from appliance.adapters.store.machine import BUCKET_MS, KEEP_BUCKETS, DecisionLog, ReadingLog
-from appliance.core.clock import FakeClock
 from appliance.core.errors import RetryLater
 from appliance.core.units import UtcMs
 from appliance.domain.doctor.issues import Issue, update
@@ -25,6 +24,7 @@ from appliance.domain.doctor.model import Finding, Verdict
 from appliance.domain.doctor.telling import Line, Told
 from appliance.domain.governor.cap import month_of
 from appliance.domain.governor.readings import DiskReading, Pressure, Readings
+from tests.support.clock import FakeClock
 
 NOW = UtcMs(1_750_000_000_000 - 1_750_000_000_000 % BUCKET_MS)
 MINUTE = 60.0
@@ -462,7 +462,7 @@ def test_a_killed_process_leaves_whole_readings(tmp_path: Path) -> None:
     program = f"""
 import asyncio, os, signal
 from pathlib import Path
-from appliance.core.clock import FakeClock
+from tests.support.clock import FakeClock
 from appliance.domain.governor.readings import Readings
 from appliance.adapters.store.machine import ReadingLog
 from appliance.adapters.store.database import Database

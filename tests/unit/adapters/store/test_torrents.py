@@ -14,13 +14,13 @@ from appliance.adapters.store.database import Damaged, Database
 from appliance.adapters.store.files import set_aside
 from appliance.adapters.store.journal import EventJournal, Settings, TrafficLog
 from appliance.adapters.store.torrents import TorrentStore
-from appliance.core.clock import FakeClock
 from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.core.files import write_durably
 from appliance.core.units import MicroBtt, MicroBttPerMib
 from appliance.domain.auction.effects import Decided
 from appliance.domain.catalogue.model import Goal, GoalKind, Priority
 from appliance.domain.catalogue.record import Record
+from tests.support.clock import FakeClock
 
 MINUTE = 60.0
 
@@ -194,6 +194,14 @@ def test_events_are_read_newest_first_whether_written_or_not(database: Database)
     assert [event.text for event in asyncio.run(journal.last(0, 3))] == ["fresh", "written 2", "written 1"]
     older = asyncio.run(journal.last(asyncio.run(journal.last(0, 2))[-1].id, 9))
     assert [event.text for event in older] == ["written 1", "written 0"]
+
+
+def test_a_name_that_is_not_utf_8_keeps_no_event_from_the_disk(database: Database) -> None:
+    journal = EventJournal(database, FakeClock())
+    journal.error("bad \udcff name")
+    asyncio.run(journal.flush())
+    again = EventJournal(database, FakeClock())
+    assert [event.text for event in asyncio.run(again.last(0, 5))] == ["bad ? name"]
 
 
 def test_events_are_numbered_on_over_a_restart(database: Database) -> None:

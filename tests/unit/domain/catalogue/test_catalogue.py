@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from appliance.core.clock import FakeClock
 from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.domain.catalogue.catalogue import Catalogue, Wish
 from appliance.domain.catalogue.description import Description, Parsed
@@ -17,6 +16,7 @@ from appliance.domain.catalogue.model import Goal, GoalKind, State
 from appliance.domain.catalogue.placing import Volume
 from appliance.domain.catalogue.ports import TroubleKind
 from appliance.domain.catalogue.torrent import Torrent
+from tests.support.clock import FakeClock
 from tests.support.fakes import FakeDisk, FakeEngine, ListJournal, MemoryStore, parsed
 from tests.support.virtual import play
 

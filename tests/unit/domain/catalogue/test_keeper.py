@@ -2,11 +2,11 @@
 
 import asyncio
 
-from appliance.core.clock import FakeClock
 from appliance.core.errors import RetryLater
 from appliance.domain.catalogue.keeper import WRITE_S, Keeper
 from appliance.domain.catalogue.record import Record
 from appliance.domain.catalogue.torrent import Torrent
+from tests.support.clock import FakeClock
 from tests.support.fakes import MemoryStore
 from tests.support.virtual import play
 

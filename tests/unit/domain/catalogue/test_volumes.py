@@ -5,12 +5,12 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from appliance.core.clock import FakeClock
 from appliance.domain.catalogue.catalogue import Wish
 from appliance.domain.catalogue.duties import LOOK_EVERY_S
 from appliance.domain.catalogue.model import State
 from appliance.domain.catalogue.placing import Volume
 from appliance.domain.catalogue.ports import TroubleKind
+from tests.support.clock import FakeClock
 from tests.support.fakes import SIZE, FakeDisk, MemoryStore, parsed
 from tests.support.virtual import play
 from tests.unit.domain.catalogue.test_catalogue import House, state_of

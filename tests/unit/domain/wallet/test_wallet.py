@@ -17,7 +17,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.ledger_database import open_ledger
 from appliance.adapters.store.wallet import WalletMemory
-from appliance.core.clock import FakeClock
 from appliance.core.errors import OwnerMustAct, PeerMisbehaved, RetryLater
 from appliance.core.keys import Key
 from appliance.core.units import MicroBtt, UtcMs
@@ -29,6 +28,7 @@ from appliance.domain.wallet.model import Held, Purpose, Standing
 from appliance.domain.wallet.wallet import CLOSE_BEFORE_MS, HOUR_MS, Wallet
 from appliance.entrypoints.operator.service import Operator
 from tests.support.account import DirectLedger, Heard
+from tests.support.clock import FakeClock
 
 T = TypeVar("T")
 BOX, SELLER, BUYER = (Key(bytes(31) + bytes([number])) for number in (1, 2, 3))

@@ -6,32 +6,32 @@ from pathlib import Path
 
 import pytest
 
-from appliance.core.clock import FakeClock
 from appliance.core.errors import Bug, RetryLater
-from appliance.entrypoints.daemon.watchdog import SILENT_S, Heart
+from appliance.entrypoints.daemon.watchdog import SILENT_S, Watchdog
+from tests.support.clock import FakeClock
 
 
 def test_a_loop_that_fell_silent_is_named() -> None:
     clock = FakeClock()
-    heart = Heart(clock)
-    heart.beat("catalogue")
-    heart.beat("poll")
+    watchdog = Watchdog(clock)
+    watchdog.beat("catalogue")
+    watchdog.beat("poll")
     clock.advance(SILENT_S - 1)
-    heart.beat("poll")
-    heart.check()
+    watchdog.beat("poll")
+    watchdog.check()
     clock.advance(2)
     with pytest.raises(Bug, match="catalogue"):
-        heart.check()
+        watchdog.check()
 
 
 def test_a_jump_of_the_wall_clock_kills_nobody() -> None:
     clock = FakeClock()
-    heart = Heart(clock)
-    heart.beat("poll")
+    watchdog = Watchdog(clock)
+    watchdog.beat("poll")
     clock.jump(30 * 365 * 86_400)
-    heart.check()
+    watchdog.check()
     clock.jump(-60 * 365 * 86_400)
-    heart.check()
+    watchdog.check()
 
 
 def test_the_watchdog_is_fed_after_a_round_trip_and_not_without(
@@ -42,7 +42,7 @@ def test_the_watchdog_is_fed_after_a_round_trip_and_not_without(
         systemd.setblocking(False)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         monkeypatch.setenv("WATCHDOG_USEC", "30000")
-        heart = Heart(FakeClock())
+        watchdog = Watchdog(FakeClock())
         trips = 0
 
         async def trip() -> None:
@@ -52,7 +52,7 @@ def test_the_watchdog_is_fed_after_a_round_trip_and_not_without(
                 raise RetryLater("libtorrent has not answered.")
 
         with pytest.raises(RetryLater):
-            asyncio.run(heart.watch(trip, lambda: "Seeding."))
+            asyncio.run(watchdog.watch(trip, lambda: "Seeding."))
         fed = [systemd.recv(1_000) for _ in range(2)]
         assert fed == [b"WATCHDOG=1\nSTATUS=Seeding."] * 2
         with pytest.raises(BlockingIOError):

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from gpiozero.pins.mock import MockFactory, MockPin, MockPWMPin
 
-from appliance.core.clock import FakeClock
 from appliance.core.config import Panel
 from appliance.core.errors import OwnerMustAct
 from appliance.core.power import power_off
@@ -22,6 +21,7 @@ from appliance.entrypoints.panel.light import Heard, Show
 from appliance.entrypoints.panel.main import LightAndButton
 from appliance.entrypoints.panel.pins import NoGpio, Pins, open_pins
 from appliance.entrypoints.web.secrets import Secrets
+from tests.support.clock import FakeClock
 
 LED, BUTTON = 17, 27
 

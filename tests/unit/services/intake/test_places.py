@@ -85,7 +85,7 @@ def test_no_path_breaks_the_look(allowed: Places, path: str) -> None:
         allowed.check(path)
     if path:
         with pytest.raises(OwnerMustAct):
-            allowed.look(path)
+            allowed.browse(path)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -105,12 +105,12 @@ def test_no_detour_leads_to_what_is_not_allowed(home: Path, allowed: Places, ste
 
 
 def test_looking_starts_with_the_roots_and_hides_what_cannot_be_shared(home: Path, allowed: Places) -> None:
-    parent, roots, files, more = allowed.look("")
+    parent, roots, files, more = allowed.browse("")
     assert (parent, files, more) == ("", [], False)
     assert set(roots) == {str(home / "owner"), str(home / "owner" / "box" / "content")}
-    _, folders, _, _ = allowed.look(str(home / "owner"))
+    _, folders, _, _ = allowed.browse(str(home / "owner"))
     assert folders == ["box", "films"]
-    assert allowed.look(str(home / "owner" / "films")) == (str(home / "owner"), ["deep"], ["a.bin"], False)
+    assert allowed.browse(str(home / "owner" / "films")) == (str(home / "owner"), ["deep"], ["a.bin"], False)
 
 
 def test_a_folder_of_very_many_files_is_listed_in_part(allowed: Places, home: Path) -> None:
@@ -118,6 +118,6 @@ def test_a_folder_of_very_many_files_is_listed_in_part(allowed: Places, home: Pa
     many.mkdir()
     for number in range(MOST_ENTRIES + 1):
         (many / f"{number:04}").touch()
-    _, _, files, more = allowed.look(str(many))
+    _, _, files, more = allowed.browse(str(many))
     assert len(files) == MOST_ENTRIES
     assert more

@@ -8,8 +8,8 @@ import pytest
 
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.journal import Settings, TrafficLog
-from appliance.core.clock import FakeClock
 from appliance.services.machine.meter import Meter
+from tests.support.clock import FakeClock
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from appliance.adapters.engine.gentle import even_settings
 from appliance.adapters.engine.settings import engine_settings
-from appliance.core.clock import FakeClock
 from appliance.core.config import Governor, LimitKeys, Network
 from appliance.core.units import GIB, Bytes, BytesPerSecond, MonoNs
 from appliance.domain.governor.uplink import FLOOR, Courteous, Line, step
 from appliance.services.machine.limits import configured_limits
 from appliance.services.machine.uplink import Courtesy
+from tests.support.clock import FakeClock
 
 TARGET = 20_000
 RAM = Bytes(GIB)

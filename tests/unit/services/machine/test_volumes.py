@@ -16,7 +16,6 @@ from appliance.adapters.board.mounts import FileSystem, Mounts
 from appliance.adapters.board.probe import _CHECK
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.journal import Settings
-from appliance.core.clock import FakeClock
 from appliance.core.config import Content
 from appliance.core.state import StateFolder
 from appliance.domain.catalogue.catalogue import Catalogue, Wish
@@ -26,6 +25,7 @@ from appliance.domain.doctor.model import Finding, Verdict
 from appliance.domain.governor.readings import DiskReading
 from appliance.services.machine import volumes as guard_module
 from appliance.services.machine.volumes import READ_S, WRITE_S, Guard, content_folders
+from tests.support.clock import FakeClock
 from tests.support.fakes import FakeDisk, FakeEngine, ListJournal, MemoryStore, parsed
 
 SHM = Path("/dev/shm")

@@ -1,4 +1,4 @@
-"""The loop of the box's money: whatever the ledger does, it beats, and goes on."""
+"""The loop of the account: whatever the ledger does, it sends heartbeats, and goes on."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from appliance.adapters.store.journal import EventJournal, Settings
 from appliance.core.clock import SystemClock
 from appliance.core.keys import Key
 from appliance.services.market import account as money
-from appliance.services.market.account import Money
+from appliance.services.market.account import Account, AccountPorts
 from tests.support.addresses import address
 
 Serve = Callable[[socket.socket], None]
@@ -62,12 +62,13 @@ def nonsense(line: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("serve", [dribble, silent, nonsense])
-def test_a_ledger_that_misbehaves_never_stops_the_loops_heart(
+def test_a_ledger_that_misbehaves_never_stops_the_heartbeats(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Serve
 ) -> None:
-    for name, seconds in (("BEAT_S", 0.05), ("PATIENCE_S", 0.3), ("AWAY_S", 0.1)):
+    for name, seconds in (("BEAT_S", 0.05), ("ROUND_LIMIT_S", 0.3), ("AWAY_S", 0.1)):
         monkeypatch.setattr(money, name, seconds)
     beats = 0
+    failed: list[BaseException] = []
 
     def beat() -> None:
         nonlocal beats
@@ -77,17 +78,50 @@ def test_a_ledger_that_misbehaves_never_stops_the_loops_heart(
         database = Database(tmp_path / "box.db", check=False)
         clock = SystemClock()
         journal = EventJournal(database, clock)
-        account = Money(url, Key.make(), database, Settings(database), journal, clock)
+        ports = AccountPorts(
+            database=database, settings=Settings(database), journal=journal, clock=clock, fail=failed.append
+        )
+        account = Account(url, Key.make(), ports)
         await account.start()
         loop = asyncio.create_task(account.run(beat))
         async with asyncio.timeout(15):
-            while not account.told.away or beats < 5:
+            while not account.reply.away or beats < 5:
                 await asyncio.sleep(0.01)
         assert account.wallet is None
         loop.cancel()
         await asyncio.wait([loop])
-        account.close()
+        await account.stop()
         database.close()
 
     with ledger(serve) as url:
         asyncio.run(run(url))
+    assert not failed
+
+
+def test_an_error_that_nobody_expected_ends_the_process_also_where_nobody_waits_for_the_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, failed = ValueError("broken"), list[BaseException]()
+
+    async def run() -> None:
+        database = Database(tmp_path / "box.db", check=False)
+        clock = SystemClock()
+        ports = AccountPorts(
+            database=database,
+            settings=Settings(database),
+            journal=EventJournal(database, clock),
+            clock=clock,
+            fail=failed.append,
+        )
+        account = Account("http://127.0.0.1:9", Key.make(), ports)
+
+        async def ask_all() -> None:
+            raise broken
+
+        monkeypatch.setattr(account, "_ask_all", ask_all)
+        assert (await account.fresh()).at == 0
+        await account.stop()
+        database.close()
+
+    asyncio.run(run())
+    assert failed == [broken]

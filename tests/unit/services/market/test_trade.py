@@ -18,7 +18,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from appliance.adapters.store.auction import AuctionMemory
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.ledger_database import open_ledger
-from appliance.core.clock import FakeClock
 from appliance.core.errors import RetryLater
 from appliance.core.keys import Key
 from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, MonoNs
@@ -32,6 +31,7 @@ from appliance.domain.wallet.model import Purpose, Standing
 from appliance.domain.wallet.wallet import HOUR_MS, Wallet
 from appliance.entrypoints.operator.service import Operator
 from tests.support.account import DirectLedger
+from tests.support.clock import FakeClock
 from tests.unit.domain.wallet.test_wallet import Cut, CuttingMemory
 
 T = TypeVar("T")
