@@ -1,6 +1,7 @@
 """Units of measure as types, so that bytes are never added to milliseconds, and how people read them."""
 
 import re
+from decimal import ROUND_HALF_UP, Decimal
 from typing import NewType
 
 from appliance.core.errors import OwnerMustAct
@@ -72,16 +73,32 @@ def show_btt(amount: MicroBtt) -> str:
 
 
 def parse_price(text: str) -> MicroBttPerMib:
-    """A price as people write it, in BTT for a GiB, down to a whole µBTT for a MiB. Raises OwnerMustAct."""
-    price = parse_btt(text) * MIB // GIB
-    if not price and parse_btt(text):
-        raise OwnerMustAct(f"{text.strip()} BTT per GiB is below the lowest possible price, 0.001024.")
-    return MicroBttPerMib(price)
+    """A price as people write it, in BTT/GiB, to the nearest µBTT/MiB. Raises OwnerMustAct."""
+    amount = parse_btt(text)
+    price = price_of(Decimal(amount) / BTT)
+    if not price and amount:
+        raise OwnerMustAct(f"{text.strip()} BTT/GiB is below the lowest possible price, 0.001 BTT/GiB.")
+    return price
+
+
+def price_of(btt_per_gib: Decimal) -> MicroBttPerMib:
+    """The price inside the box of one in BTT/GiB, to the nearest µBTT/MiB."""
+    return MicroBttPerMib(int((btt_per_gib * BTT * MIB / GIB).to_integral_value(ROUND_HALF_UP)))
+
+
+def btt_per_gib(price: MicroBttPerMib) -> Decimal:
+    """A price in BTT/GiB, exactly."""
+    return Decimal(price) * GIB / MIB / BTT
 
 
 def show_price(price: MicroBttPerMib) -> str:
-    """A price for people, in BTT for a GiB, exactly: `0.1024`."""
-    return show_btt(MicroBtt(price * GIB // MIB))
+    """A price for people, in BTT/GiB: the shortest number that stands for it, and so what its owner typed."""
+    exact = btt_per_gib(price)
+    for digits in range(BTT_DIGITS):
+        shown = round(exact, digits)
+        if price_of(shown) == price:
+            return f"{shown:f}"
+    return f"{exact.normalize():f}"
 
 
 def show_span(seconds: int) -> str:
@@ -95,6 +112,11 @@ def show_span(seconds: int) -> str:
         if len(parts) == 2:
             break
     return " ".join(part for part in parts if not part.startswith("0 ")) or "0 s"
+
+
+def in_thousandths(amount: Decimal) -> int:
+    """An amount of a currency in thousandths of it, to the nearest."""
+    return int((amount * 1_000).to_integral_value(ROUND_HALF_UP))
 
 
 def show_money(thousandths: int, currency: str) -> str:

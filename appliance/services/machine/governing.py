@@ -21,7 +21,7 @@ from appliance.core.blocking import BlockingCall
 from appliance.core.clock import Clock
 from appliance.core.config import Energy, Governor
 from appliance.core.errors import RetryLater
-from appliance.core.units import BytesPerSecond, MicroBtt, UtcMs
+from appliance.core.units import BytesPerSecond, MicroBtt, UtcMs, in_thousandths
 from appliance.domain.catalogue.catalogue import Catalogue
 from appliance.domain.governor import energy, policy
 from appliance.domain.governor.cap import month_of
@@ -301,10 +301,10 @@ class Governing:
         costs = self._costs
         tariff = energy.Tariff(
             currency=costs.currency,
-            price=costs.price,
-            cheap_price=costs.cheap_price,
+            price=in_thousandths(costs.price),
+            cheap_price=in_thousandths(costs.cheap_price),
             cheap_minutes=share_minutes(self._settings.cheap),
-            btt_price=costs.btt_price,
+            btt_price=in_thousandths(costs.btt_price),
         )
         return energy.account(self.power(), tariff, earned_day)
 

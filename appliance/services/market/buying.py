@@ -15,7 +15,7 @@ from appliance.core.clock import Clock
 from appliance.core.config import Auction
 from appliance.core.errors import PeerMisbehaved, RetryLater, SeedboxError
 from appliance.core.keys import Address
-from appliance.core.units import MicroBtt, MicroBttPerMib, UtcMs
+from appliance.core.units import MicroBtt, MicroBttPerMib, UtcMs, price_of
 from appliance.domain.auction import pacing
 from appliance.domain.auction.buyer import (
     BAD_DATA,
@@ -499,4 +499,4 @@ def _pay(state: ChannelState) -> Pay:
 def _automatic(told: Auction, torrent: Torrent) -> Want:
     """What the box pays by itself."""
     deadline = torrent.record.added + told.buy_hours * 3_600_000 if told.buy_hours else 0
-    return Want(MicroBttPerMib(told.buy_price), MicroBtt(2**62), UtcMs(deadline))
+    return Want(price_of(told.buy_price), MicroBtt(2**62), UtcMs(deadline))

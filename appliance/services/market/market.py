@@ -17,6 +17,7 @@ from appliance.adapters.store.journal import EventJournal, Settings
 from appliance.core.clock import Clock
 from appliance.core.config import Auction
 from appliance.core.errors import OwnerMustAct, RetryLater
+from appliance.core.units import btt_per_gib
 from appliance.domain.catalogue.catalogue import Catalogue
 from appliance.domain.catalogue.model import State
 from appliance.services.market.account import Account
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from appliance.core.config import Network
 
 _KEY = "auction"
+_PRICES = {"reserve", "ceiling", "buy_price"}
+"""Keys that are in BTT/GiB in the file, and in µBTT/MiB where they were set by hand."""
 IDLE_S = 5.0
 """Between two signs of life while no slots are sold."""
 ANNOUNCE_S = 1_800.0
@@ -202,8 +205,9 @@ class Trading:
 
 def checked(configured: Auction, changes: dict[str, Any]) -> Auction:
     """A configuration with changes. Raises OwnerMustAct for what is impossible."""
+    prices = {name: btt_per_gib(changes[name]) for name in _PRICES & changes.keys()}
     try:
-        return msgspec.convert(msgspec.to_builtins(configured) | changes, Auction)
+        return msgspec.convert(msgspec.structs.asdict(configured) | changes | prices, Auction)
     except msgspec.ValidationError as error:
         raise OwnerMustAct(f"That cannot be set: {error}.") from error
 

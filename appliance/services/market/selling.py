@@ -16,7 +16,7 @@ from appliance.core.clock import Clock
 from appliance.core.config import Auction
 from appliance.core.errors import NotFound, PeerMisbehaved, RetryLater, SeedboxError
 from appliance.core.keys import address_of
-from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, show_btt, show_bytes
+from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, price_of, show_btt, show_bytes
 from appliance.domain.auction.clearing import Rule
 from appliance.domain.auction.effects import (
     Asks,
@@ -413,6 +413,6 @@ def terms_of(told: Auction, uplink: int) -> Terms:
 
 def reserve_of(told: Auction) -> Reserve:
     """The owner's reserve price: what is set is the floor, or the price itself."""
-    floor = MicroBttPerMib(told.reserve)
-    ceiling = MicroBttPerMib(told.ceiling) if told.ceiling else CEILING
+    floor = price_of(told.reserve)
+    ceiling = price_of(told.ceiling) if told.ceiling else CEILING
     return Reserve(price=floor, floor=floor, ceiling=max(floor, ceiling), adaptive=told.reserve_moves)

@@ -1,6 +1,7 @@
 """seedbox.toml: what is wrong is refused by file, line and key, with what would be right."""
 
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_every_key_is_explained_and_refuses_a_wrong_type(key) -> None:  # type: 
         ),
         ("[web]\nport = 70000", "seedbox.toml:2: web.port is 70000"),
         ("box = 3", 'seedbox.toml:1: "box" must be a table'),
-        ("network.dht = 1", "seedbox.toml:1: network.dht is 1; it must be a switch"),
+        ("network.dht = 1", "seedbox.toml:1: network.dht is 1; it must be true or false"),
         ("a = [", "seedbox.toml: not TOML"),
     ],
 )
@@ -50,6 +51,34 @@ def test_errors_name_line_key_and_remedy(text: str, wanted: str) -> None:
     with pytest.raises(OwnerMustAct) as refused:
         parse(text)
     assert wanted in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("[energy]\nprice = 300", "energy.price is 300. Its unit is now currency per kWh, 0 = unknown."),
+        ("[energy]\nprice = 300", "300.0, or 0.3 if it is from an older file."),
+        ("[auction]\nreserve = 100", "100.0, or 0.1024 if it is from an older file."),
+        (
+            "[auction]\nreserve = 0.0000001",
+            "auction.reserve is 1E-7; it must be a number from 0 to 1000000000",
+        ),
+        ("[auction]\nreserve = -1.0", "auction.reserve is -1.0; it must be a number"),
+        ("[auction]\nreserve = nan", "auction.reserve is NaN; it must be a number"),
+        ("[auction]\nreserve = inf", "auction.reserve is Infinity; it must be a number"),
+        ("[auction]\nreserve = 1e99999999", "auction.reserve is 1E+99999999; it must be a number"),
+        ('[auction]\nreserve = "much"', "auction.reserve is"),
+    ],
+)
+def test_a_price_of_an_older_file_is_never_taken_for_the_new_unit(text: str, wanted: str) -> None:
+    with pytest.raises(OwnerMustAct) as refused:
+        parse(text)
+    assert wanted in str(refused.value)
+
+
+def test_a_price_is_exactly_what_was_typed() -> None:
+    config = parse("[energy]\nprice = 0.30\n[auction]\nreserve = 0.1\nceiling = 0\n")
+    assert (config.energy.price, config.auction.reserve) == (Decimal("0.30"), Decimal("0.1"))
 
 
 def test_a_missing_file_means_defaults_and_a_broken_one_is_refused(tmp_path: Path) -> None:

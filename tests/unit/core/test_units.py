@@ -1,10 +1,20 @@
 """Units as people read them."""
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.core.units import show_bytes, show_rate, show_span
+from appliance.core.units import (
+    MicroBttPerMib,
+    parse_price,
+    price_of,
+    show_bytes,
+    show_price,
+    show_rate,
+    show_span,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,3 +37,15 @@ def test_any_count_is_short(count: int) -> None:
 )
 def test_spans_name_two_units(seconds: int, shown: str) -> None:
     assert show_span(seconds) == shown
+
+
+@given(st.integers(0, 10**9))
+def test_a_price_with_two_decimals_is_shown_as_it_was_typed(hundredths: int) -> None:
+    typed = f"{hundredths // 100}.{hundredths % 100:02}".rstrip("0").rstrip(".")
+    assert show_price(parse_price(typed)) == typed
+
+
+@given(st.integers(0, 10**15))
+def test_what_is_shown_of_a_price_means_that_price(price: int) -> None:
+    assert price_of(Decimal(show_price(MicroBttPerMib(price)))) == price
+    assert "E" not in show_price(MicroBttPerMib(price))

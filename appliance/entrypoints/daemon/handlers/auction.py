@@ -7,7 +7,7 @@ from appliance.control import auction as api
 from appliance.control.command import Route
 from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.core.keys import address_of
-from appliance.core.units import GIB, MicroBtt, MicroBttPerMib, UtcMs
+from appliance.core.units import GIB, MicroBtt, MicroBttPerMib, UtcMs, price_of
 from appliance.domain.auction.buyer import Want
 from appliance.domain.auction.lease import ROUND_NS
 from appliance.domain.auction.seller import Offer
@@ -201,7 +201,7 @@ class AuctionHandlers:
         day_spent = await buying.purse.day_spent() if self._box.money and self._box.money.wallet else 0
         return api.Bids(
             on=True,
-            buy_price=told.buy_price,
+            buy_price=price_of(told.buy_price),
             buy_budget=told.buy_budget,
             buy_hours=told.buy_hours,
             day_spent=day_spent,
@@ -260,9 +260,9 @@ def _configured(trading: "Trading") -> dict[str, Any]:
         "per_torrent": told.per_torrent,
         "rule": told.rule,
         "free_share": told.free_share,
-        "floor": told.reserve,
-        "reserve": told.reserve,
-        "ceiling": told.ceiling,
+        "floor": price_of(told.reserve),
+        "reserve": price_of(told.reserve),
+        "ceiling": price_of(told.ceiling),
         "reserve_moves": told.reserve_moves,
         "credit": told.credit,
         "port": told.port,

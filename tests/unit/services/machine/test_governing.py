@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ class Attic:
         self.drives, self.downloads = Drives(), Downloads()
         self.governing = Governing(
             Governor(cheap_hours=()),
-            Energy(ups="ups@localhost", price=300),
+            Energy(ups="ups@localhost", price=Decimal("0.3")),
             Body(self.root, lambda words, seconds: self.ups if words[0] == "upsc" else None, ups="ups"),
             self.drives,  # type: ignore[arg-type]
             self.limits,
