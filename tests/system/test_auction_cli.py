@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.control import api, money
+from appliance.control import money
+from appliance.control.torrents import ListTorrents
 from tests.support.addresses import free_port
 from tests.support.box import SEEDBOX, Box
 from tests.support.torrents import make_torrent, write_data
@@ -87,7 +88,7 @@ def test_a_torrent_is_wanted_and_not_any_more(box: Box, tmp_path: Path) -> None:
     metainfo.write_bytes(make_torrent(write_data(tmp_path / "film.bin", 100_000, 4)))
     done = typed(box, "get", str(metainfo), "--max-price", "0.5", "--budget", "2", "--detach")
     assert "is fetched, and bid for" in done.stdout, done.stderr
-    id = box.call(api.ListTorrents()).rows[0].id
+    id = box.call(ListTorrents()).rows[0].id
     shown = until(lambda: text if "film.bin" in (text := typed(box, "bids").stdout) else "", "the purchase")
     assert "at most 0.499712 BTT/GiB; spent 0 of 2 BTT" in shown
     assert "No seller was found yet" in shown
