@@ -69,7 +69,7 @@ def test_slots_are_offered_changed_and_shown(box: Box) -> None:
         (("--slots", "29"), "cannot be set"),
         (("--free-share", "0"), "cannot be set"),
         (("--reserve", "cheap"), "not an amount of BTT"),
-        (("--reserve", "0.0001"), "less than the least price"),
+        (("--reserve", "0.0001"), "below the lowest possible price"),
         ((), "Nothing to set"),
     ],
 )
