@@ -23,7 +23,8 @@ import psutil
 
 from appliance import __version__
 from appliance.adapters.engine.settings import PREAD, engine_settings
-from appliance.control import api
+from appliance.control.box import GetStatus
+from appliance.control.torrents import ListTorrents
 from appliance.core.config import Network
 from appliance.domain.catalogue.record import Record
 from appliance.services.machine.limits import configured_limits
@@ -83,7 +84,7 @@ def many(folder: Path, count: int) -> tuple[Path, Path]:
     resumes.mkdir()
     box = Box(state, content=content)
     with box:
-        made_at = box.call(api.GetStatus()).now
+        made_at = box.call(GetStatus()).now
     box.stop()
     from appliance.adapters.store.database import Database
     from appliance.adapters.store.torrents import TorrentStore, _Rebuild
@@ -127,7 +128,7 @@ def many(folder: Path, count: int) -> tuple[Path, Path]:
 
 
 def seeding(box: Box, count: int) -> None:
-    until(lambda: box.call(api.GetStatus()).torrents["seeding"] == count, f"{count} torrents seeding", 120)
+    until(lambda: box.call(GetStatus()).torrents["seeding"] == count, f"{count} torrents seeding", 120)
 
 
 # ------------------------------------------------------------------------------------------------ figures
@@ -286,7 +287,7 @@ def second_start(folder: Path, pairs: int) -> Iterator[Figure]:
             box = Box(state, content=base / "content")
             started = time.monotonic()
             with box:
-                while box.call(api.GetStatus()).torrents["seeding"] < count:
+                while box.call(GetStatus()).torrents["seeding"] < count:
                     time.sleep(0.005)
                 box_times.append(time.monotonic() - started)
                 box.stop()
@@ -344,15 +345,15 @@ def delta(folder: Path, pairs: int) -> Iterator[Figure]:
     state, _ = many(folder, 1_000)
     with Box(state, content=folder / "content") as box:
         seeding(box, 1_000)
-        revision = box.call(api.ListTorrents()).revision
+        revision = box.call(ListTorrents()).revision
         times, sizes = [], []
         for _ in range(200):
             started = time.perf_counter()
-            status = box.call(api.GetStatus())
-            page = box.call(api.ListTorrents(since=revision))
+            status = box.call(GetStatus())
+            page = box.call(ListTorrents(since=revision))
             times.append((time.perf_counter() - started) * 1e3)
             sizes.append(len(msgspec.json.encode(status)) + len(msgspec.json.encode(page)))
-        full = len(msgspec.json.encode(box.call(api.ListTorrents())))
+        full = len(msgspec.json.encode(box.call(ListTorrents())))
     yield Figure(
         "status delta, 1000 torrents, p99", statistics.quantiles(times, n=100)[98], None, "<= 20 ms", "ms"
     )

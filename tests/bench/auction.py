@@ -12,7 +12,9 @@ from typing import Any
 
 import psutil
 
-from appliance.control import api, auction, money
+from appliance.control import auction, money
+from appliance.control.box import GetStatus
+from appliance.control.torrents import ShowTorrent, State
 from appliance.core.keys import Key
 from appliance.core.units import MIB, MicroBtt, MicroBttPerMib
 from appliance.domain.auction.clearing import Bid, clear
@@ -158,7 +160,7 @@ def selling(folder: Path, pairs: int) -> Iterator[Figure]:
         metainfo = make_torrent(write_data(box.content / "film.bin", 1024 * MIB, 1))
         with box:
             id = box.add(metainfo)
-            box.wait_state(id, api.State.SEEDING)
+            box.wait_state(id, State.SEEDING)
             box.wait_ledger()
             yield from asyncio.run(_selling(box, id, metainfo, url, operator, pairs))
 
@@ -168,7 +170,7 @@ async def _selling(
 ) -> list[Figure]:
     daemon = psutil.Process(box.process.pid)
     account = box.call(money.GetMoney()).address
-    info_hash = bytes.fromhex(box.call(api.ShowTorrent(id=id)).v1)
+    info_hash = bytes.fromhex(box.call(ShowTorrent(id=id)).v1)
     # By TCP: over uTP, of 28 that are cut at once some hold the dead connection for a minute or two.
     by = {"enable_incoming_utp": False, "enable_outgoing_utp": False}
     peers = [Leecher(metainfo, (box.address, box.port), **by) for _ in range(28)]
@@ -205,6 +207,6 @@ async def _cpu_a_mib(daemon: psutil.Process, box: Box, seconds: float) -> float:
         times = daemon.cpu_times()
         return float(times.user + times.system)
 
-    before, sent = used(), box.call(api.GetStatus()).uploaded
+    before, sent = used(), box.call(GetStatus()).uploaded
     await asyncio.sleep(seconds)
-    return (used() - before) * 1e3 / max(1, (box.call(api.GetStatus()).uploaded - sent) / MIB)
+    return (used() - before) * 1e3 / max(1, (box.call(GetStatus()).uploaded - sent) / MIB)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from appliance.adapters.store.files import sync_file_system
-from appliance.control import api
+from appliance.control.box import GetStatus
+from appliance.control.torrents import State
 from tests.bench.figure import Figure
 from tests.support.box import Box
 from tests.support.drive import LoopDrive
@@ -38,24 +39,20 @@ def _lose(state: Path, drive: LoopDrive, name: str, lose: Callable[[LoopDrive], 
     with Box(state, content__volumes=[str(content)]) as box:
         for file in files:
             box.add(make_torrent(file, "v1"))
-        _wait(box, api.State.SEEDING)
+        _wait(box, State.SEEDING)
         sync_file_system(drive.point)
         lose(drive)
-        yield Figure(
-            f"drive {name}: out of use after", _wait(box, api.State.MISSING_DATA), 60, "<= 60 s", "s"
-        )
+        yield Figure(f"drive {name}: out of use after", _wait(box, State.MISSING_DATA), 60, "<= 60 s", "s")
         if name == "answering with errors":
             return  # its data is gone for good
         if name != "unmounted":
             drive.unmount()
         drive.mount()
-        yield Figure(
-            f"drive {name} and back: seeded after", _wait(box, api.State.SEEDING), 30, "<= 30 s", "s"
-        )
+        yield Figure(f"drive {name} and back: seeded after", _wait(box, State.SEEDING), 30, "<= 30 s", "s")
 
 
-def _wait(box: Box, state: api.State) -> float:
+def _wait(box: Box, state: State) -> float:
     """Seconds until all torrents are in a state."""
     started = time.monotonic()
-    until(lambda: box.call(api.GetStatus()).torrents[state.value] == TORRENTS, f"all {state}", 120)
+    until(lambda: box.call(GetStatus()).torrents[state.value] == TORRENTS, f"all {state}", 120)
     return time.monotonic() - started

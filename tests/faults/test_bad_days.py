@@ -13,7 +13,26 @@ from pathlib import Path
 
 import pytest
 
-from appliance.control import api
+from appliance.control.box import (
+    GetHealth,
+    GetStatus,
+    GetTraffic,
+    LimitsChange,
+    ResetLimits,
+    SetLimits,
+    Verdict,
+)
+from appliance.control.intake import AddTorrent
+from appliance.control.torrents import (
+    ListFiles,
+    ListTorrents,
+    Pause,
+    Recheck,
+    Remove,
+    Resume,
+    ShowTorrent,
+    State,
+)
 from appliance.core.units import BytesPerSecond
 from tests.support.addresses import address
 from tests.support.box import Box, refused
@@ -36,7 +55,7 @@ def test_a_second_daemon_on_one_state_folder_refuses(box: Box) -> None:
     )
     assert second.returncode == 1
     assert "Another seedbox already runs" in second.stderr
-    assert box.call(api.GetStatus())
+    assert box.call(GetStatus())
 
 
 def test_a_port_that_is_taken_is_told_and_the_next_one_used(tmp_path: Path) -> None:
@@ -46,8 +65,8 @@ def test_a_port_that_is_taken_is_told_and_the_next_one_used(tmp_path: Path) -> N
         other.listen()
         with box:
             assert box.port == 6882
-            findings = {finding.check: finding for finding in box.call(api.GetHealth()).findings}
-            assert findings["listen-port"].verdict is api.Verdict.WARNING
+            findings = {finding.check: finding for finding in box.call(GetHealth()).findings}
+            assert findings["listen-port"].verdict is Verdict.WARNING
             assert "6882" in findings["listen-port"].says + findings["listen-port"].remedy
 
 
@@ -59,16 +78,16 @@ def test_no_network_and_then_network_needs_nobody(tmp_path: Path) -> None:
         data = write_data(box.content / "film.bin", 2 * MIB)
         metainfo = make_torrent(data)
         with box:
-            box.wait_state(box.add(metainfo), api.State.SEEDING)
-            findings = {finding.check: finding.verdict for finding in box.call(api.GetHealth()).findings}
-            assert findings["reachable"] is api.Verdict.UNKNOWN
+            box.wait_state(box.add(metainfo), State.SEEDING)
+            findings = {finding.check: finding.verdict for finding in box.call(GetHealth()).findings}
+            assert findings["reachable"] is Verdict.UNKNOWN
             for visit in range(2):
                 hosts.plug()
                 with Peer(tmp_path / f"peer{visit}", metainfo, call=call, **there) as peer:
                     peer.wait_done()
                 assert filecmp.cmp(data, tmp_path / f"peer{visit}" / "film.bin", shallow=False)
                 hosts.unplug()
-            until(lambda: box.call(api.GetHealth()).findings, "an answer without a network")
+            until(lambda: box.call(GetHealth()).findings, "an answer without a network")
             assert "Traceback" not in box.log()
 
 
@@ -78,14 +97,14 @@ def test_content_that_is_truncated_is_missing_and_goes_on_when_it_is_put_back(
     data = write_data(box.content / "film.bin", 4 * MIB)
     good, metainfo = data.read_bytes(), make_torrent(data)
     id = box.add(metainfo)
-    box.wait_state(id, api.State.SEEDING)
+    box.wait_state(id, State.SEEDING)
     os.truncate(data, 100_000)
     with Peer(tmp_path / "peer", metainfo, call=(box.address, box.port)) as peer:
-        row = box.wait_state(id, api.State.MISSING_DATA)
+        row = box.wait_state(id, State.MISSING_DATA)
         assert "Put it back" in row.reason
         assert data.stat().st_size == 100_000, "nothing was fetched or written unasked"
         data.write_bytes(good)
-        box.wait_state(id, api.State.SEEDING, 60)
+        box.wait_state(id, State.SEEDING, 60)
         peer.wait_done()
     assert (tmp_path / "peer" / "film.bin").read_bytes() == good
 
@@ -94,34 +113,34 @@ def test_content_that_is_deleted_is_not_fetched_unasked_but_on_demand(box: Box, 
     data = write_data(box.content / "film.bin", 2 * MIB)
     good, metainfo = data.read_bytes(), make_torrent(data)
     id = box.add(metainfo)
-    box.wait_state(id, api.State.SEEDING)
+    box.wait_state(id, State.SEEDING)
     assert box.stop() == 0
     data.unlink()
     (tmp_path / "seed").mkdir()
     (tmp_path / "seed" / "film.bin").write_bytes(good)
     box.start()
     with Peer(tmp_path / "seed", metainfo, call=(box.address, box.port)) as seed:
-        box.wait_state(id, api.State.MISSING_DATA)
+        box.wait_state(id, State.MISSING_DATA)
         for _ in range(20):
             seed.listen()
         assert not data.exists()
-        box.call(api.Resume(ids=[id]))
-        box.wait_state(id, api.State.SEEDING, 60)
+        box.call(Resume(ids=[id]))
+        box.wait_state(id, State.SEEDING, 60)
     assert data.read_bytes() == good
 
 
 def test_a_vanished_content_folder_stops_writing_and_comes_back(box: Box) -> None:
     data = write_data(box.content / "film.bin", MIB)
     id = box.add(make_torrent(data))
-    box.wait_state(id, api.State.SEEDING)
+    box.wait_state(id, State.SEEDING)
     box.content.rename(box.folder / "away")
     # On the state folder's own file system the folder is made anew; its torrents lack their data.
-    box.call(api.Recheck(ids=[id]))
-    box.wait_state(id, api.State.MISSING_DATA, 40)
+    box.call(Recheck(ids=[id]))
+    box.wait_state(id, State.MISSING_DATA, 40)
     shutil.rmtree(box.content, ignore_errors=True)
     (box.folder / "away").rename(box.content)
-    box.call(api.Recheck(ids=[id]))
-    box.wait_state(id, api.State.SEEDING, 40)
+    box.call(Recheck(ids=[id]))
+    box.wait_state(id, State.SEEDING, 40)
 
 
 @pytest.mark.parametrize("lie", [*HOSTILE, "hang", "loop"])
@@ -131,17 +150,17 @@ def test_a_tracker_that_lies_or_hangs_harms_nobody(box: Box, tmp_path: Path, lie
         url = f"{tracker.url}/announce/{lie.replace(' ', '%20')}"
         metainfo = make_torrent(data, "hybrid", (url,))
         id = box.add(metainfo)
-        box.wait_state(id, api.State.SEEDING)
+        box.wait_state(id, State.SEEDING)
         until(lambda: tracker.asked, "the announce")
         with Peer(tmp_path / "peer", metainfo, call=(box.address, box.port)) as peer:
             peer.wait_done()
-        assert box.call(api.ShowTorrent(id=id)).trackers[0].url == url
+        assert box.call(ShowTorrent(id=id)).trackers[0].url == url
 
 
 def test_2000_connections_of_one_host_do_not_keep_an_honest_peer_out(box: Box, tmp_path: Path) -> None:
     data = write_data(box.content / "film.bin", 2 * MIB)
     metainfo = make_torrent(data)
-    box.wait_state(box.add(metainfo), api.State.SEEDING)
+    box.wait_state(box.add(metainfo), State.SEEDING)
     attacker, sockets = address(), []
     try:
         for _ in range(2_000):
@@ -155,7 +174,7 @@ def test_2000_connections_of_one_host_do_not_keep_an_honest_peer_out(box: Box, t
     finally:
         for one in sockets:
             one.close()
-    assert box.call(api.GetStatus()).health is not api.Verdict.ERROR
+    assert box.call(GetStatus()).health is not Verdict.ERROR
 
 
 def test_a_torrent_of_100000_files_is_listed_page_by_page(box: Box, tmp_path: Path) -> None:
@@ -166,27 +185,27 @@ def test_a_torrent_of_100000_files_is_listed_page_by_page(box: Box, tmp_path: Pa
     for piece in range(torrent.num_pieces()):
         torrent.set_hash(piece, b"x" * 20)
     id = box.add(lt.bencode(torrent.generate()), paused=True)
-    page = box.call(api.ListFiles(id=id, offset=99_990, count=100))
+    page = box.call(ListFiles(id=id, offset=99_990, count=100))
     assert page.total == 100_000
     assert len(page.files) == 10
-    assert box.call(api.ShowTorrent(id=id)).files == 100_000
-    box.call(api.Remove(ids=[id]))
+    assert box.call(ShowTorrent(id=id)).files == 100_000
+    box.call(Remove(ids=[id]))
 
 
 def test_hostile_torrents_are_refused_and_write_nothing(box: Box, tmp_path: Path) -> None:
     from tests.unit.adapters.engine.test_metainfo import hostile
 
     for path in ([b"..", b"..", b"out"], [b"/abs"], [b"\xff"], [b"d"] * 80):
-        assert refused(box, api.AddTorrent(metainfo=hostile(path)))
-    assert "larger" in refused(box, api.AddTorrent(metainfo=b"d" + bytes(33 * MIB)))
+        assert refused(box, AddTorrent(metainfo=hostile(path)))
+    assert "larger" in refused(box, AddTorrent(metainfo=b"d" + bytes(33 * MIB)))
     assert sorted(path.name for path in box.content.iterdir()) == [".seedbox-content"]
-    assert box.call(api.ListTorrents()).total == 0
+    assert box.call(ListTorrents()).total == 0
 
 
 def test_a_damaged_database_is_set_aside_and_everything_comes_back(box: Box) -> None:
     ids = [box.add(make_torrent(write_data(box.content / f"film{n}.bin", MIB, n))) for n in range(3)]
     for id in ids:
-        box.wait_state(id, api.State.SEEDING)
+        box.wait_state(id, State.SEEDING)
     assert box.stop() == 0
     database = box.folder / "seedbox.db"
     raw = bytearray(database.read_bytes())
@@ -194,7 +213,7 @@ def test_a_damaged_database_is_set_aside_and_everything_comes_back(box: Box) -> 
     database.write_bytes(raw)
     box.start()
     for id in ids:
-        assert box.wait_state(id, api.State.SEEDING).downloaded == 0
+        assert box.wait_state(id, State.SEEDING).downloaded == 0
     assert list(box.folder.glob("seedbox.db.damaged-*"))
     assert any("damaged" in text for text in box.events())
 
@@ -203,13 +222,13 @@ def test_damaged_resume_data_is_set_aside_and_the_data_checked(box: Box) -> None
     import sqlite3
 
     id = box.add(make_torrent(write_data(box.content / "film.bin", MIB)))
-    box.wait_state(id, api.State.SEEDING)
+    box.wait_state(id, State.SEEDING)
     assert box.stop() == 0
     with sqlite3.connect(box.folder / "seedbox.db") as database:
         database.execute("UPDATE resume SET data = x'6465'")
     database.close()
     box.start()
-    assert box.wait_state(id, api.State.SEEDING).downloaded == 0
+    assert box.wait_state(id, State.SEEDING).downloaded == 0
     assert any("resume data" in text for text in box.events())
 
 
@@ -225,7 +244,7 @@ def test_a_download_killed_twenty_times_is_right_in_every_byte(tmp_path: Path) -
     peer = Peer(tmp_path / "seed", metainfo, call=(box.address, 6881), enable_outgoing_utp=False)
     with box, peer:
         until(lambda: peer.listen()["complete"], "the seed")
-        box.call(api.SetLimits(change=api.LimitsChange(download_rate=BytesPerSecond(MIB))))
+        box.call(SetLimits(change=LimitsChange(download_rate=BytesPerSecond(MIB))))
         id = box.add(metainfo)
         interrupted = 0
         for kill in range(20):
@@ -233,15 +252,15 @@ def test_a_download_killed_twenty_times_is_right_in_every_byte(tmp_path: Path) -
 
             def there(target: int = target) -> bool:
                 row = box.row(id)
-                return row.downloaded >= target or row.state is api.State.SEEDING
+                return row.downloaded >= target or row.state is State.SEEDING
 
             until(there, f"progress before kill {kill}", 20)
-            interrupted += box.row(id).state is not api.State.SEEDING
+            interrupted += box.row(id).state is not State.SEEDING
             box.kill()
             box.start()
-            assert box.call(api.ListTorrents()).total == 1
-        box.call(api.ResetLimits())
-        box.wait_state(id, api.State.SEEDING, 60)
+            assert box.call(ListTorrents()).total == 1
+        box.call(ResetLimits())
+        box.wait_state(id, State.SEEDING, 60)
         assert interrupted == 20
         assert (box.content / "film.bin").read_bytes() == data.read_bytes()
 
@@ -249,14 +268,14 @@ def test_a_download_killed_twenty_times_is_right_in_every_byte(tmp_path: Path) -
 def test_kill_while_seeding_loses_nothing_and_needs_no_check(box: Box) -> None:
     ids = [box.add(make_torrent(write_data(box.content / f"film{n}.bin", 2 * MIB, n))) for n in range(20)]
     for id in ids:
-        box.wait_state(id, api.State.SEEDING)
+        box.wait_state(id, State.SEEDING)
     until(lambda: "is seeded" in " ".join(box.events()), "the events")
-    box.call(api.Pause(ids=[ids[0]]))
-    box.call(api.Resume(ids=[ids[0]]))
+    box.call(Pause(ids=[ids[0]]))
+    box.call(Resume(ids=[ids[0]]))
     box.kill()
     box.start()
     for id in ids:
-        box.wait_state(id, api.State.SEEDING)
+        box.wait_state(id, State.SEEDING)
     read = next(
         int(line.split()[1])
         for line in Path(f"/proc/{box.process.pid}/io").read_text().splitlines()
@@ -271,7 +290,7 @@ def test_an_added_torrent_survives_the_kill_of_the_next_moment(box: Box) -> None
         box.kill()
         box.start()
         assert box.row(id)
-    assert box.call(api.ListTorrents()).total == 5
+    assert box.call(ListTorrents()).total == 5
 
 
 def test_sigterm_ends_in_order_and_at_once(box: Box) -> None:
@@ -308,10 +327,10 @@ def test_a_full_disk_eases_the_download_which_goes_on_when_there_is_room(tmp_pat
             Peer(tmp_path / "seed", metainfo, call=(box.address, box.port), enable_outgoing_utp=False),
         ):
             id = box.add(metainfo)
-            row = box.wait_state(id, api.State.EASED, 40)
+            row = box.wait_state(id, State.EASED, 40)
             assert "The disk is full" in row.reason
             ballast.unlink()
-            box.wait_state(id, api.State.SEEDING, 75)
+            box.wait_state(id, State.SEEDING, 75)
             assert (disk / "content" / "film.bin").read_bytes() == data.read_bytes()
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
@@ -324,17 +343,17 @@ def test_a_full_disk_while_saving_is_told_and_loses_nothing(tmp_path: Path) -> N
     try:
         with Box(disk / "box", content=tmp_path / "content") as box:
             first = box.add(make_torrent(write_data(tmp_path / "content" / "film.bin", MIB)))
-            box.wait_state(first, api.State.SEEDING)
+            box.wait_state(first, State.SEEDING)
             ballast = disk / "ballast"
             with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
                 while file.write(bytes(4096)):
                     pass
             second = make_torrent(write_data(tmp_path / "content" / "book.bin", 4 * MIB, 2), piece=16 * 1024)
-            assert "Make room" in refused(box, api.AddTorrent(metainfo=second))
-            assert box.row(first).state is api.State.SEEDING
+            assert "Make room" in refused(box, AddTorrent(metainfo=second))
+            assert box.row(first).state is State.SEEDING
             ballast.unlink()
             added = box.add(second)
-            box.wait_state(added, api.State.SEEDING)
+            box.wait_state(added, State.SEEDING)
             box.kill()
             box.start()
             assert box.row(first)
@@ -344,7 +363,7 @@ def test_a_full_disk_while_saving_is_told_and_loses_nothing(tmp_path: Path) -> N
 
 
 def _is_in(box: Box, year: int) -> bool:
-    return abs(box.call(api.GetStatus()).now / 31_556_952_000 + 1970 - year) < 2
+    return abs(box.call(GetStatus()).now / 31_556_952_000 + 1970 - year) < 2
 
 
 def test_the_clock_may_jump_by_years(tmp_path: Path) -> None:
@@ -365,14 +384,14 @@ def test_the_clock_may_jump_by_years(tmp_path: Path) -> None:
     metainfo = make_torrent(data)
     with box:
         id = box.add(metainfo)
-        box.wait_state(id, api.State.SEEDING)
-        clock = next(finding for finding in box.call(api.GetHealth()).findings if finding.check == "clock")
-        assert clock.verdict is api.Verdict.ERROR
+        box.wait_state(id, State.SEEDING)
+        clock = next(finding for finding in box.call(GetHealth()).findings if finding.check == "clock")
+        assert clock.verdict is Verdict.ERROR
         for year in (2040, 1999, 2027):
             stamp.write_text(f"@{year}-06-01 12:00:00\n")
             until(partial(_is_in, box, year), "the jump")
-            assert box.row(id).state is api.State.SEEDING
-            assert box.call(api.GetTraffic(span="month"))
+            assert box.row(id).state is State.SEEDING
+            assert box.call(GetTraffic(span="month"))
         with Peer(tmp_path / "peer", metainfo, call=(box.address, box.port)) as peer:
             peer.wait_done()
 

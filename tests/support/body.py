@@ -12,9 +12,23 @@ from typing import Any, Self
 
 import msgspec
 
-from appliance.control import api, auction
+from appliance.control import auction
 from appliance.control import machine as care
+from appliance.control.box import (
+    Disk,
+    Events,
+    GetHealth,
+    GetStatus,
+    GetTraffic,
+    Health,
+    Hello,
+    ListEvents,
+    SayHello,
+    Status,
+    Traffic,
+)
 from appliance.control.client import ControlClient
+from appliance.control.command import API_VERSION, Command
 from appliance.core.errors import NotFound
 from appliance.core.units import GIB, MIB, BytesPerSecond, UtcMs
 from appliance.domain.doctor.model import Finding, Verdict
@@ -112,12 +126,12 @@ class FakeBox:
         )
         self.volumes = some_volumes()
         self._loop = asyncio.new_event_loop()
-        answers: dict[type[api.Command[Any]], Callable[[Any], Any]] = {
-            api.SayHello: lambda _: api.Hello(api=api.API_VERSION, version="0", name="test", pid=1),
-            api.GetStatus: lambda _: self.status(),
-            api.GetHealth: lambda _: api.Health(findings=FINDINGS),
-            api.GetTraffic: lambda asked: self.traffic(asked.span),
-            api.ListEvents: lambda _: api.Events(events=[], more=False),
+        answers: dict[type[Command[Any]], Callable[[Any], Any]] = {
+            SayHello: lambda _: Hello(api=API_VERSION, version="0", name="test", pid=1),
+            GetStatus: lambda _: self.status(),
+            GetHealth: lambda _: Health(findings=FINDINGS),
+            GetTraffic: lambda asked: self.traffic(asked.span),
+            ListEvents: lambda _: Events(events=[], more=False),
             auction.GetAuction: lambda _: auction.Auction(on=False),
             auction.ListBids: lambda _: auction.Bids(on=False),
             care.GetReadings: lambda _: care.ReadingsAnswer(
@@ -134,7 +148,7 @@ class FakeBox:
             care.TryNotice: self._notice,
         }
 
-        def handler(command: type[api.Command[Any]]) -> Any:
+        def handler(command: type[Command[Any]]) -> Any:
             async def handle(asked: Any) -> Any:
                 if command not in answers:
                     raise NotFound("It is not here.")
@@ -146,9 +160,9 @@ class FakeBox:
 
     # ----------------------------------------------------------------------------------------- answers
 
-    def status(self) -> api.Status:
+    def status(self) -> Status:
         """A box that seeds."""
-        return api.Status(
+        return Status(
             revision=1,
             sentence="Seeding 12 torrents, sending 1.00 MiB/s.",
             name="attic",
@@ -162,7 +176,7 @@ class FakeBox:
             peers=41,
             torrents={"seeding": 12},
             size=640 * GIB,
-            disk=api.Disk(path="/srv/content", total=2_000 * GIB, free=420 * GIB),
+            disk=Disk(path="/srv/content", total=2_000 * GIB, free=420 * GIB),
             listen_port=6881,
             dht_nodes=300,
             limits=EASED,
@@ -175,10 +189,10 @@ class FakeBox:
             jobs=[],
         )
 
-    def traffic(self, span: str) -> api.Traffic:
+    def traffic(self, span: str) -> Traffic:
         """As in the history."""
         told = self.history(span)
-        return api.Traffic(start=told.start, step_s=told.step_s, up=told.up, down=[0] * len(told.up))
+        return Traffic(start=told.start, step_s=told.step_s, up=told.up, down=[0] * len(told.up))
 
     def history(self, span: str) -> care.History:
         """Warm at noon, hot in the afternoon, off for half an hour in the morning."""

@@ -8,8 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from appliance.control import api, money
+from appliance.control import money
+from appliance.control.box import GetStatus, ListEvents, SayHello
 from appliance.control.client import ControlClient, DaemonAway
+from appliance.control.command import Command
+from appliance.control.intake import AddTorrent, GetJob, Job, Options, ShareFolder
+from appliance.control.torrents import ShowTorrent, State, TorrentRow
 from appliance.core.errors import SeedboxError
 from appliance.core.keys import Address
 from tests.support.addresses import address as own_address
@@ -85,12 +89,12 @@ class Box:
     def _answers(self) -> bool:
         assert self.process.poll() is None, f"the daemon ended: {self.log()}"
         try:
-            self.client.call(api.SayHello())
+            self.client.call(SayHello())
         except DaemonAway:
             return False
         return True
 
-    def call(self, command: api.Command[A]) -> A:
+    def call(self, command: Command[A]) -> A:
         """Carry out a command."""
         return self.client.call(command)
 
@@ -105,14 +109,14 @@ class Box:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def row(self, id: str) -> api.TorrentRow:
+    def row(self, id: str) -> TorrentRow:
         """One torrent."""
-        return self.call(api.ShowTorrent(id=id)).row
+        return self.call(ShowTorrent(id=id)).row
 
-    def wait_state(self, id: str, state: api.State, seconds: float = 30.0) -> api.TorrentRow:
+    def wait_state(self, id: str, state: State, seconds: float = 30.0) -> TorrentRow:
         """Wait until a torrent is in a state."""
 
-        def there() -> api.TorrentRow | None:
+        def there() -> TorrentRow | None:
             row = self.row(id)
             return row if row.state is state else None
 
@@ -123,19 +127,19 @@ class Box:
 
     def add(self, metainfo: bytes, **options: Any) -> str:
         """Add a .torrent file; returns its id."""
-        return self.call(api.AddTorrent(metainfo=metainfo, options=api.Options(**options))).id
+        return self.call(AddTorrent(metainfo=metainfo, options=Options(**options))).id
 
     def share(self, path: Path) -> str:
         """Share a folder or file in place; returns its id when it is seeded."""
-        job = self.call(api.ShareFolder(path=str(path))).job
+        job = self.call(ShareFolder(path=str(path))).job
 
-        def done() -> api.Job | None:
-            now = self.call(api.GetJob(id=job))
+        def done() -> Job | None:
+            now = self.call(GetJob(id=job))
             return now if now.done else None
 
         made = until(done, "the end of hashing", 120)
         assert not made.error, made.error
-        self.wait_state(made.torrent, api.State.SEEDING)
+        self.wait_state(made.torrent, State.SEEDING)
         return made.torrent
 
     def wait_ledger(self) -> Address:
@@ -145,12 +149,12 @@ class Box:
 
     def events(self) -> list[str]:
         """What happened, newest first."""
-        return [event.text for event in self.call(api.ListEvents(count=100)).events]
+        return [event.text for event in self.call(ListEvents(count=100)).events]
 
     @property
     def port(self) -> int:
         """The port for peers."""
-        return until(lambda: self.call(api.GetStatus()).listen_port, "a listening port")
+        return until(lambda: self.call(GetStatus()).listen_port, "a listening port")
 
     def log(self) -> str:
         """What the daemon said."""
@@ -170,7 +174,7 @@ class Box:
             print(self.log()[-4000:])
 
 
-def refused(box: Box, command: api.Command[Any]) -> str:
+def refused(box: Box, command: Command[Any]) -> str:
     """The message with which the box refuses a command."""
     try:
         answer = box.call(command)

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from appliance.control import api, auction, money
+from appliance.control import auction, money
+from appliance.control.box import SetLimits
+from appliance.control.intake import AddMagnet, AddTorrent, Options
+from appliance.control.torrents import ShowTorrent, State
 from appliance.core.units import BTT, MIB, BytesPerSecond, MicroBtt
 from appliance.domain.auction.buyer import PIECES_AHEAD
 from appliance.domain.auction.lease import CREDIT
@@ -45,16 +48,16 @@ class Trade:
 
     def open(self) -> None:
         self.id = self.seller.add(self.metainfo)
-        self.seller.wait_state(self.id, api.State.SEEDING)
+        self.seller.wait_state(self.id, State.SEEDING)
         self.account = self.seller.wait_ledger()
         self.operator.credit(self.buyer.wait_ledger(), MicroBtt(100 * BTT), "1" * 64)
 
     def add(self) -> None:
         """The buyer adds the torrent, and knows the seller."""
-        uri = self.seller.call(api.ShowTorrent(id=self.id)).magnet
+        uri = self.seller.call(ShowTorrent(id=self.id)).magnet
         peer = f"&x.pe={self.seller.address}:{self.seller.port}"
-        self.buyer.call(api.AddMagnet(uri=uri + peer, options=api.Options()))
-        self.buyer.wait_state(self.id, api.State.DOWNLOADING)
+        self.buyer.call(AddMagnet(uri=uri + peer, options=Options()))
+        self.buyer.wait_state(self.id, State.DOWNLOADING)
 
     def begin(self, **want: int | bool) -> None:
         """The buyer adds the torrent, and wants it."""
@@ -76,7 +79,7 @@ def trade(tmp_path: Path) -> Iterator[Trade]:
 def test_a_box_buys_what_its_owner_wants_sooner_and_both_books_agree(trade: Trade) -> None:
     trade.begin(price=2_000, budget=10 * BTT)
     until(lambda: any(one.won for one in trade.buyer.call(auction.ListBids()).bids), "a slot", 60)
-    trade.buyer.wait_state(trade.id, api.State.SEEDING, 90)
+    trade.buyer.wait_state(trade.id, State.SEEDING, 90)
     until(lambda: not trade.seller.call(auction.GetAuction()).sold, "the end of the lease", 60)
 
     def settled() -> bool:
@@ -99,7 +102,7 @@ class Deceived:
 
     def __init__(self, trade: Trade, folder: Path, lie: str = "", **peer: Any) -> None:
         self.trade, self.folder, self.peer_settings = trade, folder, peer
-        info = trade.seller.call(api.ShowTorrent(id=trade.id))
+        info = trade.seller.call(ShowTorrent(id=trade.id))
         self.info_hash, self.magnet = bytes.fromhex(info.v1), info.magnet
         self.crook = Crook(trade.operator.id, lie)
         self.address = address()
@@ -114,7 +117,7 @@ class Deceived:
             with Peer(self.folder, self.trade.metainfo, **settings) as peer:
                 uri = f"{self.magnet}&x.pe={self.address}:{peer.port}"
                 box = self.trade.buyer
-                await asyncio.to_thread(box.call, api.AddMagnet(uri=uri, options=api.Options()))
+                await asyncio.to_thread(box.call, AddMagnet(uri=uri, options=Options()))
                 want = auction.WantTorrent(id=self.trade.id, price=price, budget=10 * BTT)
                 await asyncio.to_thread(box.call, want)
                 async with asyncio.timeout(seconds):
@@ -149,7 +152,7 @@ def test_a_seller_that_charges_for_what_it_did_not_send_is_paid_for_what_came(
     trade: Trade, tmp_path: Path
 ) -> None:
     write_data(tmp_path / "crook" / "film.bin", SIZE, 1)
-    trade.buyer.call(api.SetLimits(change=LimitsChange(download_rate=BytesPerSecond(MIB))))
+    trade.buyer.call(SetLimits(change=LimitsChange(download_rate=BytesPerSecond(MIB))))
     deceived = Deceived(trade, tmp_path / "crook", "meter")
     deceived.crook.sent = 1 << 30
     told = deceived.run(deceived.shunned)
@@ -163,7 +166,7 @@ def test_a_seller_whose_slot_brings_nothing_is_given_up_and_costs_nothing(
     trade: Trade, tmp_path: Path
 ) -> None:
     deceived = Deceived(trade, tmp_path / "crook")
-    trade.buyer.call(api.AddTorrent(metainfo=trade.metainfo, options=api.Options()))
+    trade.buyer.call(AddTorrent(metainfo=trade.metainfo, options=Options()))
     told = deceived.run(deceived.shunned)
     assert "nothing came" in told.shunned[0].why
     assert deceived.spent() == 0
@@ -176,8 +179,8 @@ def test_bad_pieces_are_not_paid_for_and_their_seller_is_left(trade: Trade, tmp_
         for at in range(0, SIZE, 300 * 32 * 1024):
             file.seek(at)
             file.write(b"bad")
-    trade.buyer.call(api.AddTorrent(metainfo=trade.metainfo, options=api.Options()))
-    trade.buyer.call(api.SetLimits(change=LimitsChange(download_rate=BytesPerSecond(MIB))))
+    trade.buyer.call(AddTorrent(metainfo=trade.metainfo, options=Options()))
+    trade.buyer.call(SetLimits(change=LimitsChange(download_rate=BytesPerSecond(MIB))))
     # It must not look at what it sends: libtorrent would notice, and not send it.
     deceived = Deceived(trade, tmp_path / "crook", unchecked=True, disable_hash_checks=True)
     deceived.crook.sent = 1 << 30
@@ -193,7 +196,7 @@ def test_a_simulated_purchase_says_what_it_would_bid_and_bids_nothing(trade: Tra
     trade.begin(price=2_000, budget=10 * BTT, simulate=True)
     until(lambda: any("would be bid" in text for text in trade.buyer.events()), "the simulation", 30)
     assert not trade.seller.call(auction.GetAuction()).waiting
-    trade.buyer.wait_state(trade.id, api.State.SEEDING, 90)
+    trade.buyer.wait_state(trade.id, State.SEEDING, 90)
     told = trade.buyer.call(money.GetMoney())
     assert (told.totals["downloading"], told.locked, told.held) == (0, 0, 0)
 
@@ -205,7 +208,7 @@ def test_a_buyer_that_dies_in_a_lease_goes_on_and_pays_nothing_twice(trade: Trad
     trade.buyer.start()
     (wanted,) = until(lambda: trade.buyer.call(auction.ListBids()).torrents, "what it wants", 60)
     assert wanted.price == 2_000
-    trade.buyer.wait_state(trade.id, api.State.SEEDING, 90)
+    trade.buyer.wait_state(trade.id, State.SEEDING, 90)
 
     def settled() -> bool:
         spent = trade.buyer.call(money.GetMoney()).totals["downloading"]

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from appliance.adapters.engine.metainfo import parse_torrent
-from appliance.control import api
+from appliance.control.box import LimitsChange, ResetLimits, SetLimits
+from appliance.control.intake import AddMagnet, GetJob, ShareFolder
+from appliance.control.torrents import GetMetainfo, Pause, Reannounce, Resume, ShowTorrent, State
 from appliance.core.units import BytesPerSecond
 from tests.support.box import Box
 from tests.support.peer import Peer
@@ -28,12 +30,12 @@ def folder_of(tmp_path: Path) -> Path:
 
 def announce(box: Box, tracker: OpenTracker, id: str) -> None:
     """Let the tracker serve a torrent of the box, and the box announce it."""
-    box.wait_state(id, api.State.SEEDING)
+    box.wait_state(id, State.SEEDING)
     tracker.allow(id)
-    box.call(api.Reannounce(ids=[id]))
+    box.call(Reannounce(ids=[id]))
 
     def working() -> bool:
-        return any(one.verdict == "working" for one in box.call(api.ShowTorrent(id=id)).trackers)
+        return any(one.verdict == "working" for one in box.call(ShowTorrent(id=id)).trackers)
 
     until(working, "a working tracker")
 
@@ -53,14 +55,14 @@ def test_transmission_downloads_a_shared_folder(box: Box, tmp_path: Path, by: st
     """As v1: Transmission 3 refuses every hybrid; 4 reads them. Hybrids go to libtorrent peers below."""
     folder = folder_of(tmp_path)
     with OpenTracker() as tracker, Transmission(tmp_path / "transmission") as other:
-        job = box.call(api.ShareFolder(path=str(folder), trackers=[tracker.url], v1_only=True)).job
-        made = until(lambda: (now := box.call(api.GetJob(id=job))).done and now, "hashing")
+        job = box.call(ShareFolder(path=str(folder), trackers=[tracker.url], v1_only=True)).job
+        made = until(lambda: (now := box.call(GetJob(id=job))).done and now, "hashing")
         assert not made.error
         announce(box, tracker, made.torrent)
-        detail = box.call(api.ShowTorrent(id=made.torrent))
-        source = detail.magnet if by == "magnet" else box.call(api.GetMetainfo(id=made.torrent)).metainfo
+        detail = box.call(ShowTorrent(id=made.torrent))
+        source = detail.magnet if by == "magnet" else box.call(GetMetainfo(id=made.torrent)).metainfo
         # A link that names the other peer makes the box call it.
-        call = api.AddMagnet(uri=f"{detail.magnet}&x.pe={other.address}:{other.port}")
+        call = AddMagnet(uri=f"{detail.magnet}&x.pe={other.address}:{other.port}")
         other.wait_done(other.add(source), nudge=lambda: box.call(call))
         same(folder, other.downloads / folder.name)
         assert until(lambda: box.row(made.torrent).uploaded >= 3_700_000, "the count of what was sent")
@@ -72,7 +74,7 @@ def test_transmission_downloads_a_v1_torrent_from_the_box(box: Box, tmp_path: Pa
         metainfo = make_torrent(data, "v1", (tracker.url,))
         id = box.add(metainfo)
         announce(box, tracker, id)
-        other.wait_done(other.add(metainfo), nudge=lambda: box.call(api.Reannounce(ids=[id])))
+        other.wait_done(other.add(metainfo), nudge=lambda: box.call(Reannounce(ids=[id])))
         assert filecmp.cmp(data, other.downloads / "film.bin", shallow=False)
 
 
@@ -87,9 +89,9 @@ def test_the_box_downloads_from_transmission(box: Box, tmp_path: Path, by: str) 
         if by == "torrent":
             id = box.add(metainfo)
         else:
-            id = box.call(api.AddMagnet(uri=f"{magnet(metainfo)}&tr={tracker.url}")).id
-        again = api.Reannounce(ids=[id])
-        until(lambda: box.call(again) and box.row(id).state is api.State.SEEDING, "the download", 50)
+            id = box.call(AddMagnet(uri=f"{magnet(metainfo)}&tr={tracker.url}")).id
+        again = Reannounce(ids=[id])
+        until(lambda: box.call(again) and box.row(id).state is State.SEEDING, "the download", 50)
         assert until(lambda: box.row(id).downloaded >= 2 * MIB, "the count of what was fetched")
         assert filecmp.cmp(data, box.content / "book.bin", shallow=False)
 
@@ -101,7 +103,7 @@ def test_a_libtorrent_peer_fetches_every_kind_over_tcp_and_utp(
 ) -> None:
     data = write_data(box.content / "data.bin", MIB + 12_345)
     metainfo = make_torrent(data, kind)
-    box.wait_state(box.add(metainfo), api.State.SEEDING)
+    box.wait_state(box.add(metainfo), State.SEEDING)
     only = {"enable_outgoing_utp": over == "utp", "enable_outgoing_tcp": over == "tcp"}
     # Slow enough to be seen at it.
     with Peer(tmp_path / "peer", metainfo, call=(box.address, box.port), download_limit=MIB, **only) as peer:
@@ -117,8 +119,8 @@ def test_a_magnet_link_made_by_the_box_brings_the_description_to_a_peer(
 ) -> None:
     data = write_data(box.content / "data.bin", MIB)
     id = box.add(make_torrent(data, kind))
-    box.wait_state(id, api.State.SEEDING)
-    link = box.call(api.ShowTorrent(id=id)).magnet
+    box.wait_state(id, State.SEEDING)
+    link = box.call(ShowTorrent(id=id)).magnet
     with Peer(tmp_path / "peer", link, call=(box.address, box.port)) as peer:
         peer.wait_done()
     assert filecmp.cmp(data, tmp_path / "peer" / "data.bin", shallow=False)
@@ -130,7 +132,7 @@ def test_a_peer_fetches_over_ipv6(tmp_path: Path) -> None:
     box = Box(tmp_path / "box")
     box.configure(network__listen_addresses=["::1"], network__dht=False, network__lsd=False)
     with box:
-        box.wait_state(box.add(metainfo), api.State.SEEDING)
+        box.wait_state(box.add(metainfo), State.SEEDING)
         with Peer(tmp_path / "peer", metainfo, call=("::1", box.port), address="::1") as peer:
             peer.wait_done()
     assert filecmp.cmp(data, tmp_path / "peer" / "data.bin", shallow=False)
@@ -140,26 +142,26 @@ def test_pause_stops_serving_and_resume_serves_again(box: Box, tmp_path: Path) -
     data = write_data(box.content / "data.bin", 4 * MIB)
     metainfo = make_torrent(data)
     id = box.add(metainfo)
-    box.wait_state(id, api.State.SEEDING)
-    box.call(api.Pause(ids=[id]))
-    box.wait_state(id, api.State.PAUSED)
+    box.wait_state(id, State.SEEDING)
+    box.call(Pause(ids=[id]))
+    box.wait_state(id, State.PAUSED)
     with Peer(tmp_path / "peer", metainfo, call=(box.address, box.port)) as peer:
         for _ in range(20):
             assert peer.listen()["done"] == 0
-        box.call(api.Resume(ids=[id]))
-        box.wait_state(id, api.State.SEEDING)
+        box.call(Resume(ids=[id]))
+        box.wait_state(id, State.SEEDING)
         peer.wait_done()
 
 
 def test_an_upload_limit_holds_for_a_loopback_peer_too(box: Box, tmp_path: Path) -> None:
     data = write_data(box.content / "data.bin", 8 * MIB)
     metainfo = make_torrent(data)
-    box.wait_state(box.add(metainfo), api.State.SEEDING)
-    box.call(api.SetLimits(change=api.LimitsChange(upload_rate=BytesPerSecond(500 * 1024))))
+    box.wait_state(box.add(metainfo), State.SEEDING)
+    box.call(SetLimits(change=LimitsChange(upload_rate=BytesPerSecond(500 * 1024))))
     with Peer(tmp_path / "peer", metainfo, call=(box.address, box.port)) as peer:
         until(lambda: peer.listen()["rate"] > 100_000, "some data")
         rates = [peer.listen()["rate"] for _ in range(40)]
         assert sorted(rates)[len(rates) // 2] < 700_000
         assert not peer.said["complete"]
-        box.call(api.ResetLimits())
+        box.call(ResetLimits())
         peer.wait_done()

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from appliance.control import api, auction, money
+from appliance.control import auction, money
+from appliance.control.torrents import ListPeers, Remove, ShowTorrent, State
 from appliance.core.keys import Key
 from appliance.core.units import MIB, MicroBtt
 from appliance.domain.auction.lease import CREDIT
@@ -58,14 +59,14 @@ class Stall:
         data = write_data(self.box.content / "film.bin", 240 * MIB, 1)
         self.metainfo = make_torrent(data)
         self.id = self.box.add(self.metainfo)
-        self.box.wait_state(self.id, api.State.SEEDING)
-        self.info_hash = bytes.fromhex(self.box.call(api.ShowTorrent(id=self.id)).v1)
+        self.box.wait_state(self.id, State.SEEDING)
+        self.info_hash = bytes.fromhex(self.box.call(ShowTorrent(id=self.id)).v1)
         self.box.wait_ledger()
         self.account = self.box.call(money.GetMoney()).address
 
     def uploads(self) -> dict[str, int]:
         """Payload by address."""
-        rows = self.box.call(api.ListPeers(id=self.id)).peers
+        rows = self.box.call(ListPeers(id=self.id)).peers
         found = dict[str, int]()
         for row in rows:
             ip = row.address.rpartition(":")[0].strip("[]")
@@ -195,7 +196,7 @@ def test_a_torrent_that_is_removed_under_a_lease_ends_it(stall: Stall) -> None:
         async def deal() -> None:
             async with stall.meeting((buyer, payer)):
                 await buyer.until_paid()
-                await asyncio.to_thread(stall.box.call, api.Remove(ids=[stall.id]))
+                await asyncio.to_thread(stall.box.call, Remove(ids=[stall.id]))
                 await buyer.until(lambda: not stall.box.call(auction.GetAuction()).sold, 10)
 
         asyncio.run(deal())

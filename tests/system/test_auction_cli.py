@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.control import api
+from appliance.control.torrents import ListTorrents
 from tests.support.addresses import free_port
 from tests.support.box import SEEDBOX, Box
 from tests.support.torrents import make_torrent, write_data
@@ -68,7 +68,7 @@ def test_slots_are_offered_changed_and_shown(box: Box) -> None:
         (("--slots", "29"), "cannot be set"),
         (("--free-share", "0"), "cannot be set"),
         (("--reserve", "cheap"), "not an amount of BTT"),
-        (("--reserve", "0.0001"), "less than the least price"),
+        (("--reserve", "0.0001"), "below the lowest possible price"),
         ((), "Nothing to set"),
     ],
 )
@@ -87,9 +87,9 @@ def test_a_torrent_is_wanted_and_not_any_more(box: Box, tmp_path: Path) -> None:
     metainfo.write_bytes(make_torrent(write_data(tmp_path / "film.bin", 100_000, 4)))
     done = typed(box, "get", str(metainfo), "--max-price", "0.5", "--budget", "2", "--detach")
     assert "is fetched, and bid for" in done.stdout, done.stderr
-    id = box.call(api.ListTorrents()).rows[0].id
+    id = box.call(ListTorrents()).rows[0].id
     shown = until(lambda: text if "film.bin" in (text := typed(box, "bids").stdout) else "", "the purchase")
-    assert "at most 0.499712 BTT/GiB; spent 0 of 2 BTT" in shown
+    assert "at most 0.5 BTT/GiB; spent 0 of 2 BTT" in shown
     assert "No seller was found yet" in shown
     assert typed(box, "get", id[:10], "--max-price", "0", "--budget", "2", "--detach").returncode
     assert "Nothing more is bid" in typed(box, "unget", id[:10]).stdout

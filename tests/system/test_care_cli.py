@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from appliance.control import api
 from appliance.control import machine as care
-from appliance.control.api import Verdict
+from appliance.control.box import Hello, SayHello, Verdict
+from appliance.control.command import API_VERSION, Command
 from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.core.units import BytesPerSecond, UtcMs
 from appliance.domain.governor.limits import Limits
@@ -30,8 +30,8 @@ class Answering:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.asked: list[Any] = []
-        self.answers: dict[type[api.Command[Any]], Any] = {
-            api.SayHello: api.Hello(api=api.API_VERSION, version="0", name="attic", pid=1)
+        self.answers: dict[type[Command[Any]], Any] = {
+            SayHello: Hello(api=API_VERSION, version="0", name="attic", pid=1)
         }
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -42,7 +42,7 @@ class Answering:
     def _do(self, work: Any) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
-    def _handler(self, command: type[api.Command[Any]]) -> Any:
+    def _handler(self, command: type[Command[Any]]) -> Any:
         async def handle(asked: Any) -> Any:
             self.asked.append(asked)
             answer = self.answers.get(command, NotFound("It is not here."))

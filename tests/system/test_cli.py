@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from appliance.control import api
+from appliance.control.torrents import ListTorrents, Remove, State
 from tests.support.box import SEEDBOX, Box
 from tests.support.torrents import make_torrent, write_data
 from tests.support.until import until
@@ -48,7 +48,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 @pytest.fixture
 def seedbox(running: Box) -> Iterator[Shell]:
     yield Shell(running.folder)
-    running.call(api.Remove(ids=["all"]))
+    running.call(Remove(ids=["all"]))
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_add_list_show_pause_resume_remove(seedbox: Shell, running: Box, film: P
     again = seedbox("add", film)
     assert again.stdout.startswith("Known: film.bin")
     row = seedbox.json("list")["rows"][0]
-    running.wait_state(row["id"], api.State.SEEDING)
+    running.wait_state(row["id"], State.SEEDING)
     assert "film.bin" in seedbox("list", "--state", "seeding", "--sort", "size", "--desc").stdout
     assert "No torrent fits" in seedbox("list", "--label", "books").stdout
     shown = seedbox("show", "film.bin", "--files").stdout
@@ -82,9 +82,9 @@ def test_add_list_show_pause_resume_remove(seedbox: Shell, running: Box, film: P
     assert seedbox.json("show", row["id"][:8])["row"]["name"] == "film.bin"
     assert seedbox("peers", "film").stdout.strip() == "Nobody is connected."
     assert seedbox("pause", "film").stdout.strip() == "Paused: 1"
-    running.wait_state(row["id"], api.State.PAUSED)
+    running.wait_state(row["id"], State.PAUSED)
     assert seedbox("resume", "all").stdout.strip() == "Resumed: 1"
-    running.wait_state(row["id"], api.State.SEEDING)
+    running.wait_state(row["id"], State.SEEDING)
     assert "seeding" in seedbox("recheck", "film", "--wait").stdout
     set_ = seedbox("set", "film", "--priority", "high", "--upload-limit", "500KiB", "--label", "")
     assert "500" in set_.stdout
@@ -207,7 +207,7 @@ def test_the_doctor_proves_a_transfer_byte_by_byte(seedbox: Shell, running: Box)
     assert "64 MiB went from the box" in done.stdout
     assert "Every byte is right" in done.stdout
     assert not list(running.content.glob("transfer-proof-*"))
-    assert running.call(api.ListTorrents()).total == 0
+    assert running.call(ListTorrents()).total == 0
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -221,5 +221,5 @@ def test_the_shell_completes_commands_and_torrents(
     if shell == "fish":
         typed = {"COMP_WORDS": f"seedbox --state {seedbox.state} show fil", "COMP_CWORD": "fil"}
     done = seedbox(env={"_SEEDBOX_COMPLETE": f"{shell}_complete"} | typed)
-    id = until(lambda: running.call(api.ListTorrents()).rows, "the torrent")[0].id
+    id = until(lambda: running.call(ListTorrents()).rows, "the torrent")[0].id
     assert id[:12] in done.stdout

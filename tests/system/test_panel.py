@@ -18,8 +18,11 @@ from typing import Any
 import psutil
 import pytest
 
-from appliance.control import api
+from appliance.control import auction
 from appliance.control import machine as care
+from appliance.control.box import GetLimits, Hello, LimitsChange, SayHello, SetLimits
+from appliance.control.command import API_VERSION, Command
+from appliance.control.torrents import State
 from appliance.core.config import Panel
 from appliance.core.errors import NotFound
 from appliance.core.units import BytesPerSecond
@@ -54,12 +57,12 @@ class Daemon:
         self._server = control_server(self.path, self._handler)
         self._run(self._server.start())
 
-    def _handler(self, command: type[api.Command[Any]]) -> Any:
+    def _handler(self, command: type[Command[Any]]) -> Any:
         async def handle(asked: Any) -> Any:
             while self.hangs.is_set():
                 await asyncio.sleep(0.05)
-            if command is api.SayHello:
-                return api.Hello(api=api.API_VERSION, version="0", name="test", pid=1)
+            if command is SayHello:
+                return Hello(api=API_VERSION, version="0", name="test", pid=1)
             if command is care.GetPanel:
                 return care.PanelAnswer(light=self.light, sentence="So it is.")
             if command in (care.ShowYourself, care.ShutDown, care.ResetSettings):
@@ -364,16 +367,14 @@ def test_a_reset_forgets_settings_and_the_page_s_password_and_nothing_else(tmp_p
             assert "csrf_token" in _get(f"{page.url}/login")
             id = box.share(data)
             key = (box.folder / "identity.key").read_bytes()
-            wanted = box.call(api.GetLimits()).limits
-            box.call(
-                api.SetLimits(change=api.LimitsChange(upload_rate=BytesPerSecond(12_345_000), connections=77))
-            )
-            box.call(api.auction.SetAuction(slots=7))
-            before = api.auction.GetAuction()
+            wanted = box.call(GetLimits()).limits
+            box.call(SetLimits(change=LimitsChange(upload_rate=BytesPerSecond(12_345_000), connections=77)))
+            box.call(auction.SetAuction(slots=7))
+            before = auction.GetAuction()
             assert box.call(before).changed == ["slots"]
             said = box.call(care.ResetSettings()).sentence
             assert "claim code" in said
-            assert box.call(api.GetLimits()).limits == wanted
+            assert box.call(GetLimits()).limits == wanted
             assert box.call(before).changed == []
             log = box.folder / "web.log"
             until(lambda: "The box was reset." in log.read_text(), "the page's new code")
@@ -381,7 +382,7 @@ def test_a_reset_forgets_settings_and_the_page_s_password_and_nothing_else(tmp_p
             assert code != page.code
             # Who comes now has to claim the box, as on the first day.
             assert "code" in _get(f"{page.url}/")
-            assert box.row(id).state is api.State.SEEDING
+            assert box.row(id).state is State.SEEDING
             assert (data / "a").stat().st_size == 300_000
             assert (box.folder / "identity.key").read_bytes() == key
         finally:

@@ -16,7 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
-from appliance.control import api, money
+from appliance.control import money
+from appliance.control.box import GetStatus, Verdict
 from tests.support.addresses import address, free_port
 from tests.support.box import SEEDBOX, Box
 from tests.support.processes import end, start
@@ -83,7 +84,7 @@ def test_a_newcomer_has_an_account_at_a_ledger_of_their_own(run: Run) -> None:
     assert account.on
     assert account.ledger.startswith(f"http://{run.ip}:")
     assert account.name == "ledger"
-    assert run.box.call(money.VerifyMoney()).findings[0].verdict is api.Verdict.OK
+    assert run.box.call(money.VerifyMoney()).findings[0].verdict is Verdict.OK
     run.box.client.close()
 
 
@@ -100,7 +101,7 @@ def test_a_ledger_that_cannot_listen_keeps_no_box_from_seeding(tmp_path: Path) -
             until(run.healthy, "the page")
             assert "cannot listen" in run.said()
             assert run.box.call(money.GetMoney()).away
-            assert run.box.call(api.GetStatus())
+            assert run.box.call(GetStatus())
         finally:
             run.box.client.close()
             end(run.process, 60)
@@ -131,7 +132,7 @@ def test_a_page_that_was_killed_is_started_again_and_the_box_runs_on(run: Run) -
     until(run.healthy, "the page again")
     assert run.children()["daemon"].pid == daemon.pid
     assert "started again" in run.said()
-    assert run.box.call(api.GetStatus())
+    assert run.box.call(GetStatus())
     run.box.client.close()
 
 

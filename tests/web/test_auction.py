@@ -7,7 +7,9 @@ from contextlib import ExitStack
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
-from appliance.control import api, auction
+from appliance.control import auction
+from appliance.control.intake import AddMagnet, Options
+from appliance.control.torrents import ShowTorrent, State
 from appliance.core.units import BTT, MIB, MicroBtt
 from tests.support.box import Box
 from tests.support.torrents import make_torrent, write_data
@@ -33,7 +35,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Box
         stack.enter_context(site.box)
         stack.enter_context(buyer)
         id = site.box.add(make_torrent(data))
-        site.box.wait_state(id, api.State.SEEDING)
+        site.box.wait_state(id, State.SEEDING)
         site.box.wait_ledger()
         operator.credit(buyer.wait_ledger(), MicroBtt(100 * BTT), "1" * 64)
         site.start_web()
@@ -68,10 +70,10 @@ def test_the_owner_sells_slots_by_clicking_and_sees_who_has_them(
     screens(page, site, "auction-off", "/auction")
     page.get_by_role("button", name="Sell slots").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("3 slots are for sale, and nobody has one.")
-    uri = site.box.call(api.ShowTorrent(id=id)).magnet
+    uri = site.box.call(ShowTorrent(id=id)).magnet
     peer = f"&x.pe={site.box.address}:{site.box.port}"
-    buyer.call(api.AddMagnet(uri=uri + peer, options=api.Options()))
-    buyer.wait_state(id, api.State.DOWNLOADING)
+    buyer.call(AddMagnet(uri=uri + peer, options=Options()))
+    buyer.wait_state(id, State.DOWNLOADING)
     buyer.call(auction.WantTorrent(id=id, price=1_000, budget=10 * BTT))
     expect(page.get_by_role("heading", level=1)).to_have_text(
         re.compile(r"1 of 3 slots are sold, at 1\.\d+ BTT for a GiB\."), timeout=60_000
@@ -113,7 +115,7 @@ def test_a_torrent_that_downloads_can_be_paid_for_on_its_page(
     site, _, _ = market
     page = context.new_page()
     uri = "magnet:?xt=urn:btih:" + "ab" * 20
-    id = site.box.call(api.AddMagnet(uri=uri, options=api.Options())).id
+    id = site.box.call(AddMagnet(uri=uri, options=Options())).id
     page.goto(f"/torrents/{id}")
     page.get_by_label("At most (BTT for a GiB)").fill("1.5")
     page.get_by_label("Budget (BTT in all)").fill("2")

@@ -10,7 +10,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from appliance.control import api
+from appliance.control.box import GetLimits
+from appliance.control.intake import AddMagnet
+from appliance.control.torrents import GetMetainfo, ListTorrents
 from tests.support.peer import Peer
 from tests.support.torrents import make_torrent, write_data
 from tests.web.conftest import PASSWORD
@@ -80,7 +82,7 @@ def test_a_folder_is_shared_by_clicking(page: Page, site: Site) -> None:
 def test_the_qr_code_reads_as_the_magnet_link(page: Page, site: Site, tmp_path: Path, width: int) -> None:
     if shutil.which("zbarimg") is None:
         pytest.skip("zbarimg is not installed")
-    id = site.box.call(api.ListTorrents(text="Holiday")).rows[0].id
+    id = site.box.call(ListTorrents(text="Holiday")).rows[0].id
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(f"{site.url}/torrents/{id}")
     page.locator(".qrbox").screenshot(path=tmp_path / "qr.png")
@@ -111,7 +113,7 @@ def test_a_torrent_file_and_a_magnet_link_are_added(page: Page, site: Site, tmp_
 
 def test_names_of_strangers_are_text_and_never_markup(page: Page, site: Site) -> None:
     name = "<img src=x onerror=alert(1)>"
-    site.box.call(api.AddMagnet(uri="magnet:?xt=urn:btih:" + "cd" * 20 + "&dn=" + name))
+    site.box.call(AddMagnet(uri="magnet:?xt=urn:btih:" + "cd" * 20 + "&dn=" + name))
     alerts: list[object] = []
     page.on("dialog", lambda dialog: alerts.append(dialog))
     page.goto(site.url + "/torrents")
@@ -122,8 +124,8 @@ def test_names_of_strangers_are_text_and_never_markup(page: Page, site: Site) ->
 
 
 def test_the_page_is_live_while_a_peer_downloads(page: Page, site: Site, tmp_path: Path) -> None:
-    rows = {row.name: row.id for row in site.box.call(api.ListTorrents()).rows}
-    metainfo = site.box.call(api.GetMetainfo(id=rows["Holiday films"])).metainfo
+    rows = {row.name: row.id for row in site.box.call(ListTorrents()).rows}
+    metainfo = site.box.call(GetMetainfo(id=rows["Holiday films"])).metainfo
     page.goto(site.url + "/torrents")
     row = page.locator("tr", has_text="Holiday films")
     expect(row).to_contain_text("seeding")
@@ -160,12 +162,12 @@ def test_limits_are_set_and_wrong_ones_refused(page: Page, site: Site) -> None:
     page.get_by_label("Upload, KiB/s").fill("750")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("The limits are in force.")).to_be_visible()
-    assert site.box.call(api.GetLimits()).limits.upload_rate == 750 * 1024
+    assert site.box.call(GetLimits()).limits.upload_rate == 750 * 1024
     page.get_by_label("Connections").fill("3")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("connections is 3; it must lie between")).to_be_visible()
     page.get_by_role("button", name="As configured").click()
-    assert site.box.call(api.GetLimits()).limits.upload_rate == 0
+    assert site.box.call(GetLimits()).limits.upload_rate == 0
 
 
 def test_everything_is_reached_without_javascript(browser: Browser, site: Site) -> None:
@@ -186,7 +188,7 @@ def test_everything_is_reached_without_javascript(browser: Browser, site: Site) 
 
 
 def test_every_page_is_accessible_and_fits_the_phone(page: Page, site: Site) -> None:
-    id = next(row.id for row in site.box.call(api.ListTorrents()).rows if row.name == "Holiday films")
+    id = next(row.id for row in site.box.call(ListTorrents()).rows if row.name == "Holiday films")
     for name, path in (
         ("overview", "/"),
         ("torrents", "/torrents"),

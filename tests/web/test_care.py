@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.serving import make_server
 
-from appliance.control import api
 from appliance.control import machine as care
+from appliance.control.box import GetStatus
 from appliance.core.config import Config
 from appliance.core.units import UtcMs
 from appliance.domain.governor.readings import Firmware, Readings, Supply
@@ -459,7 +459,7 @@ def test_a_machine_that_tells_nothing_has_a_page_all_the_same(context: BrowserCo
 
 @pytest.mark.skipif(
     importlib.util.find_spec("appliance.entrypoints.daemon.handlers.machine") is None,
-    reason="the daemon of this version does not answer the commands of control/care.py",
+    reason="the daemon of this version does not answer the commands of control/machine.py",
 )
 def test_a_real_box_fills_the_whole_page_and_does_what_its_forms_say(
     browser: Browser, tmp_path: Path
@@ -480,7 +480,7 @@ def test_a_real_box_fills_the_whole_page_and_does_what_its_forms_say(
             closed.click()
         page.get_by_role("button", name="Full speed for 1 hour").click()
         expect(page.get_by_role("button", name="Ease again")).to_be_visible()
-        left = box.call(care.GetGovernor()).override_until - box.call(api.GetStatus()).now
+        left = box.call(care.GetGovernor()).override_until - box.call(GetStatus()).now
         assert 59 * MINUTE < left <= 60 * MINUTE
         page.get_by_role("button", name="Ease again").click()
         expect(page.get_by_text("The box eases itself again")).to_be_visible()

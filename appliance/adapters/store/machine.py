@@ -56,7 +56,7 @@ class _Bucket:
 class Past:
     """Readings over time, oldest first, one a point of `step_s` seconds; None where nothing was read.
 
-    Units and meaning are those of control/care.py `History`.
+    Units and meaning are those of control/machine.py `History`.
     """
 
     start: int

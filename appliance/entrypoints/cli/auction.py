@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from appliance.control import api
 from appliance.control import auction as slots
+from appliance.control.torrents import ShowTorrent, State
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import (
     MicroBtt,
@@ -259,7 +259,7 @@ def get(
         raise OwnerMustAct("A price and a budget are more than nothing. To pay no more: seedbox unget")
     if re.fullmatch(r"[0-9a-f]{8,40}", source):
         id = find(app, source)
-        name = app.box.call(api.ShowTorrent(id=id)).row.name
+        name = app.box.call(ShowTorrent(id=id)).row.name
     else:
         added = added_from(app, source)
         id, name = added.id, added.name
@@ -278,8 +278,8 @@ def _follow(app: App, id: str, name: str) -> None:
     said = ""
     try:
         while True:
-            row = app.box.call(api.ShowTorrent(id=id)).row
-            if row.state not in (api.State.ADDING, api.State.CHECKING, api.State.DOWNLOADING):
+            row = app.box.call(ShowTorrent(id=id)).row
+            if row.state not in (State.ADDING, State.CHECKING, State.DOWNLOADING):
                 break
             told = app.box.call(slots.ListBids())
             mine = next((one for one in told.torrents if one.torrent == id), None)

@@ -6,7 +6,19 @@ from typing import Any
 import click
 import msgspec
 
-from appliance.control import api
+from appliance.control.box import (
+    Finding,
+    GetHealth,
+    GetLimits,
+    GetStatus,
+    Health,
+    LimitsAnswer,
+    LimitsChange,
+    ListEvents,
+    ResetLimits,
+    SetLimits,
+    Verdict,
+)
 from appliance.control.client import DaemonAway
 from appliance.core import config as configuration
 from appliance.core.units import show_bytes, show_rate, show_span
@@ -21,7 +33,7 @@ _COLOURS = {"info": None, "warning": "yellow", "error": "red"}
 @command
 def status(app: App) -> None:
     """What the box does right now."""
-    now = app.box.call(api.GetStatus())
+    now = app.box.call(GetStatus())
     disk = (
         f"{show_bytes(now.disk.free)} free of {show_bytes(now.disk.total)}" if now.disk else "not reachable"
     )
@@ -47,7 +59,7 @@ def status(app: App) -> None:
 @command
 def events(app: App, count: int) -> None:
     """What happened, the newest last."""
-    answer = app.box.call(api.ListEvents(count=count))
+    answer = app.box.call(ListEvents(count=count))
     lines = [
         f"{when(event.at)}  {click.style(event.text, fg=_COLOURS[event.kind])}"
         for event in reversed(answer.events)
@@ -68,7 +80,7 @@ def limits(ctx: click.Context, as_json: bool) -> None:
 @command
 def limits_show(app: App) -> None:
     """The limits in force, and where they come from."""
-    _show_limits(app, app.box.call(api.GetLimits()))
+    _show_limits(app, app.box.call(GetLimits()))
 
 
 @limits.command("set")
@@ -82,17 +94,17 @@ def limits_set(app: App, **changes: Any) -> None:
     """Set limits, now and after restarts."""
     if all(value is None for value in changes.values()):
         raise click.UsageError("Say what to set, such as --upload-rate 2MiB.")
-    _show_limits(app, app.box.call(api.SetLimits(change=api.LimitsChange(**changes))))
+    _show_limits(app, app.box.call(SetLimits(change=LimitsChange(**changes))))
 
 
 @limits.command("reset")
 @command
 def limits_reset(app: App) -> None:
     """Go back to what the configuration says."""
-    _show_limits(app, app.box.call(api.ResetLimits()))
+    _show_limits(app, app.box.call(ResetLimits()))
 
 
-def _show_limits(app: App, answer: api.LimitsAnswer) -> None:
+def _show_limits(app: App, answer: LimitsAnswer) -> None:
     changed = answer.changed.set_fields()
     told = msgspec.to_builtins(answer.configured) | changed
     rows = []
@@ -161,15 +173,15 @@ def doctor(app: App, transfer: bool) -> None:
         prove(app)
         return
     findings = _examined(app)
-    worst = UNWELL if any(finding.verdict is api.Verdict.ERROR for finding in findings) else 0
-    app.answer(api.Health(findings=findings), *shown(findings))
+    worst = UNWELL if any(finding.verdict is Verdict.ERROR for finding in findings) else 0
+    app.answer(Health(findings=findings), *shown(findings))
     raise SystemExit(worst)
 
 
-def _examined(app: App) -> list[api.Finding]:
+def _examined(app: App) -> list[Finding]:
     """By the daemon, or without it as far as this process can see."""
     try:
-        return app.box.call(api.GetHealth()).findings
+        return app.box.call(GetHealth()).findings
     except DaemonAway as away:
         from appliance.adapters.board.machine import Machine
         from appliance.domain.doctor.checks import examine
@@ -178,7 +190,7 @@ def _examined(app: App) -> list[api.Finding]:
         loaded = configuration.load(app.config_path)
         content = app.state.resolve(loaded.content.root)
         facts = Facts(machine=Machine().facts(content, app.state.path), network=None)
-        dead = api.Finding("daemon", api.Verdict.ERROR, "The box is not running.", str(away))
+        dead = Finding("daemon", Verdict.ERROR, "The box is not running.", str(away))
         return [dead, *examine(facts)]
 
 

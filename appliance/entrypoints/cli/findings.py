@@ -5,7 +5,7 @@ import textwrap
 
 import click
 
-from appliance.control.api import Finding, Verdict
+from appliance.control.box import Finding, Verdict
 
 _MARKS = {
     Verdict.OK: ("✔", "ok", "green"),

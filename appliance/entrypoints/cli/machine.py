@@ -5,7 +5,7 @@ import textwrap
 import click
 
 from appliance.control import machine as care
-from appliance.control.api import Finding
+from appliance.control.box import Finding
 from appliance.control.client import ControlClient
 from appliance.core.units import MicroBtt, show_btt, show_bytes, show_rate, show_span
 from appliance.domain.governor.readings import DiskReading, Pressure, Readings

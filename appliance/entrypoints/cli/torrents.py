@@ -7,7 +7,36 @@ from typing import Any
 
 import click
 
-from appliance.control import api
+from appliance.control.intake import (
+    Added,
+    AddMagnet,
+    AddTorrent,
+    AddUrl,
+    CancelJob,
+    GetJob,
+    Job,
+    Options,
+    ShareFolder,
+)
+from appliance.control.torrents import (
+    Configure,
+    Files,
+    GetMetainfo,
+    Goal,
+    ListFiles,
+    ListPeers,
+    ListTorrents,
+    Pause,
+    Priority,
+    Recheck,
+    Remove,
+    Resume,
+    ShowTorrent,
+    SortKey,
+    State,
+    TorrentDetail,
+    TorrentRow,
+)
 from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.core.units import show_bytes, show_rate, show_span
 from appliance.entrypoints.cli.context import App, command
@@ -23,9 +52,9 @@ from appliance.entrypoints.cli.words import (
     when,
 )
 
-_STATES = click.Choice([state.value for state in api.State])
-_PRIORITIES = click.Choice([priority.value for priority in api.Priority])
-_SORTS = click.Choice(list(api.SortKey.__args__))  # type: ignore[attr-defined]
+_STATES = click.Choice([state.value for state in State])
+_PRIORITIES = click.Choice([priority.value for priority in Priority])
+_SORTS = click.Choice(list(SortKey.__args__))  # type: ignore[attr-defined]
 
 
 def _options(function: Any) -> Any:
@@ -39,8 +68,8 @@ def _options(function: Any) -> Any:
     return function
 
 
-def _told(label: str, priority: str, goal: api.Goal | None, paused: bool) -> api.Options:
-    return api.Options(label=label, priority=api.Priority(priority), goal=goal, paused=paused)
+def _told(label: str, priority: str, goal: Goal | None, paused: bool) -> Options:
+    return Options(label=label, priority=Priority(priority), goal=goal, paused=paused)
 
 
 @click.command()
@@ -59,19 +88,19 @@ def add(app: App, sources: tuple[str, ...], **told: Any) -> None:
     app.answer(added, *lines)
 
 
-def added_from(app: App, source: str) -> api.Added:
+def added_from(app: App, source: str) -> Added:
     """Add one torrent, with nothing said about it."""
-    return _add(app, source, api.Options())
+    return _add(app, source, Options())
 
 
-def _add(app: App, source: str, options: api.Options) -> api.Added:
+def _add(app: App, source: str, options: Options) -> Added:
     if source.lower().startswith("magnet:"):
-        return app.box.call(api.AddMagnet(uri=source, options=options))
+        return app.box.call(AddMagnet(uri=source, options=options))
     if source.lower().startswith(("http://", "https://")):
-        job = _follow(app, app.box.call(api.AddUrl(url=source, options=options)).job, "Fetching")
-        row = app.box.call(api.ShowTorrent(id=job.torrent)).row
-        return api.Added(id=row.id, name=row.name)
-    return app.box.call(api.AddTorrent(metainfo=_read(source), options=options))
+        job = _follow(app, app.box.call(AddUrl(url=source, options=options)).job, "Fetching")
+        row = app.box.call(ShowTorrent(id=job.torrent)).row
+        return Added(id=row.id, name=row.name)
+    return app.box.call(AddTorrent(metainfo=_read(source), options=options))
 
 
 def _read(source: str) -> bytes:
@@ -86,16 +115,16 @@ def _read(source: str) -> bytes:
         raise OwnerMustAct(f"{source} cannot be read ({error.strerror}). Check the path.") from error
 
 
-def _follow(app: App, id: str, title: str) -> api.Job:
+def _follow(app: App, id: str, title: str) -> Job:
     """Wait for a job, with a progress bar; Ctrl-C cancels it. Raises OwnerMustAct where it failed."""
     try:
         with _bar(app, title) as bar:
-            while not (job := app.box.call(api.GetJob(id=id))).done:
+            while not (job := app.box.call(GetJob(id=id))).done:
                 bar.update(job.progress - bar.pos)
                 time.sleep(0.2)
             bar.update(1_000_000 - bar.pos)
     except KeyboardInterrupt:
-        app.box.call(api.CancelJob(id=id))
+        app.box.call(CancelJob(id=id))
         raise
     if job.error:
         raise OwnerMustAct(job.error)
@@ -133,7 +162,7 @@ def create(
     **told: Any,
 ) -> None:
     """Share a folder or file of your own: makes a torrent of it, and seeds it where it lies."""
-    wanted = api.ShareFolder(
+    wanted = ShareFolder(
         path=str(path.resolve()),
         name=name,
         trackers=list(trackers),
@@ -143,10 +172,10 @@ def create(
         options=_told(**told),
     )
     job = _follow(app, app.box.call(wanted).job, "Hashing")
-    detail = app.box.call(api.ShowTorrent(id=job.torrent))
+    detail = app.box.call(ShowTorrent(id=job.torrent))
     lines = [f"Sharing: {detail.row.name} ({detail.row.id[:8]})", "Hand this link on:", detail.magnet]
     if output is not None:
-        output.write_bytes(app.box.call(api.GetMetainfo(id=job.torrent)).metainfo)
+        output.write_bytes(app.box.call(GetMetainfo(id=job.torrent)).metainfo)
         lines.append(f"Written: {output}")
     app.answer(detail, *lines)
 
@@ -163,8 +192,8 @@ def create(
 def list_(app: App, state: str | None, sort: Any, desc: bool, limit: int, **filters: Any) -> None:
     """The torrents in the box."""
     page = app.box.call(
-        api.ListTorrents(
-            state=api.State(state) if state else None, sort=sort, descending=desc, count=limit, **filters
+        ListTorrents(
+            state=State(state) if state else None, sort=sort, descending=desc, count=limit, **filters
         )
     )
     if not page.total:
@@ -185,15 +214,15 @@ def list_(app: App, state: str | None, sort: Any, desc: bool, limit: int, **filt
 def show(app: App, torrent: str, files: bool) -> None:
     """All about one torrent."""
     id = find(app, torrent)
-    detail = app.box.call(api.ShowTorrent(id=id))
+    detail = app.box.call(ShowTorrent(id=id))
     lines = _detail(detail)
     if files:
-        listed = app.box.call(api.ListFiles(id=id, count=1_000))
+        listed = app.box.call(ListFiles(id=id, count=1_000))
         lines += ["", *_files(listed)]
     app.answer(detail, *lines)
 
 
-def _detail(detail: api.TorrentDetail) -> list[str]:
+def _detail(detail: TorrentDetail) -> list[str]:
     row = detail.row
     facts = [
         ("State", f"{row.state.value}. {row.reason or detail.sentence}"),
@@ -221,7 +250,7 @@ def _rate(limit: int) -> str:
     return show_rate(limit) if limit else "unlimited"
 
 
-def _files(listed: api.Files) -> list[str]:
+def _files(listed: Files) -> list[str]:
     cells = [
         [file.path, show_bytes(file.size), f"{100 * file.done // file.size if file.size else 100} %"]
         for file in listed.files
@@ -236,7 +265,7 @@ def _files(listed: api.Files) -> list[str]:
 @command
 def peers(app: App, torrent: str) -> None:
     """Who is connected for a torrent."""
-    answer = app.box.call(api.ListPeers(id=find(app, torrent)))
+    answer = app.box.call(ListPeers(id=find(app, torrent)))
     cells = [
         [
             peer.address,
@@ -258,7 +287,7 @@ def peers(app: App, torrent: str) -> None:
 @command
 def pause(app: App, torrents: tuple[str, ...]) -> None:
     """Stop torrents; `all` means every one."""
-    changed = app.box.call(api.Pause(ids=find_all(app, torrents)))
+    changed = app.box.call(Pause(ids=find_all(app, torrents)))
     app.answer(changed, f"Paused: {len(changed.ids)}")
 
 
@@ -267,7 +296,7 @@ def pause(app: App, torrents: tuple[str, ...]) -> None:
 @command
 def resume(app: App, torrents: tuple[str, ...]) -> None:
     """Start torrents again, also those that failed; `all` means every one."""
-    changed = app.box.call(api.Resume(ids=find_all(app, torrents)))
+    changed = app.box.call(Resume(ids=find_all(app, torrents)))
     app.answer(changed, f"Resumed: {len(changed.ids)}")
 
 
@@ -284,7 +313,7 @@ def remove(app: App, torrents: tuple[str, ...], with_data: bool, yes: bool) -> N
         if not sys.stdin.isatty():
             raise OwnerMustAct("Nobody is there to ask; say --yes if you are sure.")
         click.confirm(f"Remove {what}{' and the files' if with_data else ''}?", abort=True)
-    changed = app.box.call(api.Remove(ids=ids, with_data=with_data))
+    changed = app.box.call(Remove(ids=ids, with_data=with_data))
     app.answer(changed, f"Removed: {len(changed.ids)}", *changed.notes)
 
 
@@ -295,21 +324,21 @@ def remove(app: App, torrents: tuple[str, ...], with_data: bool, yes: bool) -> N
 def recheck(app: App, torrent: str, wait: bool) -> None:
     """Compare the data of a torrent with its hashes again."""
     id = find(app, torrent)
-    app.box.call(api.Recheck(ids=[id]))
-    row = _checked(app, id) if wait else app.box.call(api.ShowTorrent(id=id)).row
+    app.box.call(Recheck(ids=[id]))
+    row = _checked(app, id) if wait else app.box.call(ShowTorrent(id=id)).row
     app.answer(row, f"{row.name}: {row.state.value}. {row.reason}".strip())
 
 
-def _checked(app: App, id: str) -> api.TorrentRow:
+def _checked(app: App, id: str) -> TorrentRow:
     started = time.monotonic()
     with _bar(app, "Checking") as bar:
         while True:
-            row = app.box.call(api.ShowTorrent(id=id)).row
+            row = app.box.call(ShowTorrent(id=id)).row
             # The check begins a moment after it was asked for.
-            if row.state is not api.State.CHECKING and time.monotonic() - started > 3:
+            if row.state is not State.CHECKING and time.monotonic() - started > 3:
                 bar.update(1_000_000 - bar.pos)
                 return row
-            if row.state is api.State.CHECKING:
+            if row.state is State.CHECKING:
                 bar.update(max(0, row.progress - bar.pos))
             if time.monotonic() - started > 86_400:
                 raise RetryLater("The check takes longer than a day; look again with `seedbox list`.")
@@ -326,8 +355,8 @@ def _checked(app: App, id: str) -> api.TorrentRow:
 @command
 def set_(app: App, torrent: str, priority: str | None, **changes: Any) -> None:
     """Set label, priority, goal or rates of one torrent."""
-    chosen = api.Priority(priority) if priority else None
-    detail = app.box.call(api.Configure(id=find(app, torrent), priority=chosen, **changes))
+    chosen = Priority(priority) if priority else None
+    detail = app.box.call(Configure(id=find(app, torrent), priority=chosen, **changes))
     app.answer(detail, *_detail(detail))
 
 

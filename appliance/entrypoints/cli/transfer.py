@@ -11,7 +11,9 @@ from pathlib import Path
 
 import click
 
-from appliance.control import api
+from appliance.control.box import GetConfig, GetStatus
+from appliance.control.intake import GetJob, Options, ShareFolder
+from appliance.control.torrents import GetMetainfo, Remove, ShowTorrent, State
 from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.core.units import MIB, show_rate
 from appliance.entrypoints.cli.context import App
@@ -32,11 +34,11 @@ class Proof:
 
 def prove(app: App) -> None:
     """Make, share, fetch, compare, tidy up. Raises OwnerMustAct or RetryLater, saying which step failed."""
-    entries = {f"{entry.table}.{entry.key}": entry.value for entry in app.box.call(api.GetConfig()).entries}
+    entries = {f"{entry.table}.{entry.key}": entry.value for entry in app.box.call(GetConfig()).entries}
     root = app.state.resolve(json.loads(entries["content.root"]))
     addresses = json.loads(entries["network.listen_addresses"])
     address = next((ip for ip in addresses if ":" not in ip), addresses[0] if addresses else "127.0.0.1")
-    port = app.box.call(api.GetStatus()).listen_port
+    port = app.box.call(GetStatus()).listen_port
     if not port:
         raise OwnerMustAct("The box listens on no port; `seedbox doctor` says why.")
     shared = ""
@@ -49,7 +51,7 @@ def prove(app: App) -> None:
             _compare(file, Path(target, "proof.bin"))
         finally:
             if shared:
-                app.box.call(api.Remove(ids=[shared]))
+                app.box.call(Remove(ids=[shared]))
     app.answer(
         asdict(proof),
         f"{SIZE // MIB} MiB went from the box to a second process over {proof.over.upper()} in "
@@ -62,20 +64,20 @@ def _elsewhere() -> tempfile.TemporaryDirectory[str]:
 
 
 def _share(app: App, file: Path) -> str:
-    job = app.box.call(api.ShareFolder(path=str(file), private=True, options=api.Options(label="proof"))).job
+    job = app.box.call(ShareFolder(path=str(file), private=True, options=Options(label="proof"))).job
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:
-        made = app.box.call(api.GetJob(id=job))
+        made = app.box.call(GetJob(id=job))
         if made.error:
             raise OwnerMustAct(f"The box could not share a file of its own: {made.error}")
-        if made.done and app.box.call(api.ShowTorrent(id=made.torrent)).row.state is api.State.SEEDING:
+        if made.done and app.box.call(ShowTorrent(id=made.torrent)).row.state is State.SEEDING:
             return made.torrent
         time.sleep(0.1)
     raise RetryLater("The box took more than a minute to share 64 MiB; is its disk busy? Try again.")
 
 
 def _fetch(app: App, id: str, address: str, port: int, target: str) -> Proof:
-    metainfo = app.box.call(api.GetMetainfo(id=id)).metainfo
+    metainfo = app.box.call(GetMetainfo(id=id)).metainfo
     started = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-m", "appliance.adapters.engine.fetcher", address, str(port), target],

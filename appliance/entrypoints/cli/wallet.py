@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from appliance.control import money as api
-from appliance.control.api import ShowTorrent, Verdict
+from appliance.control.box import Verdict
+from appliance.control.torrents import ShowTorrent
 from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.core.units import MicroBtt, UtcMs, parse_btt, show_btt
 from appliance.domain.ledger.statement import Line, as_beancount, as_csv, as_json

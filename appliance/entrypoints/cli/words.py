@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import click
 from click.shell_completion import CompletionItem
 
-from appliance.control.api import Goal, GoalKind, ListTorrents, State, TorrentRow
 from appliance.control.client import ControlClient
+from appliance.control.torrents import Goal, GoalKind, ListTorrents, State, TorrentRow
 from appliance.core.errors import NotFound, OwnerMustAct, SeedboxError
 from appliance.core.state import StateFolder, default_state
 from appliance.core.units import KIB, MIB, show_bytes, show_rate

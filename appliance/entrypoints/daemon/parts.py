@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
+from appliance.core.errors import Bug
 from appliance.core.service import Beat
 
 log = logging.getLogger(__name__)
@@ -46,13 +47,14 @@ async def run_all(
         for part in parts:
             for name, loop in part.loops.items():
                 beat(name)
-                group.create_task(_forever(loop(partial(beat, name))), name=name)
+                group.create_task(_forever(name, loop(partial(beat, name))), name=name)
         for name, work in others.items():
-            group.create_task(_forever(work()), name=name)
+            group.create_task(_forever(name, work()), name=name)
 
 
-async def _forever(work: Awaitable[None]) -> None:
+async def _forever(name: str, work: Awaitable[None]) -> None:
     await work
+    raise Bug(f"The loop {name} has ended.")
 
 
 async def stop_all(parts: Sequence[Part]) -> None:

@@ -4,21 +4,22 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from appliance.control import api
+from appliance.control.intake import Options
+from appliance.control.torrents import Goal, GoalKind, ListTorrents, SortKey, State
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import KIB
 
 PAGE = 50
 
 
-def query(args: Mapping[str, str], *, since: int = 0) -> api.ListTorrents:
+def query(args: Mapping[str, str], *, since: int = 0) -> ListTorrents:
     """The list that a query string asks for; what makes no sense falls back to the default."""
     state, sort = args.get("state", ""), args.get("sort", "added")
     number = whole(args.get("page"), 1, 1, 100_000)
-    known_sort: Any = sort if sort in get_args(api.SortKey) else "added"
-    return api.ListTorrents(
+    known_sort: Any = sort if sort in get_args(SortKey) else "added"
+    return ListTorrents(
         text=args.get("text", "").strip()[:200],
-        state=api.State(state) if state in list(api.State) else None,
+        state=State(state) if state in list(State) else None,
         label=args.get("label") or None,
         sort=known_sort,
         descending=args.get("desc", "1" if sort == "added" else "") == "1",
@@ -36,21 +37,21 @@ def whole(text: str | None, default: int, least: int, most: int) -> int:
         return default
 
 
-def options(form: Mapping[str, str]) -> api.Options:
+def options(form: Mapping[str, str]) -> Options:
     """What is said of a torrent that is added."""
-    return api.Options(label=form.get("label", ""), paused=form.get("paused") == "1", goal=goal(form))
+    return Options(label=form.get("label", ""), paused=form.get("paused") == "1", goal=goal(form))
 
 
-def goal(form: Mapping[str, str]) -> api.Goal | None:
+def goal(form: Mapping[str, str]) -> Goal | None:
     """The goal of a form; None for "as configured". Raises OwnerMustAct for an impossible number."""
     kind = form.get("goal", "")
-    if kind not in list(api.GoalKind):
+    if kind not in list(GoalKind):
         return None
-    if kind == api.GoalKind.RATIO:
-        return api.Goal(api.GoalKind.RATIO, ratio_percent=_percent(form.get("ratio", "")))
-    if kind == api.GoalKind.TIME:
-        return api.Goal(api.GoalKind.TIME, hours=_days(form.get("days", "")) * 24)
-    return api.Goal()
+    if kind == GoalKind.RATIO:
+        return Goal(GoalKind.RATIO, ratio_percent=_percent(form.get("ratio", "")))
+    if kind == GoalKind.TIME:
+        return Goal(GoalKind.TIME, hours=_days(form.get("days", "")) * 24)
+    return Goal()
 
 
 def rate(text: str, name: str) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup, escape
 
-from appliance.control.api import Traffic
+from appliance.control.box import Traffic
 from appliance.core.units import show_rate
 
 WIDTH, HEIGHT = 720, 220

@@ -8,8 +8,8 @@ from typing import Any
 from flask import Blueprint, flash, get_template_attribute, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance.control import api
 from appliance.control import machine as care
+from appliance.control.box import GetHealth, GetStatus, Span
 from appliance.control.client import ControlClient
 from appliance.core.config import Governor
 from appliance.core.errors import OwnerMustAct
@@ -18,7 +18,7 @@ from appliance.entrypoints.web import readings
 from appliance.entrypoints.web.decisions import MOST_SHOWN, Band, bands, rule_name, words
 from appliance.entrypoints.web.routes import blueprint
 
-SPANS: tuple[api.Span, ...] = ("hour", "day", "month")
+SPANS: tuple[Span, ...] = ("hour", "day", "month")
 MORNING = 7
 """Hour of the day until which "until the morning" lasts."""
 _PARTS = "health-parts.html"
@@ -75,7 +75,7 @@ class Views:
             money=show_money,
             watts=show_watts,
             volumes_told=self._box.call(care.ListVolumes()).volumes,
-            findings=self._box.call(api.GetHealth()).findings,
+            findings=self._box.call(GetHealth()).findings,
             morning=until_morning(datetime.fromtimestamp(told.now / 1_000))[1],
         )
 
@@ -93,7 +93,7 @@ class Views:
             }
         }
 
-    def _told(self, span: api.Span) -> Told:
+    def _told(self, span: Span) -> Told:
         history = self._box.call(care.GetHistory(span=span))
         answer = self._box.call(care.GetReadings())
         end = history.start + len(history.up) * history.step_s * 1_000
@@ -106,7 +106,7 @@ class Views:
     def override(self) -> ResponseReturnValue:
         """Full speed for a while, or easing again."""
         asked = request.form.get("until", "")
-        now = datetime.fromtimestamp(self._box.call(api.GetStatus()).now / 1_000)
+        now = datetime.fromtimestamp(self._box.call(GetStatus()).now / 1_000)
         choices = {"hour": 60, "morning": until_morning(now)[0], "no": 0}
         if asked not in choices:
             raise OwnerMustAct("Say until when the box shall work at full speed.")
@@ -143,7 +143,7 @@ def until_morning(now: datetime) -> tuple[int, str]:
     return minutes, f"until {MORNING:02}:00 this morning" if today else "until tomorrow morning"
 
 
-def _span() -> api.Span:
+def _span() -> Span:
     asked = request.args.get("span")
     return next((span for span in SPANS if span == asked), "day")
 

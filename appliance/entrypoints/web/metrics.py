@@ -12,7 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from appliance.control import auction
 from appliance.control import machine as care
-from appliance.control.api import GetHealth, GetStatus, Health, Status, Verdict
+from appliance.control.box import GetHealth, GetStatus, Health, Status, Verdict
 from appliance.control.client import ControlClient
 from appliance.control.machine import Firmware, Readings, Supply
 from appliance.core.errors import SeedboxError

@@ -7,8 +7,9 @@ from typing import Literal
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance.control import api, money
+from appliance.control import money
 from appliance.control.client import ControlClient
+from appliance.control.torrents import ShowTorrent
 from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.core.units import parse_btt
 from appliance.entrypoints.web import forms
@@ -68,7 +69,7 @@ class Views:
         if by != "torrent" or not heading:
             return heading
         try:
-            return self._box.call(api.ShowTorrent(id=heading)).row.name
+            return self._box.call(ShowTorrent(id=heading)).row.name
         except NotFound:
             return f"{heading[:8]} (removed)"
 

@@ -18,9 +18,38 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
-from appliance.control import api, auction
+from appliance.control import auction
 from appliance.control import machine as care
+from appliance.control.box import (
+    GetConfig,
+    GetLimits,
+    GetStatus,
+    GetTraffic,
+    LimitsChange,
+    ListEvents,
+    ResetLimits,
+    SetLimits,
+    Span,
+    Status,
+)
 from appliance.control.client import ControlClient
+from appliance.control.intake import AddMagnet, AddTorrent, AddUrl, Browse, CancelJob, GetJob, ShareFolder
+from appliance.control.torrents import (
+    Configure,
+    GetMetainfo,
+    ListFiles,
+    ListPeers,
+    ListTorrents,
+    Pause,
+    Priority,
+    Reannounce,
+    Recheck,
+    Remove,
+    Resume,
+    ShowPieces,
+    ShowTorrent,
+    State,
+)
 from appliance.core.errors import OwnerMustAct
 from appliance.entrypoints.web import forms
 from appliance.entrypoints.web.auction import bought
@@ -32,10 +61,10 @@ from appliance.entrypoints.web.routes import blueprint
 SPANS = ("hour", "day", "month")
 FILES_PAGE = 100
 _ACTIONS: dict[str, Any] = {
-    "pause": api.Pause,
-    "resume": api.Resume,
-    "recheck": api.Recheck,
-    "reannounce": api.Reannounce,
+    "pause": Pause,
+    "resume": Resume,
+    "recheck": Recheck,
+    "reannounce": Reannounce,
 }
 
 
@@ -79,9 +108,9 @@ class Views:
     def overview(self) -> ResponseReturnValue:
         """What the box does right now."""
         span = _span()
-        status = self._box.call(api.GetStatus())
-        drawn = graph(self._box.call(api.GetTraffic(span=span)), span)
-        latest = self._box.call(api.ListEvents(count=5)).events
+        status = self._box.call(GetStatus())
+        drawn = graph(self._box.call(GetTraffic(span=span)), span)
+        latest = self._box.call(ListEvents(count=5)).events
         return render_template(
             "overview.html",
             status=status,
@@ -95,7 +124,7 @@ class Views:
 
     def live(self) -> ResponseReturnValue:
         """Numbers that changed, and rows of the shown list that did."""
-        status = self._box.call(api.GetStatus())
+        status = self._box.call(GetStatus())
         answer: dict[str, Any] = {"revision": status.revision, "numbers": _numbers(status)}
         if request.args.get("view") == "torrents":
             since = forms.whole(request.args.get("since"), 0, 0, 2**53)
@@ -114,7 +143,7 @@ class Views:
     def live_graph(self) -> ResponseReturnValue:
         """The graph, drawn anew."""
         span = _span()
-        return Response(graph(self._box.call(api.GetTraffic(span=span)), span), content_type="image/svg+xml")
+        return Response(graph(self._box.call(GetTraffic(span=span)), span), content_type="image/svg+xml")
 
     # ---------------------------------------------------------------------------------------- torrents
 
@@ -133,7 +162,7 @@ class Views:
             last=max(1, -(-page.matched // forms.PAGE)),
             link=_link,
             sort_link=lambda key: _sort_link(asked, key),
-            states=list(api.State),
+            states=list(State),
         )
 
     def act(self) -> ResponseReturnValue:
@@ -142,7 +171,7 @@ class Views:
         if not ids:
             raise OwnerMustAct("Choose some torrents first, then say what to do with them.")
         if action == "remove":
-            rows = [self._box.call(api.ShowTorrent(id=id)).row for id in ids[:500]]
+            rows = [self._box.call(ShowTorrent(id=id)).row for id in ids[:500]]
             return render_template("remove.html", rows=rows, back=request.form.get("back", ""))
         if action not in _ACTIONS:
             raise OwnerMustAct("Say what to do: pause, resume or remove.")
@@ -159,7 +188,7 @@ class Views:
     def remove(self) -> ResponseReturnValue:
         """After the question."""
         ids = request.form.getlist("id")
-        changed = self._box.call(api.Remove(ids=ids, with_data=request.form.get("data") == "1"))
+        changed = self._box.call(Remove(ids=ids, with_data=request.form.get("data") == "1"))
         flash(f"Removed: {_torrents(len(changed.ids))}.", "ok")
         for note in changed.notes:
             flash(note, "warning")
@@ -167,10 +196,10 @@ class Views:
 
     def torrent(self, id: str) -> ResponseReturnValue:
         """One torrent."""
-        detail = self._box.call(api.ShowTorrent(id=id))
+        detail = self._box.call(ShowTorrent(id=id))
         number = forms.whole(request.args.get("files"), 1, 1, 100_000)
-        files = self._box.call(api.ListFiles(id=id, offset=(number - 1) * FILES_PAGE, count=FILES_PAGE))
-        coming = detail.row.state in (api.State.ADDING, api.State.DOWNLOADING)
+        files = self._box.call(ListFiles(id=id, offset=(number - 1) * FILES_PAGE, count=FILES_PAGE))
+        coming = detail.row.state in (State.ADDING, State.DOWNLOADING)
         bids = self._box.call(auction.ListBids()) if coming else auction.Bids(on=False)
         return render_template(
             "torrent.html",
@@ -178,8 +207,8 @@ class Views:
             files=files,
             files_page=number,
             files_last=max(1, -(-files.total // FILES_PAGE)),
-            peers=self._box.call(api.ListPeers(id=id)).peers,
-            pieces=pieces(self._box.call(api.ShowPieces(id=id)).buckets),
+            peers=self._box.call(ListPeers(id=id)).peers,
+            pieces=pieces(self._box.call(ShowPieces(id=id)).buckets),
             qr=_qr(detail.magnet),
             may_bid=bids.on,
             bought=bought(bids, id),
@@ -187,9 +216,9 @@ class Views:
 
     def live_torrent(self, id: str) -> ResponseReturnValue:
         """The moving parts of one torrent."""
-        detail = self._box.call(api.ShowTorrent(id=id))
-        peers = self._box.call(api.ListPeers(id=id)).peers
-        drawn = pieces(self._box.call(api.ShowPieces(id=id)).buckets)
+        detail = self._box.call(ShowTorrent(id=id))
+        peers = self._box.call(ListPeers(id=id)).peers
+        drawn = pieces(self._box.call(ShowPieces(id=id)).buckets)
         return {
             "parts": {
                 "facts": str(get_template_attribute("parts.html", "facts")(detail)),
@@ -203,10 +232,10 @@ class Views:
         form = request.form
         priority = form.get("priority", "")
         self._box.call(
-            api.Configure(
+            Configure(
                 id=id,
                 label=form.get("label", ""),
-                priority=api.Priority(priority) if priority in list(api.Priority) else None,
+                priority=Priority(priority) if priority in list(Priority) else None,
                 goal=forms.goal(form),
                 upload_limit=forms.rate(form.get("upload_limit", ""), "Upload"),
                 download_limit=forms.rate(form.get("download_limit", ""), "Download"),
@@ -217,7 +246,7 @@ class Views:
 
     def metainfo(self, id: str) -> ResponseReturnValue:
         """The .torrent file, to hand on."""
-        answer = self._box.call(api.GetMetainfo(id=id))
+        answer = self._box.call(GetMetainfo(id=id))
         return send_file(
             io.BytesIO(answer.metainfo),
             mimetype="application/x-bittorrent",
@@ -231,10 +260,10 @@ class Views:
         """The ways to add something."""
         path = request.args.get("path", "")
         try:
-            folder = self._box.call(api.Browse(path=path))
+            folder = self._box.call(Browse(path=path))
         except OwnerMustAct as error:
             flash(str(error), "error")
-            folder = self._box.call(api.Browse())
+            folder = self._box.call(Browse())
         return render_template("add.html", folder=folder, link=request.args.get("link", ""))
 
     def added(self) -> ResponseReturnValue:
@@ -243,7 +272,7 @@ class Views:
         link, path = form.get("link", "").strip(), form.get("path", "")
         files = [file for file in request.files.getlist("files") if file.filename]
         if path:
-            wanted = api.ShareFolder(
+            wanted = ShareFolder(
                 path=path,
                 trackers=[line.strip() for line in form.get("trackers", "").splitlines() if line.strip()][
                     :20
@@ -255,11 +284,11 @@ class Views:
             )
             return redirect(url_for("pages.job", id=self._box.call(wanted).job))
         if files:
-            results = [self._box.call(api.AddTorrent(metainfo=file.read(), options=told)) for file in files]
+            results = [self._box.call(AddTorrent(metainfo=file.read(), options=told)) for file in files]
         elif link.lower().startswith(("http://", "https://")):
-            return redirect(url_for("pages.job", id=self._box.call(api.AddUrl(url=link, options=told)).job))
+            return redirect(url_for("pages.job", id=self._box.call(AddUrl(url=link, options=told)).job))
         elif link:
-            results = [self._box.call(api.AddMagnet(uri=link, options=told))]
+            results = [self._box.call(AddMagnet(uri=link, options=told))]
         else:
             raise OwnerMustAct("Choose a .torrent file, paste a link, or choose a folder.")
         for one in results:
@@ -270,7 +299,7 @@ class Views:
 
     def job(self, id: str) -> ResponseReturnValue:
         """How far a job is; the torrent when it is done."""
-        job = self._box.call(api.GetJob(id=id))
+        job = self._box.call(GetJob(id=id))
         if job.torrent:
             flash(f"Done: {job.title}.", "ok")
             return redirect(url_for("pages.torrent", id=job.torrent))
@@ -278,12 +307,12 @@ class Views:
 
     def live_job(self, id: str) -> ResponseReturnValue:
         """How far a job is."""
-        job = self._box.call(api.GetJob(id=id))
+        job = self._box.call(GetJob(id=id))
         return {"progress": job.progress, "done": job.done}
 
     def cancel(self, id: str) -> ResponseReturnValue:
         """Stop a job."""
-        self._box.call(api.CancelJob(id=id))
+        self._box.call(CancelJob(id=id))
         flash("Cancelled.", "ok")
         return redirect(url_for("pages.add"))
 
@@ -292,16 +321,16 @@ class Views:
     def events(self) -> ResponseReturnValue:
         """What happened."""
         before = forms.whole(request.args.get("before"), 0, 0, 2**53)
-        answer = self._box.call(api.ListEvents(before=before))
-        now = self._box.call(api.GetStatus()).now
+        answer = self._box.call(ListEvents(before=before))
+        now = self._box.call(GetStatus()).now
         return render_template("events.html", answer=answer, now=now, before=before)
 
     def settings(self) -> ResponseReturnValue:
         """Limits, password, configuration."""
         return render_template(
             "settings.html",
-            limits=self._box.call(api.GetLimits()),
-            config=self._box.call(api.GetConfig()),
+            limits=self._box.call(GetLimits()),
+            config=self._box.call(GetConfig()),
             token=secrets_of().metrics_token,
         )
 
@@ -309,16 +338,16 @@ class Views:
         """Set limits, or go back to the configuration's."""
         form = request.form
         if form.get("action") == "reset":
-            self._box.call(api.ResetLimits())
+            self._box.call(ResetLimits())
         else:
-            change = api.LimitsChange(
+            change = LimitsChange(
                 upload_rate=forms.rate(form.get("upload_rate", ""), "Upload"),  # type: ignore[arg-type]
                 download_rate=forms.rate(form.get("download_rate", ""), "Download"),  # type: ignore[arg-type]
                 connections=forms.number(form.get("connections", ""), "Connections"),
                 upload_slots=forms.number(form.get("upload_slots", ""), "Upload slots"),
                 active_downloads=forms.number(form.get("active_downloads", ""), "Downloads at once"),
             )
-            self._box.call(api.SetLimits(change=change))
+            self._box.call(SetLimits(change=change))
         flash("The limits are in force.", "ok")
         return redirect(url_for("pages.settings"))
 
@@ -339,13 +368,13 @@ class Views:
         return redirect(url_for("gate.login"))
 
 
-def _span() -> api.Span:
+def _span() -> Span:
     asked = request.args.get("span", "hour")
-    found: api.Span = "day" if asked == "day" else "month" if asked == "month" else "hour"
+    found: Span = "day" if asked == "day" else "month" if asked == "month" else "hour"
     return found
 
 
-def _numbers(status: api.Status) -> dict[str, str]:
+def _numbers(status: Status) -> dict[str, str]:
     part = get_template_attribute("parts.html", "number")
     names = (
         "sentence",
@@ -370,7 +399,7 @@ def _link(**changes: Any) -> str:
     )
 
 
-def _sort_link(asked: api.ListTorrents, key: str) -> str:
+def _sort_link(asked: ListTorrents, key: str) -> str:
     turned = not asked.descending if asked.sort == key else key not in ("name", "state")
     return _link(sort=key, desc="1" if turned else "0", page=None)
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from markupsafe import Markup, escape
 
-from appliance.control.api import Span
+from appliance.control.box import Span
 from appliance.entrypoints.web.decisions import Band, words
 
 WIDTH, HEIGHT = 480, 200

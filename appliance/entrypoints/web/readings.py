@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from appliance.control.api import Span
+from appliance.control.box import Span
 from appliance.control.machine import (
     DiskReading,
     Firmware,

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.control import api
+from appliance.control.box import GetStatus, Hello, SayHello
 from appliance.control.client import ControlClient, DaemonAway
+from appliance.control.command import API_VERSION, Command
 from appliance.control.server import MOST_CONNECTIONS
+from appliance.control.torrents import Changed, Pause, Recheck, Resume
 from appliance.core.errors import Bug, NotFound, OwnerMustAct
 from tests.support.control import control_server
 
@@ -23,7 +25,7 @@ from tests.support.control import control_server
 class Answering:
     """A control server in a thread of its own, with a handful of handlers."""
 
-    def __init__(self, path: Path, version: int = api.API_VERSION) -> None:
+    def __init__(self, path: Path, version: int = API_VERSION) -> None:
         self.path = path
         self._version = version
         self.failed: list[BaseException] = []
@@ -41,15 +43,15 @@ class Answering:
         self._thread.start()
         assert started.wait(10)
 
-    def _handler(self, command: type[api.Command[Any]]) -> Any:
+    def _handler(self, command: type[Command[Any]]) -> Any:
         async def handle(asked: Any) -> Any:
-            if command is api.SayHello:
-                return api.Hello(api=self._version, version="0", name="test", pid=1)
-            if command is api.Pause:
-                return api.Changed(ids=asked.ids)
-            if command is api.Resume:
+            if command is SayHello:
+                return Hello(api=self._version, version="0", name="test", pid=1)
+            if command is Pause:
+                return Changed(ids=asked.ids)
+            if command is Resume:
                 raise ValueError("unforeseen")
-            if command is api.Recheck:
+            if command is Recheck:
                 raise Bug("The database is damaged.")
             raise NotFound("It is not here.")
 
@@ -71,21 +73,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answering]:
 
 def test_a_command_travels_typed_both_ways(server: Answering) -> None:
     with ControlClient(server.path) as client:
-        assert client.call(api.Pause(ids=["a", "b"])) == api.Changed(ids=["a", "b"])
+        assert client.call(Pause(ids=["a", "b"])) == Changed(ids=["a", "b"])
 
 
 def test_errors_arrive_as_what_they_were(server: Answering) -> None:
     with ControlClient(server.path) as client:
         with pytest.raises(NotFound, match="It is not here"):
-            client.call(api.GetStatus())
+            client.call(GetStatus())
         with pytest.raises(Bug):
-            client.call(api.Resume(ids=["a"]))
+            client.call(Resume(ids=["a"]))
 
 
 def test_an_odd_command_never_ends_the_box_but_a_bug_does(tmp_path: Path) -> None:
     running = Answering(tmp_path / "s")
     with ControlClient(running.path) as client:
-        for command in (api.Resume(ids=[]), api.Recheck(ids=[])):
+        for command in (Resume(ids=[]), Recheck(ids=[])):
             with pytest.raises(Bug):
                 client.call(command)
         assert [str(error) for error in running.failed] == ["The database is damaged."]
@@ -118,19 +120,19 @@ def test_only_its_user_and_group_may_connect(server: Answering) -> None:
 def test_another_version_is_refused_with_the_remedy(tmp_path: Path) -> None:
     other = Answering(tmp_path / "s", version=99)
     with ControlClient(other.path) as client, pytest.raises(OwnerMustAct, match="restart the daemon"):
-        client.call(api.GetStatus())
+        client.call(GetStatus())
     other.stop()
 
 
 def test_a_client_survives_the_restart_of_its_daemon(tmp_path: Path) -> None:
     first = Answering(tmp_path / "s")
     client = ControlClient(first.path)
-    client.call(api.Pause(ids=[]))
+    client.call(Pause(ids=[]))
     first.stop()
     with pytest.raises(DaemonAway, match="Start it"):
-        client.call(api.Pause(ids=[]))
+        client.call(Pause(ids=[]))
     second = Answering(tmp_path / "s")
-    client.call(api.Pause(ids=[]))
+    client.call(Pause(ids=[]))
     client.close()
     second.stop()
 
@@ -183,4 +185,4 @@ def test_what_is_no_command_gets_the_standard_error(server: Answering, line: byt
 def test_garbage_never_ends_the_server(server: Answering, line: bytes) -> None:
     exchange(server.path, line.replace(b"\n", b" "))
     with ControlClient(server.path) as client:
-        assert client.call(api.Pause(ids=[])).ids == []
+        assert client.call(Pause(ids=[])).ids == []

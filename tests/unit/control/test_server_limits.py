@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from appliance.control import api
+from appliance.control.box import GetStatus
 from appliance.control.client import ControlClient, DaemonAway
 from appliance.control.server import MOST_BYTES, MOST_CONNECTIONS
+from appliance.control.torrents import Pause
 from tests.support.until import until
 from tests.unit.control.test_server import Answering, exchange
 
@@ -26,7 +27,7 @@ def server(tmp_path: Path) -> Iterator[Answering]:
 
 def works(server: Answering) -> bool:
     with ControlClient(server.path, timeout=5) as client:
-        return client.call(api.Pause(ids=["a"])).ids == ["a"]
+        return client.call(Pause(ids=["a"])).ids == ["a"]
 
 
 def request(method: str, params: Any) -> bytes:
@@ -50,14 +51,14 @@ def test_a_line_that_is_too_long_is_refused_and_the_server_lives(server: Answeri
 def test_a_line_of_the_largest_torrent_file_goes_through(server: Answering) -> None:
     names = ["n" * (1 << 20) for _ in range(40)]
     with ControlClient(server.path) as client:
-        assert client.call(api.Pause(ids=names)).ids == names
+        assert client.call(Pause(ids=names)).ids == names
 
 
 def test_more_connections_than_allowed_are_turned_away_until_one_ends(server: Answering) -> None:
     with ExitStack() as stack:
         clients = [stack.enter_context(ControlClient(server.path)) for _ in range(MOST_CONNECTIONS)]
         for client in clients:
-            client.call(api.Pause(ids=[]))
+            client.call(Pause(ids=[]))
         with pytest.raises(DaemonAway):
             works(server)
         clients.pop().close()
@@ -145,7 +146,7 @@ def test_an_answer_that_is_no_json_rpc_is_no_daemon(tmp_path: Path) -> None:
             ControlClient(tmp_path / "s", timeout=5) as client,
             pytest.raises(DaemonAway, match="not JSON-RPC"),
         ):
-            client.call(api.GetStatus())
+            client.call(GetStatus())
         thread.join(5)
 
 
@@ -154,4 +155,4 @@ def test_a_daemon_that_is_silent_is_given_up_in_time(tmp_path: Path) -> None:
         silent.bind(str(tmp_path / "s"))
         silent.listen()
         with ControlClient(tmp_path / "s", timeout=0.3) as client, pytest.raises(DaemonAway, match="in time"):
-            client.call(api.GetStatus())
+            client.call(GetStatus())

@@ -95,6 +95,16 @@ def test_an_error_that_nobody_expected_ends_everything_with_the_first_reason(
     assert "later" in caplog.text
 
 
+def test_a_loop_that_ends_without_an_error_is_missed_at_once() -> None:
+    async def brief(beat: Beat) -> None:
+        beat()
+
+    parts = [Part(name="loops", loops={"brief": brief, "other": _forever})]
+    with pytest.raises(ExceptionGroup) as raised:
+        asyncio.run(run_all(parts, lambda name: None, {}))
+    assert str(raised.value.exceptions[0]) == "The loop brief has ended."
+
+
 def test_an_error_while_the_process_ends_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     failure = Failure()
     failure.ending()
