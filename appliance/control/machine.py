@@ -131,7 +131,7 @@ class GetEnergy(Command[Energy], frozen=True, kw_only=True):
 # --------------------------------------------------------------------------------------------- drives
 
 
-class Volume(Answer, frozen=True, kw_only=True):
+class VolumeAnswer(Answer, frozen=True, kw_only=True):
     """A folder for content."""
 
     path: str
@@ -145,13 +145,13 @@ class Volume(Answer, frozen=True, kw_only=True):
     main: bool
     """The one of content.root."""
     says: str
-    """How it is, in a sentence."""
+    """`OK`, or what is wrong and what to do about it."""
 
 
 class Volumes(Answer, frozen=True, kw_only=True):
     """All folders for content."""
 
-    volumes: list[Volume]
+    volumes: list[VolumeAnswer]
 
 
 class ListVolumes(Command[Volumes], frozen=True, kw_only=True):

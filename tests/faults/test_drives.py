@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from appliance.adapters.board.folder import MARK
 from appliance.adapters.store.files import sync_file_system
 from appliance.control import api
 from appliance.core.units import BytesPerSecond
+from appliance.domain.volumes.faults import MARK
 from tests.support.box import Box
 from tests.support.drive import LoopDrive
 from tests.support.peer import Peer

@@ -26,8 +26,8 @@ from appliance.domain.governor.readings import (
     Pressure,
     Readings,
     Supply,
-    VolumeReading,
 )
+from appliance.domain.volumes.volume import Volume
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -312,14 +312,11 @@ def whole_readings() -> Readings:
         ram_total=4 * GIB,
         ram_available=3 * GIB,
         volumes=(
-            VolumeReading(
+            Volume(
                 path="/srv/content",
                 uuid="2f1c",
                 device="/dev/sda1",
-                present=True,
-                read_only=False,
                 writable=True,
-                trouble="",
                 total=2_000 * GIB,
                 free=420 * GIB,
                 inodes_free_percent=98,
@@ -390,10 +387,10 @@ def some_issues() -> list[care.Issue]:
     ]
 
 
-def some_volumes() -> list[care.Volume]:
+def some_volumes() -> list[care.VolumeAnswer]:
     """One that is here, and one that is away."""
     return [
-        care.Volume(
+        care.VolumeAnswer(
             path="/srv/content",
             uuid="2f1c0a9e-4b1d-4c1a-9a56-5d1b3c0a7e11",
             device="/dev/sda1",
@@ -405,7 +402,7 @@ def some_volumes() -> list[care.Volume]:
             main=True,
             says="It is here, and was written last a minute ago.",
         ),
-        care.Volume(
+        care.VolumeAnswer(
             path="/mnt/archive",
             uuid="77d0b6a2-90f7-4c7a-8e0b-0d5f4f1f2b3c",
             device="",

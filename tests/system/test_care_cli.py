@@ -262,7 +262,7 @@ def test_drives_are_listed_with_their_room_and_how_they_are(daemon: Answering) -
     usual: dict[str, Any] = {"uuid": "11-22", "read_only": False, "torrents": 4}
     daemon.answers[care.ListVolumes] = care.Volumes(
         volumes=[
-            care.Volume(
+            care.VolumeAnswer(
                 path="/srv/a",
                 device="/dev/sda1",
                 present=True,
@@ -272,7 +272,7 @@ def test_drives_are_listed_with_their_room_and_how_they_are(daemon: Answering) -
                 says="It is well.",
                 **usual,
             ),
-            care.Volume(
+            care.VolumeAnswer(
                 path="/srv/b",
                 device="",
                 present=False,

@@ -11,8 +11,11 @@ from appliance.adapters.board.files import KernelFiles
 from appliance.adapters.board.heat import Thermometer
 from appliance.adapters.board.load import memory
 from appliance.adapters.board.mounts import Mounts
+from appliance.adapters.board.space import disk_space
 from appliance.core.units import Bytes
-from appliance.domain.doctor.facts import MachineFacts, Volume
+from appliance.domain.doctor.facts import MachineFacts
+from appliance.domain.volumes.faults import Condition
+from appliance.domain.volumes.volume import Volume
 
 
 class Machine:
@@ -27,8 +30,11 @@ class Machine:
         """Bytes of memory; 1 GiB where the kernel does not tell."""
         return Bytes(memory(self._kernel).get("MemTotal", 1024**3))
 
-    def facts(self, content: Path, state: Path) -> MachineFacts:
-        """All facts that the doctor wants; blocks for some file reads."""
+    def facts(self, content: Volume, state: Path) -> MachineFacts:
+        """All facts that the doctor wants; blocks for some file reads.
+
+        `content` is the main content folder, by the volume guard or by `volume`; `state` the state folder.
+        """
         ram = memory(self._kernel)
         return MachineFacts(
             year=time.localtime().tm_year,
@@ -38,30 +44,30 @@ class Machine:
             temperature_mc=Thermometer(self._kernel).read(),
             open_files_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             ipv6=self._ipv6(),
-            content=self.volume(content),
+            content=content,
             state=self.volume(state),
         )
 
     def volume(self, path: Path) -> Volume:
-        """A folder and its file system."""
-        exists = path.is_dir()
-        usage = None
-        with suppress(OSError):
-            usage = os.statvfs(path)
-        mounted = self._mounts.of(path) if exists else None
+        """A folder and its file system, without asking whether the box has adopted it; blocks for a disk."""
+        if not path.is_dir():
+            return Volume(path=str(path), condition=Condition.NO_FOLDER)
+        mounted, space = self._mounts.of(path), disk_space(path)
         return Volume(
             path=str(path),
-            exists=exists,
-            writable=exists and os.access(path, os.W_OK | os.X_OK),
-            total=usage.f_blocks * usage.f_frsize if usage else None,
-            free=usage.f_bavail * usage.f_frsize if usage else None,
-            inodes_free_percent=100 * usage.f_favail // usage.f_files if usage and usage.f_files else None,
-            kind=mounted.kind if mounted else None,
-            device=mounted.device if mounted else None,
+            uuid=mounted.uuid if mounted else "",
+            device=mounted.device if mounted else "",
+            kind=mounted.kind if mounted else "",
+            drives=mounted.drives if mounted else (),
+            read_only=mounted.read_only if mounted else False,
+            writable=os.access(path, os.W_OK | os.X_OK),
+            total=space.total,
+            free=space.free,
+            inodes_free_percent=space.inodes_free_percent,
         )
 
     def _clock(self) -> bool | None:
-        """systemd-timesyncd touches this file once it has set the clock; without it nobody tells."""
+        """By the file that systemd-timesyncd touches once it has set the clock; None without that service."""
         folder = self._root / "run/systemd/timesync"
         return (folder / "synchronized").exists() if folder.is_dir() else None
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from appliance.adapters.board.disks import is_usb
+from appliance.adapters.board.blocks import is_usb
 from appliance.adapters.board.files import KernelFiles
 from appliance.adapters.board.programs import Programs, Run
 from appliance.adapters.board.smart import ASK_S, words_for

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import random
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from appliance import __version__
-from appliance.adapters.board.folder import ContentDisk
+from appliance.adapters.board.content import ContentDisk
+from appliance.adapters.board.folder import content_folders
 from appliance.adapters.board.latency import LatencyProbe
 from appliance.adapters.board.machine import Machine
 from appliance.adapters.board.mounts import Mounts
@@ -50,7 +52,7 @@ from appliance.services.machine.issues import IssueKeeper
 from appliance.services.machine.limits import LimitsKeeper, configured_limits
 from appliance.services.machine.meter import Meter
 from appliance.services.machine.uplink import Courtesy
-from appliance.services.machine.volumes import Guard, content_folders
+from appliance.services.machine.volumes import VolumeGuard, VolumePorts
 
 if TYPE_CHECKING:
     from appliance.services.market.account import Money
@@ -116,7 +118,17 @@ class Box:
             goal,
             config.governor.floor * GIB,
         )
-        self.guard = Guard(folders, mounts, self.catalogue, self.settings, self.clock)
+        self.guard = VolumeGuard(
+            folders,
+            VolumePorts(
+                mounts=mounts,
+                torrents=self.catalogue,
+                memory=self.settings,
+                clock=self.clock,
+                resting=lambda: self.governing.resting,
+                chance=random.Random(),  # noqa: S311  which block is read is no secret
+            ),
+        )
         self.places = places(config.content, state)
         self.jobs = Jobs(self.catalogue, self.journal)
         self.money = self._account(database)
@@ -350,7 +362,7 @@ class Box:
 
     async def examine(self) -> list[Finding]:
         """What the doctor finds at this moment."""
-        machine = await asyncio.to_thread(self.machine.facts, self.content.path, self.state.path)
+        machine = await asyncio.to_thread(self.machine.facts, self.guard.main, self.state.path)
         return [
             *examine(Facts(machine, self._network_facts())),
             *self.guard.findings(),
@@ -370,7 +382,6 @@ class Box:
             incoming=heard.incoming,
             dht_nodes=heard.dht_nodes if wanted.dht else None,
             uptime_s=self.uptime_s(),
-            mounted=self.mounted,
             watch=str(watch),
             watch_exists=bool(watch) and Path(watch).is_dir(),
         )
@@ -386,7 +397,7 @@ class Box:
     @property
     def mounted(self) -> bool:
         """The main content folder is there."""
-        return self.guard.main_present
+        return self.guard.main.present
 
     def uptime_s(self) -> int:
         """Seconds since this process began to work."""

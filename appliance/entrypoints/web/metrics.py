@@ -104,7 +104,7 @@ class _Body:
 
     readings: Readings
     governor: care.GovernorAnswer
-    volumes: list[care.Volume]
+    volumes: list[care.VolumeAnswer]
     issues: list[care.Issue]
     energy: care.Energy
 

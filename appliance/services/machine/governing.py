@@ -32,7 +32,7 @@ from appliance.domain.governor.readings import Readings
 from appliance.domain.governor.settings import settings_of
 from appliance.services.machine.limits import LimitsKeeper
 from appliance.services.machine.meter import Meter
-from appliance.services.machine.volumes import Guard
+from appliance.services.machine.volumes import VolumeGuard
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Governing:
         told: Governor,
         costs: Energy,
         body: Body,
-        guard: Guard,
+        guard: VolumeGuard,
         limits: LimitsKeeper,
         meter: Meter,
         traffic: TrafficLog,
@@ -121,7 +121,6 @@ class Governing:
         self._ending: asyncio.Task[str] | None = None
         self._plug_mw: int | None = None
         limits.review = self.decide
-        guard.resting = lambda: self._holds(Rule.QUIET)
 
     def _recall(self) -> State:
         kept = self._store.decoded(_KEY, _Kept)
@@ -155,7 +154,7 @@ class Governing:
         self.readings = replace(
             onto(self.readings, self._body.quick()),
             at=self._clock.now(),
-            volumes=self._guard.readings(),
+            volumes=self._guard.volumes(),
             latency_us=line.latency_us,
             latency_base_us=line.base_us,
             up_rate=self._meter.up_rate,
@@ -193,10 +192,10 @@ class Governing:
             self.readings = replace(self.readings, watts_mw=self._plug_mw)
 
     async def _read_disks(self) -> None:
-        devices = [volume.device for volume in self._guard.readings() if volume.device]
+        devices = [volume.device for volume in self._guard.volumes() if volume.device]
         disks = await self._patience["disks"].ask(lambda: self._body.slow(devices), DISKS_S)
         self.readings = replace(self.readings, disks=disks)
-        self._guard.hear_disks(disks)
+        self._guard.apply_disks(disks)
 
     async def _read_month(self) -> None:
         span = month_of(self._clock.now(), self._told.cap_day, self._zone)
@@ -243,6 +242,11 @@ class Governing:
             return
         say = self._journal.warning if event.rule in _WORRIES else self._journal.info
         say(event.says)
+
+    @property
+    def resting(self) -> bool:
+        """Whether the disks shall rest now."""
+        return self._holds(Rule.QUIET)
 
     def _holds(self, rule: Rule) -> bool:
         return self.decision is not None and any(one.rule is rule for one in self.decision.eases)

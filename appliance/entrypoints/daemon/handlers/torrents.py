@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,6 +19,7 @@ from appliance.domain.catalogue.listing import Query, page, select
 from appliance.domain.catalogue.model import State
 from appliance.domain.catalogue.torrent import Torrent
 from appliance.domain.doctor.model import Finding, Verdict
+from appliance.domain.volumes.volume import Volume
 from appliance.entrypoints.daemon.box import Box
 from appliance.entrypoints.daemon.handlers.auction import AuctionHandlers
 from appliance.entrypoints.daemon.handlers.machine import CareHandlers
@@ -81,7 +81,7 @@ class Handlers:
             peers=box.engine.network.peers,
             torrents=states,
             size=sum(torrent.size for torrent in self._catalogue.all()),
-            disk=_disk(str(box.content.path)) if box.mounted else None,
+            disk=_disk(box.guard.main),
             listen_port=next((port for _, port in box.engine.network.listening), 0),
             dht_nodes=box.engine.network.dht_nodes,
             limits=box.limits.current,
@@ -355,12 +355,10 @@ def _name_fits(name: str) -> None:
         )
 
 
-def _disk(path: str) -> api.Disk | None:
-    try:
-        usage = shutil.disk_usage(path)
-    except OSError:
+def _disk(volume: Volume) -> api.Disk | None:
+    if volume.total is None or volume.free is None:
         return None
-    return api.Disk(path=path, total=usage.total, free=usage.free)
+    return api.Disk(path=volume.path, total=volume.total, free=volume.free)
 
 
 def _worst(findings: list[Finding]) -> Verdict:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.adapters.board.disks import life_time, whole_disks
+from appliance.adapters.board.blocks import whole_disks
+from appliance.adapters.board.disks import life_time
 from appliance.adapters.board.files import KernelFiles
 from appliance.adapters.board.sensors import Body
 from appliance.adapters.board.smart import Smart, parse

@@ -21,6 +21,7 @@ from appliance.adapters.board.programs import Programs
 from appliance.adapters.board.sensors import Body, Quick, onto
 from appliance.core.units import UtcMs
 from appliance.domain.governor.readings import Firmware, Pressure, Readings
+from appliance.domain.volumes.volume import Volume
 from tests.support.board_data import plant
 from tests.support.until import until
 
@@ -123,7 +124,7 @@ def test_readings_take_over_what_is_new_and_keep_the_rest(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_the_doctor_and_the_governor_see_the_same_machine(board: str, tmp_path: Path) -> None:
-    read, facts = quick(board, tmp_path), Machine(tmp_path).facts(tmp_path, tmp_path)
+    read, facts = quick(board, tmp_path), Machine(tmp_path).facts(Volume(path=str(tmp_path)), tmp_path)
     assert facts.temperature_mc == read.temperature_mc
     assert facts.ram_available == read.ram_available
 

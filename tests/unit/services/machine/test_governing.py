@@ -15,7 +15,8 @@ from appliance.adapters.store.machine import DecisionLog, ReadingLog
 from appliance.core.config import Energy, Governor, LimitKeys
 from appliance.core.units import GIB, MIB, Bytes, BytesPerSecond, MonoNs, UtcMs
 from appliance.domain.governor.limits import Limits, LimitsChange
-from appliance.domain.governor.readings import DiskReading, VolumeReading
+from appliance.domain.governor.readings import DiskReading
+from appliance.domain.volumes.volume import Volume
 from appliance.services.machine.governing import Governing, HomeLine, Sold
 from appliance.services.machine.limits import LimitsKeeper, configured_limits
 from appliance.services.machine.meter import Meter
@@ -46,23 +47,20 @@ class Drives:
         self.heard: Sequence[DiskReading] = ()
         self.resting: Any = None
 
-    def readings(self) -> tuple[VolumeReading, ...]:
+    def volumes(self) -> tuple[Volume, ...]:
         return (
-            VolumeReading(
+            Volume(
                 path="/content",
                 uuid="1",
                 device="/dev/sda1",
-                present=True,
-                read_only=False,
                 writable=True,
-                trouble="",
                 total=1_000 * GIB,
                 free=self.free,
                 inodes_free_percent=90,
             ),
         )
 
-    def hear_disks(self, disks: Sequence[DiskReading]) -> None:
+    def apply_disks(self, disks: Sequence[DiskReading]) -> None:
         self.heard = disks
 
 
