@@ -189,14 +189,14 @@ class ListIssues(Command[Issues], frozen=True, kw_only=True):
     """Also those of the last 30 days that are mended."""
 
 
-class Told(Answer, frozen=True, kw_only=True):
-    """How telling the owner went, one line for each address (its scheme and host only)."""
+class NoticesSent(Answer, frozen=True, kw_only=True):
+    """How sending went, one line for each address (its scheme and host only)."""
 
     lines: list[str]
 
 
-class TryNotice(Command[Told], frozen=True, kw_only=True):
-    """Send a test to every address of the `notify` file."""
+class TryNotice(Command[NoticesSent], frozen=True, kw_only=True):
+    """Send a test to every address in the `notify` file."""
 
 
 # ---------------------------------------------------------------------------------------------- panel

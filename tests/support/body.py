@@ -232,9 +232,9 @@ class FakeBox:
         self.override_until = self.now + asked.minutes * MINUTE if asked.minutes else 0
         return self.governor()
 
-    def _notice(self, _: care.TryNotice) -> care.Told:
+    def _notice(self, _: care.TryNotice) -> care.NoticesSent:
         self.notices += 1
-        return care.Told(lines=self.told)
+        return care.NoticesSent(lines=self.told)
 
     def _rules(self, at: int) -> set[str]:
         return {one.rule for one in self.decisions if one.at <= at < (one.until or self.now + 1)}

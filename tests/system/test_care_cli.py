@@ -87,7 +87,7 @@ def issue(check: str, severity: Verdict, says: str, remedy: str = "", mended: in
 def test_issues_are_listed_with_what_to_do_and_since_when(daemon: Answering) -> None:
     daemon.answers[care.ListIssues] = care.Issues(
         issues=[
-            issue("content-drive", Verdict.ERROR, "The drive is gone.", "Connect it."),
+            issue("drive:/srv/content", Verdict.ERROR, "The drive is gone.", "Connect it."),
             issue("memory", Verdict.WARNING, "Memory is short."),
         ]
     )
@@ -293,7 +293,7 @@ def test_drives_are_listed_with_their_room_and_how_they_are(daemon: Answering) -
 
 
 def test_a_test_of_telling_says_for_each_address_how_it_went(daemon: Answering) -> None:
-    daemon.answers[care.TryNotice] = care.Told(lines=["mailto://example.com (line 1): sent"])
+    daemon.answers[care.TryNotice] = care.NoticesSent(lines=["mailto://example.com (line 1): sent"])
     assert daemon.typed("notify", "test").stdout == "mailto://example.com (line 1): sent\n"
     daemon.answers[care.TryNotice] = OwnerMustAct("Nobody is told anything yet.")
     done = daemon.typed("notify", "test")

@@ -24,6 +24,7 @@ from appliance.adapters.engine.metainfo import parse_magnet, parse_torrent
 from appliance.adapters.engine.queries import Queries
 from appliance.adapters.engine.session import LibtorrentEngine
 from appliance.adapters.engine.settings import engine_settings, shown_name
+from appliance.adapters.notices.addresses import AddressFile
 from appliance.adapters.notices.sender import Sender
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.issues import IssueStore
@@ -40,15 +41,16 @@ from appliance.domain.catalogue.catalogue import Catalogue, Wish
 from appliance.domain.catalogue.model import Goal, GoalKind, State
 from appliance.domain.catalogue.summary import sentence
 from appliance.domain.doctor.checks import examine
+from appliance.domain.doctor.delivery import NoticeRules
 from appliance.domain.doctor.facts import Facts, NetworkFacts
-from appliance.domain.doctor.model import Finding
+from appliance.domain.doctor.model import Finding, Verdict
 from appliance.domain.doctor.sensors import examine_body
 from appliance.entrypoints.daemon.watchdog import Heart
 from appliance.services.intake.jobs import Jobs
 from appliance.services.intake.places import places
 from appliance.services.intake.watch import WatchFolder
 from appliance.services.machine.governing import Governing, HomeLine, Sold
-from appliance.services.machine.issues import IssueKeeper
+from appliance.services.machine.issues import IssueKeeper, IssuePorts
 from appliance.services.machine.limits import LimitsKeeper, configured_limits
 from appliance.services.machine.meter import Meter
 from appliance.services.machine.uplink import Courtesy
@@ -143,15 +145,18 @@ class Box:
         )
         self.governing = self._governor(database)
         self.issues = IssueKeeper(
-            IssueStore(database),
-            self.journal,
-            self.clock,
-            config.notify,
-            state.resolve(config.notify.file),
-            os.environ.get("CREDENTIALS_DIRECTORY"),
+            IssuePorts(
+                memory=IssueStore(database),
+                journal=self.journal,
+                clock=self.clock,
+                addresses=AddressFile(
+                    state.resolve(config.notify.file), os.environ.get("CREDENTIALS_DIRECTORY")
+                ),
+                sender=Sender(),
+                page=lambda: f"http://{socket.gethostname()}:{config.web.port}/",
+            ),
+            NoticeRules(Verdict(config.notify.least), config.notify.after * 60),
             config.box.name,
-            lambda: f"http://{socket.gethostname()}:{config.web.port}/",
-            Sender(),
         )
         self.heart = Heart(self.clock)
         self.findings: list[Finding] = []
@@ -237,6 +242,7 @@ class Box:
         loop = asyncio.get_running_loop()
         self._failed = loop.create_future()
         await self.guard.start()
+        await self.issues.start()
         self.engine.heard = self.catalogue.hear
         self.engine.failed = self._fail
         self.engine.start(loop)

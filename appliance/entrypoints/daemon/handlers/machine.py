@@ -99,9 +99,9 @@ class CareHandlers:
             ]
         )
 
-    async def try_notice(self, _: api.TryNotice) -> api.Told:
+    async def try_notice(self, _: api.TryNotice) -> api.NoticesSent:
         """Send a test to every address."""
-        return api.Told(lines=await self._box.issues.test())
+        return api.NoticesSent(lines=await self._box.issues.test())
 
 
 def _volume(status: VolumeStatus, *, main: bool) -> api.VolumeAnswer:

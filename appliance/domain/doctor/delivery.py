@@ -1,0 +1,157 @@
+"""Which issues each address is notified of, and when.
+
+A notice is composed when it can be sent, from what is so then: what piled up while the network was away goes
+out as one. What an address was last notified of is kept with it, so that a restart neither repeats nor
+forgets anything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from appliance.domain.doctor.issues import RANK, Issue, IssueList
+from appliance.domain.doctor.model import Verdict
+
+MOST_AN_HOUR = 6
+"""Notices to an address; then an hour of silence, and one that sums it up."""
+HOUR_S = 3_600
+FIRST_WAIT_S = 60
+LONGEST_WAIT_S = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRules:
+    """What the owner wants to be notified of (configuration: `notify`)."""
+
+    least: Verdict
+    after_s: int
+    """Only what has lasted so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastNotice:
+    """What an address knows of an issue."""
+
+    severity: Verdict = Verdict.OK
+    """The worst that it was notified of; `ok`: nothing."""
+    over: bool = False
+    """No further notice of it is due."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryState:
+    """What one address was notified of, and when it may be sent more."""
+
+    last_notices: Mapping[int, LastNotice] = field(default_factory=dict)
+    """By the id of the issue."""
+    failures: int = 0
+    """Attempts since the last that went through."""
+    wait_s: int = 0
+    """Until the next attempt after one that failed."""
+    recent: int = 0
+    """Notices of the running hour."""
+    hour_s: int = 0
+    """Since the running hour began, or the silence after too many."""
+
+
+class News(StrEnum):
+    """What is new about an issue."""
+
+    BEGUN = "begun"
+    RISEN = "risen"
+    """The address knows it as a warning, and it is an error now."""
+    MENDED = "mended"
+    LOST = "lost"
+    """The address knows of it, and nobody can see any more whether it is still so."""
+    PASSED = "passed"
+    """It came and went while the address could not be reached."""
+
+
+_OPEN = (News.BEGUN, News.RISEN)
+
+
+def new_delivery(issues: IssueList) -> DeliveryState:
+    """The state of a new address: it need not hear of what is mended already."""
+    return DeliveryState(last_notices={issue.id: LastNotice(over=True) for issue in issues if not issue.open})
+
+
+def aged(state: DeliveryState, issues: IssueList, rules: NoticeRules, passed_s: int) -> DeliveryState:
+    """The state some seconds later; issues that have gone are forgotten, those never due are ticked off."""
+    ids = {issue.id for issue in issues}
+    known = {id: last for id, last in state.last_notices.items() if id in ids}
+    never_due = {issue.id: LastNotice(over=True) for issue in issues if _never_due(issue, known, rules)}
+    hour = state.hour_s + passed_s if state.recent else 0
+    over = hour >= HOUR_S
+    return replace(
+        state,
+        last_notices=known | never_due,
+        wait_s=max(0, state.wait_s - passed_s),
+        recent=0 if over else state.recent,
+        hour_s=0 if over else hour,
+    )
+
+
+def _never_due(issue: Issue, known: Mapping[int, LastNotice], rules: NoticeRules) -> bool:
+    """It is over, and was neither told nor bad for long enough to be told."""
+    unknown = known.get(issue.id, LastNotice()) == LastNotice()
+    return issue.settled and unknown and reached(issue, rules) is Verdict.OK
+
+
+def due(state: DeliveryState, issues: IssueList, rules: NoticeRules) -> list[tuple[News, Issue]]:
+    """What an address is to be notified of now, what is open and worst first; nothing while it must wait."""
+    if state.wait_s or state.recent >= MOST_AN_HOUR:
+        return []
+    found = [(news, issue) for issue in issues if (news := _news(issue, state, rules))]
+    return sorted(found, key=lambda one: (one[0] not in _OPEN, -RANK[one[1].severity], one[1].id))
+
+
+def _news(issue: Issue, state: DeliveryState, rules: NoticeRules) -> News | None:
+    last, worst = state.last_notices.get(issue.id, LastNotice()), reached(issue, rules)
+    if last.over:
+        return None
+    if issue.open:
+        return _worse(last, worst)
+    return _ended(issue, last, worst) if issue.settled else None
+
+
+def _worse(last: LastNotice, worst: Verdict) -> News | None:
+    if RANK[worst] <= RANK[last.severity]:
+        return None
+    return News.RISEN if last.severity is Verdict.WARNING else News.BEGUN
+
+
+def _ended(issue: Issue, last: LastNotice, worst: Verdict) -> News | None:
+    if last.severity is not Verdict.OK:
+        return News.LOST if issue.lost else News.MENDED
+    return None if worst is Verdict.OK else News.PASSED
+
+
+def reached(issue: Issue, rules: NoticeRules) -> Verdict:
+    """The worst that an issue has been for long enough to be told; `ok`: nothing."""
+    was_error = issue.severity is Verdict.ERROR or issue.error_s
+    if was_error and issue.error_s >= rules.after_s:
+        return Verdict.ERROR
+    if rules.least is Verdict.WARNING and issue.lasted_s >= rules.after_s:
+        return Verdict.WARNING
+    return Verdict.OK
+
+
+def sent(state: DeliveryState, last_notices: Mapping[int, LastNotice]) -> DeliveryState:
+    """The state after a notice went through; `last_notices` is what its address knows by it."""
+    recent = state.recent + 1
+    # An hour begins with the first notice, and the silence with the last.
+    begins = not state.recent or recent >= MOST_AN_HOUR
+    return replace(
+        state,
+        last_notices={**state.last_notices, **last_notices},
+        failures=0,
+        wait_s=0,
+        recent=recent,
+        hour_s=0 if begins else state.hour_s,
+    )
+
+
+def failed(state: DeliveryState) -> DeliveryState:
+    """The state after a notice did not go through: wait twice as long each time, up to an hour."""
+    wait = min(FIRST_WAIT_S << min(state.failures, 10), LONGEST_WAIT_S)
+    return replace(state, failures=state.failures + 1, wait_s=wait)
