@@ -6,6 +6,7 @@ import os
 import random
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from appliance.adapters.board.mark import Mark, MarkMemory, read_mark
 from appliance.adapters.board.mounts import FileSystem, Mounts
 from appliance.adapters.board.probe import Spot, try_writing
-from appliance.adapters.board.space import DiskSpace, disk_space
+from appliance.adapters.board.space import disk_space
 from appliance.core.config import Content
 from appliance.core.errors import OwnerMustAct
 from appliance.core.files import write_durably
@@ -90,21 +91,17 @@ class ContentFolder:
         """
         file_system = self._look_up(self.path)
         condition, why = self._condition(file_system, touch)
-        well = condition is Condition.WELL
-        space = disk_space(self.path) if well else DiskSpace()
-        return Volume(
+        if condition is not Condition.WELL:
+            drives = file_system.drives if file_system else ()
+            return Volume(path=str(self.path), condition=condition, why=why, uuid=self.uuid, drives=drives)
+        space = disk_space(self.path)
+        volume = Volume(
             path=str(self.path),
-            condition=condition,
-            why=why,
-            uuid=self.uuid,
-            device=file_system.device if file_system and well else "",
-            kind=file_system.kind if file_system and well else "",
-            drives=file_system.drives if file_system else (),
-            read_only=bool(file_system and well and file_system.read_only),
             total=space.total,
             free=space.free,
             inodes_free_percent=space.inodes_free_percent,
         )
+        return replace(file_system.under(volume) if file_system else volume, uuid=self.uuid)
 
     def _condition(self, file_system: FileSystem | None, touch: bool) -> tuple[Condition, str]:
         if file_system and not file_system.attached:

@@ -52,19 +52,16 @@ class Machine:
         """A folder and its file system, without asking whether the box has adopted it; blocks for a disk."""
         if not path.is_dir():
             return Volume(path=str(path), condition=Condition.NO_FOLDER)
-        mounted, space = self._mounts.of(path), disk_space(path)
-        return Volume(
+        space = disk_space(path)
+        volume = Volume(
             path=str(path),
-            uuid=mounted.uuid if mounted else "",
-            device=mounted.device if mounted else "",
-            kind=mounted.kind if mounted else "",
-            drives=mounted.drives if mounted else (),
-            read_only=mounted.read_only if mounted else False,
             writable=os.access(path, os.W_OK | os.X_OK),
             total=space.total,
             free=space.free,
             inodes_free_percent=space.inodes_free_percent,
         )
+        mounted = self._mounts.of(path)
+        return mounted.under(volume) if mounted else volume
 
     def _clock(self) -> bool | None:
         """By the file that systemd-timesyncd touches once it has set the clock; None without that service."""
@@ -75,8 +72,10 @@ class Machine:
         """Whether /proc/net/if_inet6 lists a global address (scope 00 that is not private)."""
         if not (self._root / "proc/net").exists():
             return None
-        for line in self._kernel.lines("proc/net/if_inet6"):
-            with suppress(ValueError, IndexError):
-                if ipaddress.IPv6Address(bytes.fromhex(line.split()[0])).is_global:
-                    return True
-        return False
+        return any(map(_is_global, self._kernel.lines("proc/net/if_inet6")))
+
+
+def _is_global(line: str) -> bool:
+    with suppress(ValueError, IndexError):
+        return ipaddress.IPv6Address(bytes.fromhex(line.split()[0])).is_global
+    return False

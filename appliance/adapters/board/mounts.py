@@ -11,12 +11,13 @@ import re
 import select
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from appliance.adapters.board.blocks import block_name, drives_under
 from appliance.adapters.board.files import KernelFiles
+from appliance.domain.volumes.volume import Volume
 
 _GET_UUID = 0x80111500
 """FS_IOC_GETFSUUID (Linux 6.9, include/uapi/linux/fs.h): a length, and up to 16 bytes."""
@@ -43,6 +44,17 @@ class FileSystem:
     read_only: bool
     attached: bool
     """Its device is still there; False after a USB drive was pulled that nobody has unmounted."""
+
+    def under(self, volume: Volume) -> Volume:
+        """The volume with what is known of the file system that it is on."""
+        return replace(
+            volume,
+            uuid=self.uuid,
+            device=self.device,
+            kind=self.kind,
+            drives=self.drives,
+            read_only=self.read_only,
+        )
 
 
 class Mounts:

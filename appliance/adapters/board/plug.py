@@ -29,19 +29,7 @@ class Plug:
 
     def __init__(self, address: str) -> None:
         """Raises OwnerMustAct where the address is none of a device at home. Asks nothing yet."""
-        try:
-            parts = urlsplit(address)
-            port = parts.port
-        except ValueError:
-            parts, port = urlsplit(""), None
-        wrong = parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None
-        if parts.scheme not in ("http", "https") or not parts.hostname or wrong:
-            raise _refused(address)
-        self._secure = parts.scheme == "https"
-        self._host, self._port = parts.hostname, port or (443 if self._secure else 80)
-        with suppress(ValueError):
-            if not _at_home(ipaddress.ip_address(self._host)):
-                raise _refused(address)
+        self._secure, self._host, self._port = _place(address)
         self._kind = ""
         """What was asked when it answered last."""
 
@@ -98,12 +86,16 @@ def watts_mw(said: Any) -> int | None:
         return None
     if "apower" in said:
         return _milli(said["apower"])
-    meters = said.get("meters")
-    if isinstance(meters, list) and meters and isinstance(meters[0], dict):
-        return _milli(meters[0].get("power")) if meters[0].get("is_valid") is True else None
+    meter = _first(said.get("meters"))
+    if isinstance(meter, dict):
+        return _milli(meter.get("power")) if meter.get("is_valid") is True else None
     for name in ("StatusSNS", "ENERGY", "Power"):
         said = said.get(name) if isinstance(said, dict) else None
-    return _milli(said[0] if isinstance(said, list) and said else said)
+    return _milli(_first(said) if isinstance(said, list) else said)
+
+
+def _first(values: Any) -> Any:
+    return values[0] if isinstance(values, list) and values else None
 
 
 def _milli(watts: Any) -> int | None:
@@ -140,6 +132,28 @@ def _left(deadline: float) -> float:
     return left
 
 
+def _place(address: str) -> tuple[bool, str, int]:
+    """(whether by TLS, host, port) of an address. Raises OwnerMustAct."""
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError:
+        raise _refused(address) from None
+    host, path = parts.hostname or "", parts.path.removeprefix("/")
+    more = path or parts.query or parts.fragment or parts.username is not None
+    if parts.scheme not in ("http", "https") or not host or more or _is_abroad(host):
+        raise _refused(address)
+    secure = parts.scheme == "https"
+    return secure, host, port or (443 if secure else 80)
+
+
+def _is_abroad(host: str) -> bool:
+    """The host is an address outside of the home network; a name is looked up at every reading."""
+    with suppress(ValueError):
+        return not _at_home(ipaddress.ip_address(host))
+    return False
+
+
 class _Raw:
     """Bytes that http.client takes for a socket."""
 
@@ -153,6 +167,6 @@ class _Raw:
 
 def _refused(address: str) -> OwnerMustAct:
     return OwnerMustAct(
-        f'energy.plug is "{address[:60]}"; write the address of a plug in your home network, such as '
+        f'energy.plug is "{address[:60]}". Set it to the address of a plug in your home network, such as '
         "http://192.168.1.20, without a path or password."
     )

@@ -18,7 +18,7 @@ from appliance.adapters.board.folder import content_folders
 from appliance.adapters.board.latency import LatencyProbe
 from appliance.adapters.board.machine import Machine
 from appliance.adapters.board.mounts import Mounts
-from appliance.adapters.board.sensors import Body
+from appliance.adapters.board.sensors import Sensors
 from appliance.adapters.engine.gentle import utp_settings
 from appliance.adapters.engine.metainfo import parse_magnet, parse_torrent
 from appliance.adapters.engine.queries import Queries
@@ -44,7 +44,7 @@ from appliance.domain.doctor.checks import examine
 from appliance.domain.doctor.delivery import NoticeRules
 from appliance.domain.doctor.facts import Facts, NetworkFacts
 from appliance.domain.doctor.model import Finding, Verdict
-from appliance.domain.doctor.sensors import examine_body
+from appliance.domain.doctor.sensors import examine_sensors
 from appliance.entrypoints.daemon.watchdog import Heart
 from appliance.services.intake.jobs import Jobs
 from appliance.services.intake.places import places
@@ -204,7 +204,7 @@ class Box:
         governing = Governing(
             config.governor,
             config.energy,
-            Body(ups=config.energy.ups, plug=config.energy.plug),
+            Sensors(ups=config.energy.ups, plug=config.energy.plug),
             self.guard,
             self.limits,
             self.meter,
@@ -372,7 +372,7 @@ class Box:
         return [
             *examine(Facts(machine, self._network_facts())),
             *self.guard.findings(),
-            *examine_body(self.governing.readings),
+            *examine_sensors(self.governing.readings),
         ]
 
     def _network_facts(self) -> NetworkFacts:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from appliance.adapters.board.sensors import Body, onto
+from appliance.adapters.board.sensors import Sensors
 from appliance.adapters.store.journal import EventJournal, Settings, TrafficLog
 from appliance.adapters.store.machine import DecisionLog, ReadingLog
 from appliance.core.blocking import Patience
@@ -81,7 +81,7 @@ class Governing:
         self,
         told: Governor,
         costs: Energy,
-        body: Body,
+        body: Sensors,
         guard: VolumeGuard,
         limits: LimitsKeeper,
         meter: Meter,
@@ -152,7 +152,7 @@ class Governing:
         self._start("month", MONTH_S, self._read_month)
         line = self.line()
         self.readings = replace(
-            onto(self.readings, self._body.quick()),
+            self._body.quick().onto(self.readings),
             at=self._clock.now(),
             volumes=self._guard.volumes(),
             latency_us=line.latency_us,
@@ -182,7 +182,7 @@ class Governing:
         power = await self._patience["supply"].ask(self._body.supply, SUPPLY_S)
         # What the plug has measured is truer than what the UPS guesses.
         mw = self._plug_mw if self._plug_mw is not None else power.watts_mw
-        self.readings = onto(self.readings, replace(power, watts_mw=mw))
+        self.readings = replace(power, watts_mw=mw).onto(self.readings)
 
     async def _read_watts(self) -> None:
         if not self._costs.plug:

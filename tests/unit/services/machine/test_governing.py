@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from appliance.adapters.board.sensors import Body
+from appliance.adapters.board.sensors import Sensors
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.journal import EventJournal, Settings, TrafficLog
 from appliance.adapters.store.machine import DecisionLog, ReadingLog
@@ -102,7 +102,7 @@ class Attic:
         self.governing = Governing(
             Governor(cheap_hours=()),
             Energy(ups="ups@localhost", price=300),
-            Body(self.root, lambda words, seconds: self.ups if words[0] == "upsc" else None, ups="ups"),
+            Sensors(self.root, lambda words, seconds: self.ups if words[0] == "upsc" else None, ups="ups"),
             self.drives,  # type: ignore[arg-type]
             self.limits,
             Meter(self.clock, traffic, settings),
