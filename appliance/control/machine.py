@@ -155,14 +155,14 @@ class Volumes(Answer, frozen=True, kw_only=True):
 
 
 class ListVolumes(Command[Volumes], frozen=True, kw_only=True):
-    """The drives that content lies on."""
+    """List the folders for content and their drives."""
 
 
 # --------------------------------------------------------------------------------------------- issues
 
 
 class Issue(Answer, frozen=True, kw_only=True):
-    """Something that the owner must see."""
+    """Something that needs the owner's attention."""
 
     check: str
     """A short stable name, such as `temperature`."""
@@ -183,7 +183,7 @@ class Issues(Answer, frozen=True, kw_only=True):
 
 
 class ListIssues(Command[Issues], frozen=True, kw_only=True):
-    """What is wrong, and what was."""
+    """List what is wrong, or was."""
 
     mended: bool = False
     """Also those of the last 30 days that are mended."""
@@ -203,14 +203,14 @@ class TryNotice(Command[NoticesSent], frozen=True, kw_only=True):
 
 
 class PanelAnswer(Answer, frozen=True, kw_only=True):
-    """What the light is to say."""
+    """What the light is to show."""
 
     light: Literal["well", "busy", "needs-you", "sold-out"]
     sentence: str
 
 
 class GetPanel(Command[PanelAnswer], frozen=True, kw_only=True):
-    """What the light is to say."""
+    """What the light is to show."""
 
 
 class Done(Answer, frozen=True, kw_only=True):
@@ -220,7 +220,7 @@ class Done(Answer, frozen=True, kw_only=True):
 
 
 class ShowYourself(Command[Done], frozen=True, kw_only=True):
-    """Somebody pressed the button: the event list and the page say which box it is."""
+    """Someone pressed the button: the event list and the page show which box it is."""
 
 
 class ShutDown(Command[Done], frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What each command about the box's own body does: the seam between control/care.py and the box."""
+"""What each command about the machine does: the seam between control/machine.py and the box."""
 
 from dataclasses import asdict
 
