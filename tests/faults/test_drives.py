@@ -166,7 +166,7 @@ def test_a_drive_that_is_mounted_read_only_seeds_on_and_its_downloads_wait(
         box.wait_state(id, api.State.DOWNLOADING)
         drive.read_only(True)
         row = box.wait_state(id, api.State.EASED, 5)
-        assert "only be read" in row.reason
+        assert "is read-only" in row.reason
         assert wrong(box, "drive-read-only:")
         assert box.row(seed).state is api.State.SEEDING
         drive.read_only(False)
@@ -188,7 +188,7 @@ def test_what_a_drive_lost_when_it_gave_up_writing_is_fetched_again(tmp_path: Pa
             until(lambda: box.row(id).downloaded > 8 * MIB, "some of it")
             drive.trip()
             row = box.wait_state(id, api.State.EASED, 20)
-            assert "only be read" in row.reason
+            assert "is read-only" in row.reason
             assert wrong(box, "drive-read-only:")
             drive.unmount()
             drive.mount()

@@ -97,7 +97,7 @@ def _naming(key: str, pin: int) -> Iterator[None]:
 
 
 def _factory() -> "Factory":
-    """The factory of pins: lgpio where it is there, else gpiozero's choice or that of GPIOZERO_PIN_FACTORY."""
+    """The factory of pins: lgpio where it is there, else what gpiozero or GPIOZERO_PIN_FACTORY chooses."""
     try:
         from gpiozero import Device
         from gpiozero.exc import GPIOZeroError
