@@ -23,7 +23,7 @@ def drives_under(kernel: KernelFiles, name: str, deep: int = _DEEPEST) -> list[s
     Loop devices, RAM disks and what is no block device have none (Linux: ABI/stable/sysfs-block).
     """
     folder = f"sys/class/block/{name}"
-    if not deep or name in ("", ".", "..") or not kernel.has(folder):
+    if not deep or not _is_block(kernel, name):
         return []
     if kernel.has(f"{folder}/partition"):
         return drives_under(kernel, kernel.real(folder).parent.name, deep - 1)
@@ -31,6 +31,10 @@ def drives_under(kernel: KernelFiles, name: str, deep: int = _DEEPEST) -> list[s
         layers = [drives_under(kernel, PurePosixPath(slave).name, deep - 1) for slave in slaves]
         return [drive for layer in layers for drive in layer]
     return [name] if kernel.has(f"{folder}/device") else []
+
+
+def _is_block(kernel: KernelFiles, name: str) -> bool:
+    return name not in ("", ".", "..") and kernel.has(f"sys/class/block/{name}")
 
 
 def whole_disks(kernel: KernelFiles, devices: Iterable[str]) -> tuple[str, ...]:

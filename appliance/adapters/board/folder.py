@@ -48,14 +48,7 @@ class ContentFolder:
         self._before = before or ()
         self._state = state
         self._look_up = look_up
-        real, own = path.resolve(), state.resolve()
-        reserved = {own / name for name in ("torrents", "web", "watch")}
-        if real in {own, *own.parents, *reserved} or reserved & set(real.parents):
-            key = "content.volumes" if self.further else "content.root"
-            raise OwnerMustAct(
-                f"The content folder cannot be {path}: the box keeps its own state there. "
-                f"Set {key} in seedbox.toml to another folder."
-            )
+        _refuse_own(path, state.resolve(), "content.volumes" if self.further else "content.root")
         self._mark: Mark | None = None
         self._kept: Mark | None = None
 
@@ -107,29 +100,32 @@ class ContentFolder:
         if file_system and not file_system.attached:
             return Condition.PULLED, ""
         try:
-            found = read_mark(self.path, past_cache=touch)
-            if self._mark is None or found == ADOPT:
-                return self._adopt(file_system, found or "")
-            if found == self._mark.secret:
-                return self._recognise(self._mark, file_system), ""
-            return self._unmarked(self._mark, file_system), ""
+            mark = read_mark(self.path, past_cache=touch)
+            return self._judge(mark, file_system.uuid if file_system else "")
         except PermissionError as error:
             return Condition.DENIED, _why(error)
         except OSError as error:
             return Condition.UNREADABLE, _why(error)
 
-    def _recognise(self, mark: Mark, file_system: FileSystem | None) -> Condition:
+    def _judge(self, found: str | None, uuid: str) -> tuple[Condition, str]:
+        """The condition by the mark that was found, on a file system of this UUID, empty where not known."""
+        if self._mark is None or found == ADOPT:
+            return self._adopt(found or "", uuid)
+        marked = found == self._mark.secret
+        return (self._recognise if marked else self._unmarked)(self._mark, uuid), ""
+
+    def _recognise(self, mark: Mark, uuid: str) -> Condition:
         """The mark is right; the file system must be too, where both are known: a copy is another drive."""
-        uuid = file_system.uuid if file_system else ""
-        if mark.uuid and uuid and mark.uuid != uuid and mark.own_device:
+        differs = bool(uuid) and uuid != mark.uuid
+        if differs and mark.uuid and mark.own_device:
             return Condition.ANOTHER
-        if uuid and mark.uuid != uuid:
+        if differs:
             self._mark = msgspec.structs.replace(mark, uuid=uuid)
         return Condition.WELL
 
-    def _unmarked(self, mark: Mark, file_system: FileSystem | None) -> Condition:
+    def _unmarked(self, mark: Mark, uuid: str) -> Condition:
         """A mark that was cleaned away by hand is written again, but only where this is surely the folder."""
-        right_drive = bool(mark.uuid and file_system and file_system.uuid == mark.uuid)
+        right_drive = bool(uuid) and uuid == mark.uuid
         if self._marked_again(mark, right_drive):
             return Condition.WELL
         if right_drive:
@@ -149,13 +145,14 @@ class ContentFolder:
 
     # ------------------------------------------------------------------------------------------- adopting
 
-    def _adopt(self, file_system: FileSystem | None, found: str) -> tuple[Condition, str]:
+    def _adopt(self, found: str, uuid: str) -> tuple[Condition, str]:
         """Create and mark it; a further folder only on a drive of its own, or where it was marked before."""
         secret = found if found.isalnum() and found != ADOPT else ""
-        if self.further and not secret and (shared := self._shared(file_system)):
+        needs_own_drive = self.further and not secret
+        if needs_own_drive and (shared := self._shared(uuid)):
             return Condition.NO_DRIVE, shared
         try:
-            self._mark = self._make(file_system, secret or secrets.token_hex(8))
+            self._mark = self._make(secret or secrets.token_hex(8), uuid)
         except OSError as error:
             if self.further or self._mark:
                 return Condition.UNUSABLE, _why(error)
@@ -165,18 +162,17 @@ class ContentFolder:
             ) from error
         return Condition.WELL, ""
 
-    def _make(self, file_system: FileSystem | None, secret: str) -> Mark:
+    def _make(self, secret: str, uuid: str) -> Mark:
         self.path.mkdir(parents=True, exist_ok=True)
         write_durably(self.path / MARK, f"{secret}\n".encode(), 0o644)
         own = self._device() != self._state.stat().st_dev
-        return Mark(str(self.path), secret, own, file_system.uuid if file_system else "")
+        return Mark(str(self.path), secret, own, uuid)
 
-    def _shared(self, file_system: FileSystem | None) -> str:
+    def _shared(self, uuid: str) -> str:
         """What it would share its file system with; empty where it has one of its own."""
         device = self._device()
         if device in self._system_devices():
             return "its drive is not connected, or it is an ordinary folder on the system disk"
-        uuid = file_system.uuid if file_system else ""
         others = (other.path for other in self._before if other.shares(device, uuid))
         return next((f"it is on that of {path}" for path in others), "")
 
@@ -216,6 +212,16 @@ class ContentFolder:
         except OSError as error:
             return "" if error.errno in (errno.ENOSPC, errno.EDQUOT) else _why(error)
         return ""
+
+
+def _refuse_own(path: Path, own: Path, key: str) -> None:
+    """Raises OwnerMustAct where `path` is in the way of what the box keeps in its state folder `own`."""
+    real, reserved = path.resolve(), {own / name for name in ("torrents", "web", "watch")}
+    if real in {own, *own.parents, *reserved} or reserved & set(real.parents):
+        raise OwnerMustAct(
+            f"The content folder cannot be {path}: the box keeps its own state there. "
+            f"Set {key} in seedbox.toml to another folder."
+        )
 
 
 def content_folders(config: Content, state: StateFolder, mounts: Mounts) -> list[ContentFolder]:

@@ -9,7 +9,6 @@ import ssl
 import time
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,6 +20,12 @@ MOST = 16 * 1024
 MOST_WATTS = 100_000
 _ASKED = ("/rpc/Switch.GetStatus?id=0", "/status", "/cm?cmnd=Status%208")
 """Shelly from Plus on (Gen2), Shelly before that (Gen1), Tasmota."""
+_ADDRESS = re.compile(
+    r"(?P<scheme>https?)://(?:\[(?P<six>[^\s/?#@\[\]]+)\]|(?P<host>[^\s/?#@:\[\]]+))(?::(?P<port>[0-9]{0,5}))?/?",
+    re.IGNORECASE | re.ASCII,
+)
+"""Without a path, a query or a password."""
+_MOST_PORT = 65_535
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,6})\r\n", re.IGNORECASE)
 
 
@@ -134,16 +139,12 @@ def _left(deadline: float) -> float:
 
 def _place(address: str) -> tuple[bool, str, int]:
     """(whether by TLS, host, port) of an address. Raises OwnerMustAct."""
-    try:
-        parts = urlsplit(address)
-        port = parts.port
-    except ValueError:
-        raise _refused(address) from None
-    host, path = parts.hostname or "", parts.path.removeprefix("/")
-    more = path or parts.query or parts.fragment or parts.username is not None
-    if parts.scheme not in ("http", "https") or not host or more or _is_abroad(host):
+    parts = _ADDRESS.fullmatch(address)
+    host = (parts["six"] or parts["host"]).lower() if parts else ""
+    port = int(parts["port"] or 0) if parts else 0
+    if not parts or _is_abroad(host) or port > _MOST_PORT:
         raise _refused(address)
-    secure = parts.scheme == "https"
+    secure = parts["scheme"].lower() == "https"
     return secure, host, port or (443 if secure else 80)
 
 

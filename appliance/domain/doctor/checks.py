@@ -86,7 +86,8 @@ def _room_and_kind(name: str, volume: Volume) -> Iterator[Finding]:
 def _room(check: str, name: str, volume: Volume) -> Finding:
     if volume.free is None or volume.total is None:
         return unknown(check, f"{name}: the free space cannot be read.")
-    if volume.inodes_free_percent is not None and volume.inodes_free_percent < _FEW_INODES_PERCENT:
+    inodes = volume.inodes_free_percent
+    if inodes is not None and inodes < _FEW_INODES_PERCENT:
         says = f"{name} has almost no room for more files (inodes)."
         return warning(check, says, "Delete small files that you do not need.")
     says = f"{name} has {show_bytes(volume.free)} free of {show_bytes(volume.total)}."

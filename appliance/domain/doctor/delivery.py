@@ -77,24 +77,17 @@ def new_delivery(issues: IssueList) -> DeliveryState:
 
 def aged(state: DeliveryState, issues: IssueList, rules: NoticeRules, passed_s: int) -> DeliveryState:
     """The state some seconds later; issues that have gone are forgotten, those never due are ticked off."""
-    ids = {issue.id for issue in issues}
-    known = {id: last for id, last in state.last_notices.items() if id in ids}
-    never_due = {issue.id: LastNotice(over=True) for issue in issues if _never_due(issue, known, rules)}
+    notices = {issue.id: _ticked_off(issue, state.last_notices.get(issue.id), rules) for issue in issues}
+    known = {id: last for id, last in notices.items() if last}
+    later = replace(state, last_notices=known, wait_s=max(0, state.wait_s - passed_s))
     hour = state.hour_s + passed_s if state.recent else 0
-    over = hour >= HOUR_S
-    return replace(
-        state,
-        last_notices=known | never_due,
-        wait_s=max(0, state.wait_s - passed_s),
-        recent=0 if over else state.recent,
-        hour_s=0 if over else hour,
-    )
+    return replace(later, recent=0, hour_s=0) if hour >= HOUR_S else replace(later, hour_s=hour)
 
 
-def _never_due(issue: Issue, known: Mapping[int, LastNotice], rules: NoticeRules) -> bool:
-    """It is over, and was neither told nor bad for long enough to be told."""
-    unknown = known.get(issue.id, LastNotice()) == LastNotice()
-    return issue.settled and unknown and reached(issue, rules) is Verdict.OK
+def _ticked_off(issue: Issue, last: LastNotice | None, rules: NoticeRules) -> LastNotice | None:
+    """What an address knows of an issue; of one that is over and was never due, that it is over."""
+    never_due = issue.settled and reached(issue, rules) is Verdict.OK
+    return LastNotice(over=True) if never_due and last in (None, LastNotice()) else last
 
 
 def due(state: DeliveryState, issues: IssueList, rules: NoticeRules) -> list[tuple[News, Issue]]:

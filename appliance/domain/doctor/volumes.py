@@ -20,17 +20,16 @@ def examine_volume(volume: Volume) -> list[Finding]:
 def _presence(volume: Volume) -> Finding:
     if not volume.present:
         return _error("drive", volume, faults.absence(volume.path, volume.condition, volume.why))
-    space = "" if volume.free is None else f"{show_bytes(volume.free)} free"
-    on = f"on {volume.device}" if volume.device else ""
-    about = " ".join(part for part in (space, on) if part)
-    says = f"Content folder {volume.path}: OK" + (f" ({about})." if about else ".")
-    return ok(f"drive:{volume.path}", says)
+    space = "" if volume.free is None else f", {show_bytes(volume.free)} free"
+    return ok(f"drive:{volume.path}", f"The content folder {volume.path} is OK{space}.")
 
 
 def _writing(volume: Volume) -> Iterator[Finding]:
-    if volume.present and volume.read_only:
+    if not volume.present:
+        return
+    if volume.read_only:
         yield _error("drive-read-only", volume, faults.read_only(volume.path))
-    elif volume.present and volume.write_error:
+    elif volume.write_error:
         yield _error("drive-writing", volume, faults.write_failed(volume.path, volume.write_error))
 
 
