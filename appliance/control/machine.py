@@ -161,7 +161,7 @@ class ListVolumes(Command[Volumes], frozen=True, kw_only=True):
 # --------------------------------------------------------------------------------------------- issues
 
 
-class Issue(Answer, frozen=True, kw_only=True):
+class IssueAnswer(Answer, frozen=True, kw_only=True):
     """Something that needs the owner's attention."""
 
     check: str
@@ -179,7 +179,7 @@ class Issue(Answer, frozen=True, kw_only=True):
 class Issues(Answer, frozen=True, kw_only=True):
     """Open ones first, the worst first; then those that were mended, the latest first."""
 
-    issues: list[Issue]
+    issues: list[IssueAnswer]
 
 
 class ListIssues(Command[Issues], frozen=True, kw_only=True):

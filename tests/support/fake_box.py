@@ -354,10 +354,10 @@ def whole_readings() -> Readings:
     )
 
 
-def some_issues() -> list[care.Issue]:
+def some_issues() -> list[care.IssueAnswer]:
     """Two that are open, and one that is mended."""
     return [
-        care.Issue(
+        care.IssueAnswer(
             check="drive",
             severity=Verdict.ERROR,
             says="The drive of /mnt/archive is not connected; its 3 torrents wait for it.",
@@ -366,7 +366,7 @@ def some_issues() -> list[care.Issue]:
             last=NOW - MINUTE,
             mended=0,
         ),
-        care.Issue(
+        care.IssueAnswer(
             check="power-supply",
             severity=Verdict.WARNING,
             says="The power supply was too weak at some time since the box was started.",
@@ -375,7 +375,7 @@ def some_issues() -> list[care.Issue]:
             last=NOW - 2 * MINUTE,
             mended=0,
         ),
-        care.Issue(
+        care.IssueAnswer(
             check="free-space",
             severity=Verdict.WARNING,
             says="Less than 5 % of /srv/content was free.",

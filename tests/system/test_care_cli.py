@@ -78,8 +78,8 @@ def daemon(tmp_path: Path) -> Iterator[Answering]:
     running.stop()
 
 
-def issue(check: str, severity: Verdict, says: str, remedy: str = "", mended: int = 0) -> care.Issue:
-    return care.Issue(
+def issue(check: str, severity: Verdict, says: str, remedy: str = "", mended: int = 0) -> care.IssueAnswer:
+    return care.IssueAnswer(
         check=check, severity=severity, says=says, remedy=remedy, first=AT, last=AT + HOUR, mended=mended
     )
 

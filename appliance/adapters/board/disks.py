@@ -73,10 +73,11 @@ def temperature(kernel: KernelFiles, name: str) -> int | None:
 
 
 def card(kernel: KernelFiles, name: str) -> DiskReading:
-    """An eMMC, which tells its wear, or an SD card, which does not (Linux: drivers/mmc/core/mmc.c).
+    """The reading of an eMMC, which reports its wear, or of an SD card, which does not.
 
-    JEDEC JESD84-B51: `life_time` is wear in steps of a tenth, for both kinds of its cells, `0x0b` is
-    worn out; `pre_eol_info` is 1 while most spare blocks are left, 2 when 80 % are used, 3 when 90 % are.
+    By the kernel's files (Linux: drivers/mmc/core/mmc.c). JEDEC JESD84-B51: `life_time` is wear in steps of
+    a tenth, for both kinds of its cells, `0x0b` is worn out; `pre_eol_info` is 1 while most spare blocks are
+    left, 2 when 80 % are used, 3 when 90 % are.
     """
     device = f"sys/class/block/{name}/device"
     return DiskReading(

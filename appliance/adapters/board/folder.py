@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from appliance.adapters.board.mark import Mark, MarkMemory, read_mark
+from appliance.adapters.board.mark import FolderMark, MarkMemory, read_mark
 from appliance.adapters.board.mounts import FileSystem, Mounts
 from appliance.adapters.board.probe import Spot, try_writing
 from appliance.adapters.board.space import disk_space
@@ -49,8 +49,8 @@ class ContentFolder:
         self._state = state
         self._look_up = look_up
         _refuse_own(path, state.resolve(), "content.volumes" if self.further else "content.root")
-        self._mark: Mark | None = None
-        self._kept: Mark | None = None
+        self._mark: FolderMark | None = None
+        self._kept: FolderMark | None = None
 
     @property
     def uuid(self) -> str:
@@ -59,7 +59,7 @@ class ContentFolder:
 
     def recall(self, memory: MarkMemory) -> None:
         """Take up what was remembered of the folder."""
-        mark = memory.decoded(self._key, Mark)
+        mark = memory.decoded(self._key, FolderMark)
         self._mark = self._kept = mark if mark and mark.path == str(self.path) else None
 
     async def keep(self, memory: MarkMemory) -> None:
@@ -75,7 +75,7 @@ class ContentFolder:
 
     # -------------------------------------------------------------------------------------------- looking
 
-    def look(self, *, touch: bool = False) -> Volume:
+    def examine(self, *, touch: bool = False) -> Volume:
         """The folder as it is now: well, if it is the one that was adopted, on its drive, with its mark.
 
         `touch` reads the drive itself, and not what the kernel still has in memory.
@@ -114,7 +114,7 @@ class ContentFolder:
         marked = found == self._mark.secret
         return (self._recognise if marked else self._unmarked)(self._mark, uuid), ""
 
-    def _recognise(self, mark: Mark, uuid: str) -> Condition:
+    def _recognise(self, mark: FolderMark, uuid: str) -> Condition:
         """The mark is right; the file system must be too, where both are known: a copy is another drive."""
         differs = bool(uuid) and uuid != mark.uuid
         if differs and mark.uuid and mark.own_device:
@@ -123,7 +123,7 @@ class ContentFolder:
             self._mark = msgspec.structs.replace(mark, uuid=uuid)
         return Condition.WELL
 
-    def _unmarked(self, mark: Mark, uuid: str) -> Condition:
+    def _unmarked(self, mark: FolderMark, uuid: str) -> Condition:
         """A mark that was cleaned away by hand is written again, but only where this is surely the folder."""
         right_drive = bool(uuid) and uuid == mark.uuid
         if self._marked_again(mark, right_drive):
@@ -132,7 +132,7 @@ class ContentFolder:
             return Condition.NO_FOLDER
         return Condition.AWAY if self._device() in self._system_devices() else Condition.ANOTHER
 
-    def _marked_again(self, mark: Mark, right_drive: bool) -> bool:
+    def _marked_again(self, mark: FolderMark, right_drive: bool) -> bool:
         if mark.own_device and not (right_drive and self.path.is_dir()):
             return False
         with contextlib.suppress(OSError):
@@ -162,11 +162,11 @@ class ContentFolder:
             ) from error
         return Condition.WELL, ""
 
-    def _make(self, secret: str, uuid: str) -> Mark:
+    def _make(self, secret: str, uuid: str) -> FolderMark:
         self.path.mkdir(parents=True, exist_ok=True)
         write_durably(self.path / MARK, f"{secret}\n".encode(), 0o644)
         own = self._device() != self._state.stat().st_dev
-        return Mark(str(self.path), secret, own, uuid)
+        return FolderMark(str(self.path), secret, own, uuid)
 
     def _shared(self, uuid: str) -> str:
         """What it would share its file system with; empty where it has one of its own."""

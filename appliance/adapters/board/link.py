@@ -43,7 +43,7 @@ class DefaultLink:
     def _up(self, folder: str) -> bool | None:
         state = self._kernel.text(f"{folder}/operstate")
         if state is None:
-            # Gone, as a pulled USB adapter is; but without any interface there, /sys tells nothing.
+            # Gone, as a pulled USB adapter is; but without any interface there, /sys says nothing.
             return False if self._kernel.names("sys/class/net/*") else None
         if state in _UNDECIDED:
             return _CARRIER.get(self._kernel.text(f"{folder}/carrier") or "")

@@ -27,7 +27,7 @@ class Machine:
         self._mounts = Mounts(root)
 
     def total_ram(self) -> Bytes:
-        """Bytes of memory; 1 GiB where the kernel does not tell."""
+        """The memory in bytes; 1 GiB where it is not known."""
         return Bytes(memory(self._kernel).get("MemTotal", 1024**3))
 
     def facts(self, content: Volume, state: Path) -> MachineFacts:
@@ -64,7 +64,7 @@ class Machine:
         return mounted.under(volume) if mounted else volume
 
     def _clock(self) -> bool | None:
-        """By the file that systemd-timesyncd touches once it has set the clock; None without that service."""
+        """Whether systemd-timesyncd has touched the file that means a set clock; None without it."""
         folder = self._root / "run/systemd/timesync"
         return (folder / "synchronized").exists() if folder.is_dir() else None
 

@@ -13,7 +13,7 @@ _LONGEST = 64
 """Bytes of the file that are looked at; whatever is longer is not ours."""
 
 
-class Mark(msgspec.Struct, frozen=True):
+class FolderMark(msgspec.Struct, frozen=True):
     """What the box remembers of a content folder."""
 
     path: str

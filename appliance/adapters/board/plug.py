@@ -1,4 +1,4 @@
-"""Watts by a smart plug in the home network: Shelly (both generations of its interface) and Tasmota."""
+"""The power that a smart plug in the home network measures: Shelly (both generations) and Tasmota."""
 
 import http.client
 import io
@@ -39,7 +39,7 @@ class Plug:
         """What was asked when it answered last."""
 
     def read(self) -> int | None:
-        """Milliwatts now; None where it is away or tells none. Waits for WAIT_S for each kind of plug."""
+        """The power in milliwatts; None where it is not known. Waits WAIT_S for each kind of plug."""
         for path in (self._kind,) if self._kind else _ASKED:
             if (watts := watts_mw(self._get(path))) is not None:
                 self._kind = path
@@ -82,7 +82,7 @@ class Plug:
 
 
 def watts_mw(said: Any) -> int | None:
-    """Milliwatts in an answer of one of the plugs.
+    """The power in milliwatts, in an answer of one of the plugs.
 
     Shelly Gen2: `apower` (shelly-api-docs: Switch); Gen1: `meters[0].power` with `is_valid`;
     Tasmota: `StatusSNS.ENERGY.Power` (one number, or a list with one for each outlet).

@@ -100,8 +100,8 @@ class Sensors:
 
     def slow(self, devices: Iterable[str]) -> tuple[DiskReading, ...]:
         """Read the drives under devices such as `/dev/sda1`, and find new sensors; takes seconds for each."""
-        self._thermometer.look()
-        self._firmware.look()
+        self._thermometer.refresh()
+        self._firmware.refresh()
         return self._disks.read(devices)
 
     def board_model(self) -> str:

@@ -1,4 +1,4 @@
-"""What a drive says of itself, through smartctl (smartmontools 7 and later, `--json`)."""
+"""What a drive reports about itself, through smartctl (smartmontools 7 and later, `--json`)."""
 
 import re
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ _WORN_ID = 233
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smart:
-    """One answer; None: the drive does not tell."""
+    """What a drive reports about itself; None: it does not."""
 
     asleep: bool = False
     model: str = ""

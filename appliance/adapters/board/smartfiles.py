@@ -1,9 +1,9 @@
-"""What drives say of themselves, handed over by a process that may ask them.
+"""What drives report about themselves, handed over by a process that may ask them.
 
 The daemon faces the internet and may open no raw device. So a small service of root's asks every drive now
 and then and leaves the answers in a folder, where the daemon finds them (systemd/seedbox-smart.timer:
-`python -m appliance.adapters.board.smartfiles FOLDER CONFIGURATION`). It also tells disks that turn when to
-stop, where the configuration says so.
+`python -m appliance.adapters.board.smartfiles FOLDER CONFIGURATION`). It also sets
+when disks spin down, where the configuration says so.
 """
 
 import os

@@ -15,7 +15,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(@[A-Za-z0-9_\[][A-Za-z0-9.:_\[\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpsReading:
-    """What the UPS tells; None: it does not, or nobody could ask it."""
+    """What the UPS reports; None: it does not, or it could not be asked."""
 
     supply: Supply | None = None
     battery_percent: int | None = None

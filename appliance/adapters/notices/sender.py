@@ -38,7 +38,7 @@ class Sender:
         return _reason(answers[0])
 
     async def wrong(self, addresses: Sequence[Address]) -> list[Address]:
-        """Those that apprise does not understand; nothing is sent."""
+        """The addresses that apprise does not understand; nothing is sent."""
         answers = await self._ask([one.url for one in addresses], {})
         if answers is None:
             return []

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from appliance.adapters.store.database import Database
 from appliance.core.units import UtcMs
@@ -35,30 +36,48 @@ class IssueStore:
     async def _keep(
         self, issues: dict[int, Issue], deliveries: dict[str, DeliveryState], durable: bool
     ) -> None:
-        old_issues, before = self._issues, self._deliveries
-        for id, issue in issues.items():
-            if (old := old_issues.get(id)) and _only_older(old, issue):
-                issues[id] = old
-        changed = [_row(issue) for id, issue in issues.items() if old_issues.get(id) is not issue]
-        gone = [(id,) for id in old_issues.keys() - issues.keys()]
-        fresh = {label: one for label, one in deliveries.items() if before.get(label) != one}
-        closed = before.keys() - deliveries.keys()
-        if not (changed or gone or fresh or closed):
-            return
+        before = self._issues
+        issues |= {id: old for id, old in before.items() if id in issues and _only_older(old, issues[id])}
+        changes = _Changes(
+            issues=[_row(issue) for id, issue in issues.items() if before.get(id) is not issue],
+            gone=[(id,) for id in before.keys() - issues.keys()],
+            deliveries=_changed(self._deliveries, deliveries),
+            closed=[(label,) for label in self._deliveries.keys() - deliveries.keys()],
+        )
+        if any(changes):
+            await self._database.run(changes.write, durable=durable)
+            self._issues, self._deliveries = issues, deliveries
 
-        def work(db: sqlite3.Connection) -> None:
-            db.executemany("DELETE FROM issue WHERE id = ?", gone)
-            db.executemany(
-                "INSERT OR REPLACE INTO issue VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", changed
-            )
-            for label in closed:
-                db.execute("DELETE FROM owner_line WHERE label = ?", (label,))
-                db.execute("DELETE FROM told WHERE label = ?", (label,))
-            for label, one in fresh.items():
-                _write_delivery(db, label, one, before.get(label, DeliveryState()))
 
-        await self._database.run(work, durable=durable)
-        self._issues, self._deliveries = issues, deliveries
+class _Changes(NamedTuple):
+    """What is to be written."""
+
+    issues: list[tuple[object, ...]]
+    gone: list[tuple[int]]
+    deliveries: dict[str, tuple[DeliveryState, DeliveryState]]
+    """(before, now) by label."""
+    closed: list[tuple[str]]
+
+    def write(self, db: sqlite3.Connection) -> None:
+        """Write all of it, in one transaction."""
+        db.executemany("DELETE FROM issue WHERE id = ?", self.gone)
+        db.executemany(
+            "INSERT OR REPLACE INTO issue VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self.issues
+        )
+        db.executemany("DELETE FROM owner_line WHERE label = ?", self.closed)
+        db.executemany("DELETE FROM told WHERE label = ?", self.closed)
+        for label, (before, now) in self.deliveries.items():
+            _write_delivery(db, label, now, before)
+
+
+def _changed(
+    before: Mapping[str, DeliveryState], now: Mapping[str, DeliveryState]
+) -> dict[str, tuple[DeliveryState, DeliveryState]]:
+    return {
+        label: (before.get(label, DeliveryState()), one)
+        for label, one in now.items()
+        if before.get(label) != one
+    }
 
 
 def _only_older(old: Issue, new: Issue) -> bool:

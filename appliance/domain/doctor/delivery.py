@@ -120,7 +120,7 @@ def _ended(issue: Issue, last: LastNotice, worst: Verdict) -> News | None:
 
 
 def reached(issue: Issue, rules: NoticeRules) -> Verdict:
-    """The worst that an issue has been for long enough to be told; `ok`: nothing."""
+    """The worst that an issue has been for long enough to notify of it; `ok`: nothing."""
     was_error = issue.severity is Verdict.ERROR or issue.error_s
     if was_error and issue.error_s >= rules.after_s:
         return Verdict.ERROR

@@ -79,7 +79,7 @@ class DaemonTalk:
             )
 
     def _call(self, command: Command[Any]) -> Any:
-        """The answer, or None; a trouble is told once, not every two seconds."""
+        """The answer, or None; an error is shown once, not every two seconds."""
         try:
             answer = self._client.call(command)
         except SeedboxError as error:

@@ -105,7 +105,7 @@ class _Body:
     readings: Readings
     governor: care.GovernorAnswer
     volumes: list[care.VolumeAnswer]
-    issues: list[care.Issue]
+    issues: list[care.IssueAnswer]
     energy: care.Energy
 
     def collect(self) -> Iterator[Metric]:

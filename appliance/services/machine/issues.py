@@ -54,7 +54,7 @@ class NoticeSender(Protocol):
         ...
 
     async def wrong(self, addresses: Sequence[Address]) -> list[Address]:
-        """Those of the addresses that nothing can be sent to, as they are malformed."""
+        """The malformed ones among the addresses; nothing is sent."""
         ...
 
 
@@ -257,7 +257,7 @@ class IssueKeeper:
             self._deliveries[label] = failed(state) if reason else sent(state, notice.last_notices)
 
     def _of_interest(self, label: str, state: DeliveryState) -> IssueList:
-        """All issues but an address's own silence, and that of others which ended before it was told."""
+        """All issues but an address's own silence, and that of others which ended before a notice of it."""
         return tuple(issue for issue in self._known if _concerns(issue, label, state))
 
     async def test(self) -> list[str]:

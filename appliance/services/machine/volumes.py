@@ -221,7 +221,7 @@ class VolumeGuard:
 
     async def _ask(self, kept: KeptFolder, touch: bool) -> Volume:
         try:
-            return await kept.patience.ask(partial(kept.folder.look, touch=touch), HANG_S)
+            return await kept.patience.ask(partial(kept.folder.examine, touch=touch), HANG_S)
         except TimeoutError:
             condition, why = Condition.HANGS, ""
         except OwnerMustAct as error:

@@ -86,7 +86,7 @@ class CareHandlers:
         """What is wrong, and what was."""
         return api.Issues(
             issues=[
-                api.Issue(
+                api.IssueAnswer(
                     check=one.check,
                     severity=one.severity,
                     says=one.says,

@@ -31,7 +31,7 @@ def folder(tmp_path: Path, name: str = "content") -> ContentFolder:
 def adopted(content: ContentFolder, kept: Settings) -> Volume:
     """As a guard does that starts."""
     content.recall(kept)
-    seen = content.look()
+    seen = content.examine()
     asyncio.run(content.keep(kept))
     return seen
 
@@ -62,7 +62,7 @@ def test_on_the_disk_of_the_state_a_lost_mark_is_made_again(
         mark.unlink()
     else:
         mark.write_bytes(spoiled)
-    assert content.look().present
+    assert content.examine().present
     assert mark.read_text().strip()
 
 
