@@ -46,7 +46,7 @@ def _shares(line: str) -> dict[str, int]:
 
 def load_milli(kernel: KernelFiles) -> int | None:
     """Load average of the last minute (proc(5)), thousandths for each processor that is switched on."""
-    load = thousandths(((kernel.text("proc/loadavg") or "").split() or [""])[0])
+    load = thousandths((kernel.text("proc/loadavg") or "").partition(" ")[0])
     processors = count_processors(kernel.text("sys/devices/system/cpu/online") or "")
     return load // processors if load is not None and processors else None
 

@@ -23,6 +23,7 @@ _GET_UUID = 0x80111500
 """FS_IOC_GETFSUUID (Linux 6.9, include/uapi/linux/fs.h): a length, and up to 16 bytes."""
 _EXT4_GET_UUID = 0x8008662C
 """EXT4_IOC_GETFSUUID (Linux 6.0, include/uapi/linux/ext4.h): length, flags, and 16 bytes."""
+_PLAIN_DEVICE = re.compile(r"/dev/((?!root$)[^/]+)")
 _ANSWER = {"ext4", "ext3", "ext2", "xfs", "btrfs", "f2fs", "bcachefs"}
 """Kinds whose ioctl answers what blkid and /etc/fstab call the UUID; FAT and NTFS have serial numbers."""
 
@@ -105,9 +106,9 @@ class Mounts:
         if not number.startswith("0:") and self._kernel.has("sys/dev/block"):
             return self._kernel.has(f"sys/dev/block/{number}")
         # File systems such as btrfs have a number that is no device's; those of LVM have a name that is none.
-        plain = device.startswith("/dev/") and device.count("/") == 2 and device != "/dev/root"
+        plain = _PLAIN_DEVICE.fullmatch(device)
         if plain and self._kernel.has("sys/class/block"):
-            return self._kernel.has(f"sys/class/block/{Path(device).name}")
+            return self._kernel.has(f"sys/class/block/{plain[1]}")
         return True
 
     def _uuid(self, kind: str, path: Path, point: str, device: str) -> str:

@@ -46,9 +46,9 @@ class Smart:
     hours: int | None = None
 
     @property
-    def detailed(self) -> bool:
-        """The drive itself has spoken, and not only the bridge before it."""
-        return self.bad_sectors is not None or self.wear_percent is not None
+    def answered(self) -> bool:
+        """Whether the drive itself has answered, and not only the bridge before it."""
+        return self.asleep or self.bad_sectors is not None or self.wear_percent is not None
 
 
 def ask(run: Run, device: str, *, usb: bool) -> Smart:
@@ -57,10 +57,10 @@ def ask(run: Run, device: str, *, usb: bool) -> Smart:
     Many USB bridges are unknown to smartctl, but translate ATA commands all the same when told to.
     """
     plain = parse(run(words_for(device, translated=False), ASK_S) or "")
-    if plain.asleep or plain.detailed or not usb:
+    if plain.answered or not usb:
         return plain
     translated = parse(run(words_for(device, translated=True), ASK_S) or "")
-    return translated if translated.asleep or translated.detailed else plain
+    return translated if translated.answered else plain
 
 
 def words_for(device: str, *, translated: bool) -> tuple[str, ...]:

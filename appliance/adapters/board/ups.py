@@ -65,12 +65,12 @@ def parse(text: str) -> UpsReading:
 
 def _supply(status: str) -> Supply | None:
     """Words of `ups.status`: OL on line, OB on battery, LB low, FSD shut down now, BYPASS."""
-    words = status.split()
-    if "FSD" in words or ("OB" in words and "LB" in words):
+    words = set(status.split())
+    if "FSD" in words or words >= {"OB", "LB"}:
         return Supply.LOW
     if "OB" in words:
         return Supply.BATTERY
-    return Supply.MAINS if "OL" in words or "BYPASS" in words else None
+    return Supply.MAINS if words & {"OL", "BYPASS"} else None
 
 
 def _watts(values: dict[str, str]) -> int | None:

@@ -101,10 +101,10 @@ def _parts(items: Sequence[tuple[News, Issue]], state: DeliveryState, name: str,
 
 
 def _kind(items: Sequence[tuple[News, Issue]]) -> Literal["failure", "warning", "success"]:
-    now = [issue.severity for news, issue in items if news in (News.BEGUN, News.RISEN)]
-    if Verdict.ERROR in now:
+    if any(issue.severity is Verdict.ERROR and news not in _ENDS for news, issue in items):
         return "failure"
-    return "warning" if now or any(news is News.LOST for news, _ in items) else "success"
+    resolved = all(news in (News.MENDED, News.PASSED) for news, _ in items)
+    return "success" if resolved else "warning"
 
 
 def _item(news: News, issue: Issue) -> str:
