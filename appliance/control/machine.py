@@ -131,7 +131,7 @@ class GetEnergy(Command[Energy], frozen=True, kw_only=True):
 # --------------------------------------------------------------------------------------------- drives
 
 
-class Volume(Answer, frozen=True, kw_only=True):
+class VolumeAnswer(Answer, frozen=True, kw_only=True):
     """A folder for content."""
 
     path: str
@@ -145,24 +145,24 @@ class Volume(Answer, frozen=True, kw_only=True):
     main: bool
     """The one of content.root."""
     says: str
-    """How it is, in a sentence."""
+    """`OK`, or what is wrong and what to do about it."""
 
 
 class Volumes(Answer, frozen=True, kw_only=True):
     """All folders for content."""
 
-    volumes: list[Volume]
+    volumes: list[VolumeAnswer]
 
 
 class ListVolumes(Command[Volumes], frozen=True, kw_only=True):
-    """The drives that content lies on."""
+    """List the folders for content and their drives."""
 
 
 # --------------------------------------------------------------------------------------------- issues
 
 
-class Issue(Answer, frozen=True, kw_only=True):
-    """Something that the owner must see."""
+class IssueAnswer(Answer, frozen=True, kw_only=True):
+    """Something that needs the owner's attention."""
 
     check: str
     """A short stable name, such as `temperature`."""
@@ -179,38 +179,38 @@ class Issue(Answer, frozen=True, kw_only=True):
 class Issues(Answer, frozen=True, kw_only=True):
     """Open ones first, the worst first; then those that were mended, the latest first."""
 
-    issues: list[Issue]
+    issues: list[IssueAnswer]
 
 
 class ListIssues(Command[Issues], frozen=True, kw_only=True):
-    """What is wrong, and what was."""
+    """List what is wrong, or was."""
 
     mended: bool = False
     """Also those of the last 30 days that are mended."""
 
 
-class Told(Answer, frozen=True, kw_only=True):
-    """How telling the owner went, one line for each address (its scheme and host only)."""
+class NoticesSent(Answer, frozen=True, kw_only=True):
+    """How sending went, one line for each address (its scheme and host only)."""
 
     lines: list[str]
 
 
-class TryNotice(Command[Told], frozen=True, kw_only=True):
-    """Send a test to every address of the `notify` file."""
+class TryNotice(Command[NoticesSent], frozen=True, kw_only=True):
+    """Send a test to every address in the `notify` file."""
 
 
 # ---------------------------------------------------------------------------------------------- panel
 
 
 class PanelAnswer(Answer, frozen=True, kw_only=True):
-    """What the light is to say."""
+    """What the light is to show."""
 
     light: Literal["well", "busy", "needs-you", "sold-out"]
     sentence: str
 
 
 class GetPanel(Command[PanelAnswer], frozen=True, kw_only=True):
-    """What the light is to say."""
+    """What the light is to show."""
 
 
 class Done(Answer, frozen=True, kw_only=True):
@@ -220,7 +220,7 @@ class Done(Answer, frozen=True, kw_only=True):
 
 
 class ShowYourself(Command[Done], frozen=True, kw_only=True):
-    """Somebody pressed the button: the event list and the page say which box it is."""
+    """Someone pressed the button: the event list and the page show which box it is."""
 
 
 class ShutDown(Command[Done], frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from appliance.adapters.store.files import sync_file_system
 from appliance.control.box import Finding, GetHealth, LimitsChange, ResetLimits, SetLimits, Verdict
 from appliance.control.torrents import ShowTorrent, State
 from appliance.core.units import BytesPerSecond
-from appliance.domain.doctor.drives import MARK
+from appliance.domain.volumes.faults import MARK
 from tests.support.box import Box
 from tests.support.drive import LoopDrive
 from tests.support.peer import Peer
@@ -167,7 +167,7 @@ def test_a_drive_that_is_mounted_read_only_seeds_on_and_its_downloads_wait(
         box.wait_state(id, State.DOWNLOADING)
         drive.read_only(True)
         row = box.wait_state(id, State.EASED, 5)
-        assert "only be read" in row.reason
+        assert "is read-only" in row.reason
         assert wrong(box, "drive-read-only:")
         assert box.row(seed).state is State.SEEDING
         drive.read_only(False)
@@ -189,7 +189,7 @@ def test_what_a_drive_lost_when_it_gave_up_writing_is_fetched_again(tmp_path: Pa
             until(lambda: box.row(id).downloaded > 8 * MIB, "some of it")
             drive.trip()
             row = box.wait_state(id, State.EASED, 20)
-            assert "only be read" in row.reason
+            assert "is read-only" in row.reason
             assert wrong(box, "drive-read-only:")
             drive.unmount()
             drive.mount()

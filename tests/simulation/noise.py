@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 
 from appliance.core.units import GIB, MonoNs, UtcMs
 from appliance.domain.governor.policy import Moment, State, decide
-from appliance.domain.governor.readings import Firmware, Pressure, Readings, Supply, VolumeReading
+from appliance.domain.governor.readings import Firmware, Pressure, Readings, Supply
 from appliance.domain.governor.settings import Settings
+from appliance.domain.volumes.volume import Volume
 from tests.simulation.weather import WANTED
 
 START = UtcMs(1_780_000_000_000)
@@ -34,15 +35,12 @@ def _firmware(low: bool, before: bool) -> Firmware:
     )
 
 
-def _volume(free: int) -> VolumeReading:
-    return VolumeReading(
+def _volume(free: int) -> Volume:
+    return Volume(
         path="/srv",
         uuid="u",
         device="/dev/sda1",
-        present=True,
-        read_only=False,
         writable=True,
-        trouble="",
         total=32 * GIB,
         free=free,
         inodes_free_percent=90,

@@ -7,8 +7,9 @@ from appliance.core.config import LimitKeys
 from appliance.core.units import GIB, Bytes, MonoNs, UtcMs
 from appliance.domain.governor.limits import Limits
 from appliance.domain.governor.policy import Decision, Event, Moment, State, decide
-from appliance.domain.governor.readings import Firmware, Pressure, Readings, VolumeReading
+from appliance.domain.governor.readings import Firmware, Pressure, Readings
 from appliance.domain.governor.settings import Settings
+from appliance.domain.volumes.volume import Volume
 from appliance.services.machine.limits import configured_limits
 
 WANTED = configured_limits(LimitKeys(), Bytes(GIB))
@@ -58,8 +59,8 @@ def pressure(some: int = 0, full: int = 0) -> Pressure:
     return Pressure(some10=some, some60=some, full10=full, full60=full)
 
 
-def volume(free: int | None, path: str = "/srv", *, total: int = 32 * GIB, **told: Any) -> VolumeReading:
+def volume(free: int | None, path: str = "/srv", *, total: int = 32 * GIB, **told: Any) -> Volume:
     """A drive."""
-    well: dict[str, Any] = {"device": "/dev/sda1", "present": True, "read_only": False, "writable": True}
-    shown = well | {"uuid": path, "trouble": "", "total": total, "inodes_free_percent": 90} | told
-    return VolumeReading(path=path, free=free, **shown)
+    well: dict[str, Any] = {"device": "/dev/sda1", "writable": True}
+    shown = well | {"uuid": path, "total": total, "inodes_free_percent": 90} | told
+    return Volume(path=path, free=free, **shown)

@@ -13,7 +13,7 @@ import pytest
 
 from appliance.adapters.board.load import parse_pressure
 from appliance.adapters.board.programs import Programs
-from appliance.adapters.board.sensors import Body
+from appliance.adapters.board.sensors import Sensors
 from appliance.adapters.board.smart import Smart, ask
 from appliance.domain.governor.readings import Supply
 from tests.support.addresses import address, free_port
@@ -24,7 +24,7 @@ from tests.support.until import until
 
 
 def test_this_machine_is_read() -> None:
-    body = Body()
+    body = Sensors()
     read = body.quick()
     assert read.ram_total is not None
     assert read.ram_available is not None
@@ -41,7 +41,7 @@ def test_the_pressure_of_this_kernel_is_read() -> None:
         Path("/proc/pressure/cpu").read_text()
     except OSError as error:
         pytest.skip(f"this kernel tells no pressure: {error}")
-    read = Body().quick()
+    read = Sensors().quick()
     for pressure in (read.cpu, read.io, read.memory):
         assert pressure is not None
         assert 0 <= pressure.full10 <= pressure.some10 <= 1_000_000
@@ -111,7 +111,7 @@ def nut(tmp_path: Path) -> Iterator[Nut]:
 
 
 def test_a_power_cut_is_seen_and_so_is_its_end(nut: Nut) -> None:
-    body = Body(ups=nut.name)
+    body = Sensors(ups=nut.name)
     until(lambda: body.supply().supply is Supply.MAINS, "the UPS on mains")
     power = body.supply()
     assert (power.battery_percent, power.battery_s, power.watts_mw) == (100, 1_800, 21_500)
@@ -125,7 +125,7 @@ def test_a_power_cut_is_seen_and_so_is_its_end(nut: Nut) -> None:
 
 
 def test_a_ups_whose_driver_or_server_dies_is_unknown_and_not_on_mains(nut: Nut) -> None:
-    body = Body(ups=nut.name)
+    body = Sensors(ups=nut.name)
     until(lambda: body.supply().supply is Supply.MAINS, "the UPS on mains")
     end(nut.driver)
     until(lambda: body.supply().supply is None, "a UPS without its driver")

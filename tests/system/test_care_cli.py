@@ -75,8 +75,8 @@ def daemon(tmp_path: Path) -> Iterator[Answering]:
     running.stop()
 
 
-def issue(check: str, severity: Verdict, says: str, remedy: str = "", mended: int = 0) -> care.Issue:
-    return care.Issue(
+def issue(check: str, severity: Verdict, says: str, remedy: str = "", mended: int = 0) -> care.IssueAnswer:
+    return care.IssueAnswer(
         check=check, severity=severity, says=says, remedy=remedy, first=AT, last=AT + HOUR, mended=mended
     )
 
@@ -84,7 +84,7 @@ def issue(check: str, severity: Verdict, says: str, remedy: str = "", mended: in
 def test_issues_are_listed_with_what_to_do_and_since_when(daemon: Answering) -> None:
     daemon.answers[care.ListIssues] = care.Issues(
         issues=[
-            issue("content-drive", Verdict.ERROR, "The drive is gone.", "Connect it."),
+            issue("drive:/srv/content", Verdict.ERROR, "The drive is gone.", "Connect it."),
             issue("memory", Verdict.WARNING, "Memory is short."),
         ]
     )
@@ -259,7 +259,7 @@ def test_drives_are_listed_with_their_room_and_how_they_are(daemon: Answering) -
     usual: dict[str, Any] = {"uuid": "11-22", "read_only": False, "torrents": 4}
     daemon.answers[care.ListVolumes] = care.Volumes(
         volumes=[
-            care.Volume(
+            care.VolumeAnswer(
                 path="/srv/a",
                 device="/dev/sda1",
                 present=True,
@@ -269,7 +269,7 @@ def test_drives_are_listed_with_their_room_and_how_they_are(daemon: Answering) -
                 says="It is well.",
                 **usual,
             ),
-            care.Volume(
+            care.VolumeAnswer(
                 path="/srv/b",
                 device="",
                 present=False,
@@ -290,7 +290,7 @@ def test_drives_are_listed_with_their_room_and_how_they_are(daemon: Answering) -
 
 
 def test_a_test_of_telling_says_for_each_address_how_it_went(daemon: Answering) -> None:
-    daemon.answers[care.TryNotice] = care.Told(lines=["mailto://example.com (line 1): sent"])
+    daemon.answers[care.TryNotice] = care.NoticesSent(lines=["mailto://example.com (line 1): sent"])
     assert daemon.typed("notify", "test").stdout == "mailto://example.com (line 1): sent\n"
     daemon.answers[care.TryNotice] = OwnerMustAct("Nobody is told anything yet.")
     done = daemon.typed("notify", "test")

@@ -17,15 +17,15 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from appliance.adapters.notices.addresses import MOST_ADDRESSES, Address, read, shown
+from appliance.adapters.notices.addresses import MOST_ADDRESSES, Address, AddressFile, shown
 from appliance.adapters.notices.sender import Sender
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.issues import IssueStore
-from appliance.core.config import Notify
 from appliance.core.errors import OwnerMustAct
+from appliance.domain.doctor.delivery import NoticeRules
 from appliance.domain.doctor.model import Finding, Verdict
-from appliance.domain.doctor.telling import trial
-from appliance.services.machine.issues import IssueKeeper
+from appliance.domain.doctor.notice import trial_notice
+from appliance.services.machine.issues import IssueKeeper, IssuePorts
 from tests.support.addresses import address, free_port
 from tests.support.clock import FakeClock
 from tests.support.fakes import ListJournal
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH")
 T = TypeVar("T")
 SECRET = "s3cr3t-Passw0rd"
 HOT = Finding("temperature", Verdict.ERROR, "The processor is at 85 °C.", "Give it air.")
-GONE = Finding("content-drive", Verdict.ERROR, "The drive is gone.", "Connect it.")
+GONE = Finding("drive:/srv/content", Verdict.ERROR, "The drive is gone.", "Connect it.")
 
 
 class Webhook:
@@ -97,14 +97,14 @@ class Home:
     """The keeper of issues in a loop of its own, as the daemon runs it; its clock goes as told."""
 
     def __init__(
-        self, folder: Path, *lines: str, mode: int = 0o600, timeout_s: float = 45, **keys: Any
+        self, folder: Path, *lines: str, mode: int = 0o600, timeout_s: float = 45, after: int = 5
     ) -> None:
         self.folder = folder
         self.file = folder / "notify"
         self.write(*lines, mode=mode)
         self.clock = FakeClock()
         self.journal = ListJournal()
-        self._config = Notify(**keys)
+        self._rules = NoticeRules(Verdict.WARNING, after * 60)
         self._timeout_s = timeout_s
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -118,20 +118,19 @@ class Home:
     def begin(self) -> None:
         """As at the start of a daemon."""
         self.database = Database(self.folder / "box.db", check=True)
-        self.keeper = IssueKeeper(
-            IssueStore(self.database),
-            self.journal,
-            self.clock,
-            self._config,
-            self.file,
-            None,
-            "attic",
-            lambda: "http://192.168.1.5:8080",
-            Sender(self._timeout_s),
+        ports = IssuePorts(
+            memory=IssueStore(self.database),
+            journal=self.journal,
+            clock=self.clock,
+            addresses=AddressFile(self.file),
+            sender=Sender(self._timeout_s),
+            page=lambda: "http://192.168.1.5:8080",
         )
+        self.keeper = IssueKeeper(ports, self._rules, "attic")
         self._telling = self.do(self._begin())
 
     async def _begin(self) -> "asyncio.Task[None]":
+        await self.keeper.start()
         return asyncio.create_task(self.keeper.run(lambda: None))
 
     def end(self) -> None:
@@ -153,7 +152,7 @@ class Home:
         self.do(self.keeper.take(findings))
 
     def failures(self) -> int:
-        return max((line.failures for line in self.keeper._lines.values()), default=0)
+        return max(self.keeper.failures().values(), default=0)
 
     def close(self) -> None:
         self.end()
@@ -200,9 +199,9 @@ def test_a_webhook_hears_once_of_the_beginning_and_once_of_the_end(tmp_path: Pat
     first, second = webhook.posts
     assert (first["path"], first["type"]) == ("/hook", "failure")
     assert first["title"] == "attic: The processor is at 85 °C. (and 1 more)"
-    assert "Needs you: The drive is gone.\nWhat to do: Connect it." in first["message"]
+    assert "Error: The drive is gone.\nWhat to do: Connect it." in first["message"]
     assert "http://192.168.1.5:8080" in first["message"]
-    assert (second["title"], second["type"]) == ("attic: Mended: The processor is at 85 °C.", "success")
+    assert (second["title"], second["type"]) == ("attic: Resolved: The processor is at 85 °C.", "success")
 
 
 def test_no_word_is_doubled_by_a_restart(tmp_path: Path, webhook: Webhook) -> None:
@@ -254,7 +253,7 @@ def test_who_refuses_is_asked_again_and_the_code_is_told(tmp_path: Path, webhook
         house.round(HOT)
         until(lambda: house.failures() == 1, "the refusal")
         (line,) = house.do(house.keeper.test())
-        assert line == f"json://{webhook.host} (line 1): the other side refused it (code 401)"
+        assert line == f"json://{webhook.host} (line 1): the server rejected it (code 401)"
         webhook.status = 200
         webhook.posts.clear()
         house.round(HOT, seconds=61)
@@ -311,7 +310,7 @@ def test_an_endless_answer_fills_no_memory(webhook: Webhook) -> None:
 
     webhook.behave = flood
     one = Address("json://x", 1, webhook.url)
-    assert asyncio.run(Sender(60).send(one, trial("attic", "")))
+    assert asyncio.run(Sender(60).send(one, trial_notice("attic", "")))
     assert 1 < sent < 500, "megabytes, until it was cut off"
 
 
@@ -405,7 +404,9 @@ def test_secrets_are_in_no_log_no_event_no_finding_and_no_database(
             until(lambda: not senders(), "the attempt's end")
         house.round(HOT)
         told = house.do(house.keeper.test())
-        shown_texts = repr((house.journal.events, house.keeper.findings(), house.keeper.known, told))
+        shown_texts = repr(
+            (house.journal.events, house.keeper.findings(), house.keeper.listed(mended=True), told)
+        )
         assert webhook.called.is_set()
     assert len(told) == len(lines)
     assert SECRET not in shown_texts
@@ -470,10 +471,14 @@ def test_systemd_s_credential_comes_before_the_file(tmp_path: Path) -> None:
     (tmp_path / "notify").chmod(0o600)
     kept = tmp_path / "credentials"
     kept.mkdir()
-    assert [one.label for one in read(tmp_path / "notify", str(kept)).found] == ["json://file.example"]
+    assert [one.label for one in AddressFile(tmp_path / "notify", str(kept)).read().found] == [
+        "json://file.example"
+    ]
     (kept / "notify").write_text("json://kept.example")
     (kept / "notify").chmod(0o440)
-    assert [one.label for one in read(tmp_path / "notify", str(kept)).found] == ["json://kept.example"]
+    assert [one.label for one in AddressFile(tmp_path / "notify", str(kept)).read().found] == [
+        "json://kept.example"
+    ]
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * 70_000])
@@ -481,21 +486,21 @@ def test_a_file_that_is_no_list_is_told_as_such(tmp_path: Path, content: bytes) 
     file = tmp_path / "notify"
     file.write_bytes(content)
     file.chmod(0o600)
-    told = read(file, None)
+    told = AddressFile(file).read()
     assert not told.readable
     assert told.troubles[0].verdict is Verdict.WARNING
 
 
 def test_a_pipe_in_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "notify", 0o600)
-    assert "is no file" in read(tmp_path / "notify", None).troubles[0].says
+    assert "is not a regular file" in AddressFile(tmp_path / "notify").read().troubles[0].says
 
 
 def test_too_many_addresses_are_refused_by_their_lines(tmp_path: Path) -> None:
     file = tmp_path / "notify"
     file.write_text("\n".join(f"json://h{number}.example" for number in range(MOST_ADDRESSES + 2)))
     file.chmod(0o600)
-    told = read(file, None)
+    told = AddressFile(file).read()
     assert len(told.found) == MOST_ADDRESSES
     assert [one.check for one in told.troubles] == [
         f"notify-file:{MOST_ADDRESSES + 1}",
@@ -527,7 +532,10 @@ def test_two_addresses_at_one_host_are_told_apart(tmp_path: Path) -> None:
     file = tmp_path / "notify"
     file.write_text("json://a.example/1\njson://a.example/2\n")
     file.chmod(0o600)
-    assert [one.label for one in read(file, None).found] == ["json://a.example", "json://a.example #2"]
+    assert [one.label for one in AddressFile(file).read().found] == [
+        "json://a.example",
+        "json://a.example #2",
+    ]
 
 
 def test_the_daemon_does_not_load_apprise() -> None:

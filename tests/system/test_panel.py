@@ -144,7 +144,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 @pytest.fixture
 def panel(tmp_path: Path, daemon: Daemon) -> Iterator[Process]:
     running = Process(tmp_path)
-    until(lambda: "The panel runs" in running.said(), "the panel")
+    until(lambda: "Panel running" in running.said(), "the panel")
     yield running
     end(running.process)
     assert "Traceback" not in running.said()
@@ -198,7 +198,7 @@ def test_a_box_that_is_silent_says_so_when_it_is_to_be_shut_down(panel: Process,
     panel.hand("down")
     time.sleep(3.3)
     panel.hand("up")
-    until(lambda: "may not be switched off from here" in panel.said(), "the words")
+    until(lambda: "no permission to shut down" in panel.said(), "the words")
 
 
 def test_the_end_is_orderly_and_dark(panel: Process) -> None:
@@ -226,10 +226,10 @@ def test_where_there_are_no_pins_it_says_so_in_one_line_and_all_is_well(tmp_path
     done = _own(tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert re.fullmatch(r"No light and no button here: .+\n", done.stdout)
+    assert re.fullmatch(r"No light or button here: .+\n", done.stdout)
     done = _own(tmp_path, "[panel]\nled = -1\nbutton = -1\n")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "No light and no button here: panel.led and panel.button are -1.\n"
+    assert done.stdout == "No light or button here: panel.led and panel.button are -1.\n"
     assert not list(PROJECT.glob(".lgd-nfy*")), "lgpio's pipe was left behind"
 
 
@@ -246,7 +246,7 @@ def test_it_is_small_and_rests(tmp_path: Path, daemon: Daemon) -> None:
     with (tmp_path / "log").open("wb") as log:
         process = start([*SEEDBOX, "--state", tmp_path, "panel"], log, env)
     try:
-        until(lambda: b"The panel runs" in (tmp_path / "log").read_bytes(), "the panel")
+        until(lambda: b"Panel running" in (tmp_path / "log").read_bytes(), "the panel")
         time.sleep(3)
         before, began = _ran(process.pid), time.monotonic_ns()
         time.sleep(20)
@@ -286,7 +286,7 @@ def test_the_light_and_the_button_work_on_the_kernels_pins(
             [sys.executable, "-m", "tests.support.panel", tmp_path, str(chip.number)], log, cwd=PROJECT
         )
     try:
-        until(lambda: b"The panel runs" in (tmp_path / "log").read_bytes(), "the panel")
+        until(lambda: b"Panel running" in (tmp_path / "log").read_bytes(), "the panel")
         until(lambda: chip.value(17) == 1, "the light")
         # The chip's pull-up for an input is the one that the panel asked for.
         until(lambda: chip.value(27) == 1, "the button's pull-up")
@@ -341,7 +341,7 @@ def test_a_real_box_says_what_to_show_and_hears_who_presses(box: Box) -> None:
     until(lambda: box.call(care.GetPanel()).light != "busy", "the first look at itself")
     assert box.call(care.GetPanel()).sentence
     box.call(care.ShowYourself())
-    assert "Somebody pressed the button of this box." in box.events()
+    assert "Someone pressed the button on this box." in box.events()
 
 
 def test_a_box_that_may_not_switch_off_says_so_and_stops_in_order(box: Box) -> None:
@@ -429,7 +429,7 @@ def test_on_systemd_the_panel_is_quiet_without_pins_and_a_wish_switches_the_mach
         assert host.unit("seedbox-panel.service", "Result") == "success"
         assert host.unit("seedbox-panel.service", "NRestarts") == "0"
         said = [one["MESSAGE"] for one in host.journal("seedbox-panel.service")]
-        assert sum("No light and no button here" in line for line in said) == 1
+        assert sum("No light or button here" in line for line in said) == 1
         # Its user reaches the daemon, and reads nothing of it.
         assert host.run("/opt/seedbox/bin/seedbox", "status", user="seedbox-panel").returncode == 0
         assert "gpio" in host.run("id", "-nG", "seedbox-panel").stdout.split()

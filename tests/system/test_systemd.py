@@ -125,7 +125,7 @@ def test_the_doctor_finds_its_way_there_too(host: Container) -> None:
     findings = json.loads(host.run(*SEEDBOX, "doctor", "--json").stdout)["findings"]
     verdicts = {finding["check"]: finding["verdict"] for finding in findings}
     assert verdicts["listen-port"] == "ok"
-    assert verdicts["content-folder"] == "ok"
+    assert verdicts["drive:/var/lib/seedbox/content"] == "ok"
 
 
 def test_a_daemon_that_hangs_is_ended_by_the_watchdog_and_starts_again(host: Container) -> None:

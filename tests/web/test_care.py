@@ -23,7 +23,7 @@ from appliance.domain.governor.readings import Firmware, Readings, Supply
 from appliance.entrypoints.web.app import create_app
 from appliance.entrypoints.web.secrets import Secrets
 from tests.support.addresses import address
-from tests.support.body import HEAT, MINUTE, NOW, FakeBox, decided, local
+from tests.support.fake_box import HEAT, MINUTE, NOW, FakeBox, decided, local
 from tests.web.conftest import PASSWORD
 from tests.web.conftest import Page as RealSite
 from tests.web.test_browser import screens

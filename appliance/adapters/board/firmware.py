@@ -1,4 +1,4 @@
-"""What the firmware of a Raspberry Pi says of its power and heat, through whichever door is there.
+"""What the firmware of a Raspberry Pi reports about power and heat, by whichever way there is.
 
 Bits of `vcgencmd get_throttled` (Raspberry Pi documentation): 0 under-voltage, 1 frequency capped,
 2 throttled, 3 soft temperature limit; 16 to 19 the same since boot.
@@ -29,13 +29,13 @@ class FirmwareFlags:
         self._kernel, self._run = kernel, run
         self._raspberry = board_model(kernel).startswith("Raspberry Pi")
         self._seen = 0
-        self._told: int | None = None
+        self._answer: int | None = None
         """What vcgencmd said last."""
         self._files: list[str] = []
         self._alarms: list[str] = []
-        self.look()
+        self.refresh()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Find the kernel's files again, as drivers may have been loaded since."""
         self._files = self._kernel.names(_SYSFS)
         self._alarms = [
@@ -45,15 +45,15 @@ class FirmwareFlags:
         ]
 
     def ask(self) -> None:
-        """Run vcgencmd, on a Raspberry Pi whose kernel tells nothing, or the voltage alone."""
+        """Run vcgencmd, on a Raspberry Pi whose kernel reports nothing, or the voltage alone."""
         if self._raspberry and self._bits() is None:
-            self._told = vcgencmd_bits(self._run(("vcgencmd", "get_throttled"), ASK_S) or "")
+            self._answer = vcgencmd_bits(self._run(("vcgencmd", "get_throttled"), ASK_S) or "")
 
     def read(self) -> Firmware | None:
-        """The flags, by the kernel's files or by what vcgencmd said last; None: nobody tells."""
+        """The flags, by the kernel's files or by what vcgencmd said last; None: they are not known."""
         bits = self._bits()
         if bits is None:
-            bits = self._told
+            bits = self._answer
         if bits is not None:
             self._seen |= bits & _NOW | bits >> 16 & _NOW
             return _firmware(bits, self._seen)
@@ -66,7 +66,7 @@ class FirmwareFlags:
         return None
 
     def _voltage(self) -> Firmware | None:
-        """The kernel's under-voltage alarm (Linux: hwmon/raspberrypi-hwmon): the one flag that it tells."""
+        """The kernel's under-voltage alarm (Linux: hwmon/raspberrypi-hwmon): its only flag."""
         alarms = [alarm for name in self._alarms if (alarm := self._kernel.number(name)) is not None]
         if not alarms:
             return None

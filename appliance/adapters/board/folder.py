@@ -1,104 +1,34 @@
-"""The folders for content: is each one there, is it the right one, and can it be read and written."""
+"""The folders for content: whether each is there, is the right one, and can be read and written."""
 
 import contextlib
 import errno
 import os
 import random
 import secrets
-import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import msgspec
 
-from appliance.adapters.board.probe import Spot, read_past_cache, try_writing
+from appliance.adapters.board.mark import FolderMark, MarkMemory, read_mark
+from appliance.adapters.board.mounts import FileSystem, Mounts
+from appliance.adapters.board.probe import Spot, try_writing
+from appliance.adapters.board.space import disk_space
+from appliance.core.config import Content
 from appliance.core.errors import OwnerMustAct
 from appliance.core.files import write_durably
-from appliance.domain.doctor.drives import ADOPT, MARK, Condition
+from appliance.core.state import StateFolder
+from appliance.domain.volumes.faults import ADOPT, MARK, Condition
+from appliance.domain.volumes.volume import Volume
 
-_T = TypeVar("_T")
 _KEY = "content"
-_FIRST_LOOK = 64
-"""Bytes of the mark that are looked at; whatever is longer is not ours."""
-
-
-class _Mark(msgspec.Struct, frozen=True):
-    """What the box remembers of a content folder."""
-
-    path: str
-    secret: str
-    own_device: bool
-    """It lay on another file system than the state folder: on a drive that can go away."""
-    uuid: str = ""
-    """Of its file system; empty where that has none, or nobody has learnt it yet."""
-
-
-class Memory(Protocol):
-    """Where the marks are kept over restarts."""
-
-    def decoded(self, key: str, kind: type[_T]) -> _T | None:
-        """What is kept under a key; None where nothing is, or where it is damaged."""
-        ...
-
-    async def put(self, key: str, value: bytes) -> None:
-        """Keep it. Raises RetryLater."""
-        ...
-
-
-class FileSystem(Protocol):
-    """What must be known of the file system that a folder lies on."""
-
-    @property
-    def uuid(self) -> str:
-        """Empty where nobody knows."""
-        ...
-
-    @property
-    def device(self) -> str:
-        """Such as `/dev/sda1`."""
-        ...
-
-    @property
-    def disks(self) -> tuple[str, ...]:
-        """The whole drives under it, such as `/dev/sda`."""
-        ...
-
-    @property
-    def read_only(self) -> bool:
-        """It is mounted so."""
-        ...
-
-    @property
-    def attached(self) -> bool:
-        """Its device has not vanished."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What one look at a folder has shown."""
-
-    condition: Condition
-    why: str = ""
-    """The system's own word for it."""
-    file_system: FileSystem | None = None
-    total: int | None = None
-    """Bytes."""
-    free: int | None = None
-    inodes_free_percent: int | None = None
-
-    @property
-    def well(self) -> bool:
-        """The folder can be used."""
-        return self.condition is Condition.WELL
 
 
 class ContentFolder:
     """A folder that downloads go to. A drive that is not mounted must not be mistaken for an empty folder.
 
-    All methods but `adopt` and `keep` block, for as long as its drive hangs.
+    All methods but `keep` block, for as long as its drive hangs.
     """
 
     def __init__(
@@ -111,45 +41,28 @@ class ContentFolder:
     ) -> None:
         """`before`: the folders named before it, where this is a further one, which needs a drive of its own.
 
-        Raises OwnerMustAct where the box keeps its own state.
+        Raises OwnerMustAct where the folder is one that the box keeps its own state in.
         """
         self.path = path
         self.further = before is not None
         self._before = before or ()
         self._state = state
         self._look_up = look_up
-        real, own = path.resolve(), state.resolve()
-        reserved = {own / name for name in ("torrents", "web", "watch")}
-        if real in {own, *own.parents, *reserved} or reserved & set(real.parents):
-            key = "content.volumes" if self.further else "content.root"
-            raise OwnerMustAct(
-                f"The content folder cannot be {path}: the box keeps its own state there. "
-                f"Set {key} in seedbox.toml to a folder of its own."
-            )
-        self._mark: _Mark | None = None
-        self._kept: _Mark | None = None
+        _refuse_own(path, state.resolve(), "content.volumes" if self.further else "content.root")
+        self._mark: FolderMark | None = None
+        self._kept: FolderMark | None = None
 
     @property
     def uuid(self) -> str:
-        """Of the file system that it was adopted on; empty where nobody knows."""
+        """The UUID of the file system that it was adopted on; empty where nobody knows."""
         return self._mark.uuid if self._mark else ""
 
-    async def adopt(self, memory: Memory) -> bool:
-        """Recognise the folder, or make and mark it the first time; False when its drive is away.
-
-        Raises OwnerMustAct where the first folder can neither be made nor written.
-        """
-        self.recall(memory)
-        seen = self.look()
-        await self.keep(memory)
-        return seen.well
-
-    def recall(self, memory: Memory) -> None:
+    def recall(self, memory: MarkMemory) -> None:
         """Take up what was remembered of the folder."""
-        mark = memory.decoded(self._key, _Mark)
+        mark = memory.decoded(self._key, FolderMark)
         self._mark = self._kept = mark if mark and mark.path == str(self.path) else None
 
-    async def keep(self, memory: Memory) -> None:
+    async def keep(self, memory: MarkMemory) -> None:
         """Remember what the last look has learnt. Raises RetryLater where the disk of the state is full."""
         if self._mark and self._mark != self._kept:
             mark = self._mark
@@ -162,114 +75,113 @@ class ContentFolder:
 
     # -------------------------------------------------------------------------------------------- looking
 
-    def look(self, *, touch: bool = False) -> Seen:
-        """Whether the folder is the one that was adopted: on its drive, with its mark.
+    def examine(self, *, touch: bool = False) -> Volume:
+        """The folder as it is now: well, if it is the one that was adopted, on its drive, with its mark.
 
-        `touch` has the drive itself read, and not what the kernel still has in memory.
+        `touch` reads the drive itself, and not what the kernel still has in memory.
 
-        Raises OwnerMustAct where the first folder is new and can neither be made nor written.
+        Raises OwnerMustAct where the first folder is new and can neither be created nor written.
         """
         file_system = self._look_up(self.path)
         condition, why = self._condition(file_system, touch)
-        usage = None
-        if condition is Condition.WELL:
-            with contextlib.suppress(OSError):
-                usage = os.statvfs(self.path)
-        return Seen(
-            condition=condition,
-            why=why,
-            file_system=file_system,
-            total=usage.f_blocks * usage.f_frsize if usage else None,
-            free=usage.f_bavail * usage.f_frsize if usage else None,
-            inodes_free_percent=100 * usage.f_favail // usage.f_files if usage and usage.f_files else None,
+        if condition is not Condition.WELL:
+            drives = file_system.drives if file_system else ()
+            return Volume(path=str(self.path), condition=condition, why=why, uuid=self.uuid, drives=drives)
+        space = disk_space(self.path)
+        volume = Volume(
+            path=str(self.path),
+            total=space.total,
+            free=space.free,
+            inodes_free_percent=space.inodes_free_percent,
         )
+        return replace(file_system.under(volume) if file_system else volume, uuid=self.uuid)
 
     def _condition(self, file_system: FileSystem | None, touch: bool) -> tuple[Condition, str]:
         if file_system and not file_system.attached:
             return Condition.PULLED, ""
         try:
-            found = self._read_mark(touch)
-            if self._mark is None or found == ADOPT:
-                return self._adopt_now(file_system, found or "")
-            if found != self._mark.secret:
-                return self._unmarked(self._mark, file_system), ""
-            return self._recognise(self._mark, file_system), ""
+            mark = read_mark(self.path, past_cache=touch)
+            return self._judge(mark, file_system.uuid if file_system else "")
         except PermissionError as error:
             return Condition.DENIED, _why(error)
         except OSError as error:
             return Condition.UNREADABLE, _why(error)
 
-    def _read_mark(self, touch: bool) -> str | None:
-        """What stands in the file; None where there is none. Raises OSError."""
-        try:
-            raw = read_past_cache(self.path / MARK) if touch else (self.path / MARK).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return raw[:_FIRST_LOOK].decode("ascii", "replace").strip()
+    def _judge(self, found: str | None, uuid: str) -> tuple[Condition, str]:
+        """The condition by the mark that was found, on a file system of this UUID, empty where not known."""
+        if self._mark is None or found == ADOPT:
+            return self._adopt(found or "", uuid)
+        marked = found == self._mark.secret
+        return (self._recognise if marked else self._unmarked)(self._mark, uuid), ""
 
-    def _recognise(self, mark: _Mark, file_system: FileSystem | None) -> Condition:
+    def _recognise(self, mark: FolderMark, uuid: str) -> Condition:
         """The mark is right; the file system must be too, where both are known: a copy is another drive."""
-        uuid = file_system.uuid if file_system else ""
-        if mark.uuid and uuid and mark.uuid != uuid and mark.own_device:
+        differs = bool(uuid) and uuid != mark.uuid
+        if differs and mark.uuid and mark.own_device:
             return Condition.ANOTHER
-        if uuid and mark.uuid != uuid:
+        if differs:
             self._mark = msgspec.structs.replace(mark, uuid=uuid)
         return Condition.WELL
 
-    def _unmarked(self, mark: _Mark, file_system: FileSystem | None) -> Condition:
-        """A mark that was cleaned away by hand is made again, but only where this is surely the folder."""
-        right_drive = bool(mark.uuid and file_system and file_system.uuid == mark.uuid)
-        if (right_drive and self.path.is_dir()) or not mark.own_device:
-            with contextlib.suppress(OSError):
-                # On the state folder's own file system nothing can be unmounted.
-                self.path.mkdir(parents=not mark.own_device, exist_ok=True)
-                if right_drive or self._device() == self._state.stat().st_dev:
-                    write_durably(self.path / MARK, f"{mark.secret}\n".encode(), 0o644)
-                    return Condition.WELL
+    def _unmarked(self, mark: FolderMark, uuid: str) -> Condition:
+        """A mark that was cleaned away by hand is written again, but only where this is surely the folder."""
+        right_drive = bool(uuid) and uuid == mark.uuid
+        if self._marked_again(mark, right_drive):
+            return Condition.WELL
         if right_drive:
             return Condition.NO_FOLDER
         return Condition.AWAY if self._device() in self._system_devices() else Condition.ANOTHER
 
+    def _marked_again(self, mark: FolderMark, right_drive: bool) -> bool:
+        if mark.own_device and not (right_drive and self.path.is_dir()):
+            return False
+        with contextlib.suppress(OSError):
+            # On the state folder's own file system nothing can be unmounted.
+            self.path.mkdir(parents=not mark.own_device, exist_ok=True)
+            if right_drive or self._device() == self._state.stat().st_dev:
+                write_durably(self.path / MARK, f"{mark.secret}\n".encode(), 0o644)
+                return True
+        return False
+
     # ------------------------------------------------------------------------------------------- adopting
 
-    def _adopt_now(self, file_system: FileSystem | None, found: str) -> tuple[Condition, str]:
-        """Make and mark it; a further folder only on a drive of its own, or where it was marked before."""
+    def _adopt(self, found: str, uuid: str) -> tuple[Condition, str]:
+        """Create and mark it; a further folder only on a drive of its own, or where it was marked before."""
         secret = found if found.isalnum() and found != ADOPT else ""
-        if self.further and not secret and (shared := self._shared(file_system)):
+        needs_own_drive = self.further and not secret
+        if needs_own_drive and (shared := self._shared(uuid)):
             return Condition.NO_DRIVE, shared
         try:
-            self._mark = self._make(file_system, secret or secrets.token_hex(8))
-        except OwnerMustAct as error:
-            if not self.further and self._mark is None:
-                raise
-            return Condition.UNUSABLE, str(error.__cause__ or error)
-        return Condition.WELL, ""
-
-    def _make(self, file_system: FileSystem | None, secret: str) -> _Mark:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            write_durably(self.path / MARK, f"{secret}\n".encode(), 0o644)
+            self._mark = self._make(secret or secrets.token_hex(8), uuid)
         except OSError as error:
+            if self.further or self._mark:
+                return Condition.UNUSABLE, _why(error)
             raise OwnerMustAct(
                 f"The content folder {self.path} cannot be used ({error}). Connect its drive, let the box "
-                "write there, or name another folder as content.root in seedbox.toml."
+                "write there, or set content.root in seedbox.toml to another folder."
             ) from error
-        own = self._device() != self._state.stat().st_dev
-        return _Mark(str(self.path), secret, own, file_system.uuid if file_system else "")
+        return Condition.WELL, ""
 
-    def _shared(self, file_system: FileSystem | None) -> str:
-        """With what it would share its file system; empty where it has one of its own."""
+    def _make(self, secret: str, uuid: str) -> FolderMark:
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_durably(self.path / MARK, f"{secret}\n".encode(), 0o644)
+        own = self._device() != self._state.stat().st_dev
+        return FolderMark(str(self.path), secret, own, uuid)
+
+    def _shared(self, uuid: str) -> str:
+        """What it would share its file system with; empty where it has one of its own."""
         device = self._device()
         if device in self._system_devices():
-            return "its drive is not connected, or it is a plain folder of the system's disk"
-        for other in self._before:
-            same_uuid = file_system and file_system.uuid and file_system.uuid == other.uuid
-            if same_uuid or (other.path.is_dir() and device == other.path.stat().st_dev):
-                return f"it is on that of {other.path}"
-        return ""
+            return "its drive is not connected, or it is an ordinary folder on the system disk"
+        others = (other.path for other in self._before if other.shares(device, uuid))
+        return next((f"it is on that of {path}" for path in others), "")
+
+    def shares(self, device: int, uuid: str) -> bool:
+        """Whether it is on the file system of this device number (st_dev) or UUID; empty: not known."""
+        return bool(uuid and uuid == self.uuid) or (self.path.is_dir() and self.path.stat().st_dev == device)
 
     def _device(self) -> int:
-        """The file system that the folder lies on, or would."""
+        """The device number of the file system that the folder is on, or would be."""
         there = next(path for path in (self.path, *self.path.parents) if path.exists())
         return there.stat().st_dev
 
@@ -279,7 +191,7 @@ class ContentFolder:
     # ------------------------------------------------------------------------------------------- touching
 
     def read(self, before: Spot | None, chance: random.Random) -> Spot | None:
-        """Read a block of some file from the drive itself; what could not be read, or None.
+        """Read a block of some file from the drive itself; returns what could not be read, or None.
 
         Where `before` is given, which could not be read then, that is tried again first.
         """
@@ -288,9 +200,9 @@ class ContentFolder:
         return Spot.somewhere(self.path, chance)
 
     def write(self) -> str:
-        """Write a few bytes through to the drive and remove them; why that failed, or an empty text.
+        """Write a few bytes through to the drive and remove them; returns why that failed, or an empty text.
 
-        A disk that is merely full is not at fault: that is looked after elsewhere.
+        A disk that is merely full is not at fault: the governor takes care of that.
         """
         mark = self._mark
         if mark is None:
@@ -302,28 +214,27 @@ class ContentFolder:
         return ""
 
 
-class ContentDisk:
-    """The catalogue's Disk."""
+def _refuse_own(path: Path, own: Path, key: str) -> None:
+    """Raises OwnerMustAct where `path` is in the way of what the box keeps in its state folder `own`."""
+    real, reserved = path.resolve(), {own / name for name in ("torrents", "web", "watch")}
+    if real in {own, *own.parents, *reserved} or reserved & set(real.parents):
+        raise OwnerMustAct(
+            f"The content folder cannot be {path}: the box keeps its own state there. "
+            f"Set {key} in seedbox.toml to another folder."
+        )
 
-    def mark(self, folder: Path, name: str) -> tuple[int, int] | None:
-        """(size, time of last change in ns) of a top-level file or folder; None where it is not there."""
-        try:
-            found = (folder / name).stat()
-        except OSError:
-            return None
-        return found.st_size, found.st_mtime_ns
 
-    def free(self, folder: Path) -> int | None:
-        """Free bytes of the file system that holds `folder`; None where it cannot be known."""
-        try:
-            return shutil.disk_usage(folder if folder.exists() else folder.parent).free
-        except OSError:
-            return None
+def content_folders(config: Content, state: StateFolder, mounts: Mounts) -> list[ContentFolder]:
+    """The folders for content that a configuration names, that of content.root first, none twice.
 
-    def prune(self, folder: Path) -> None:
-        """Remove a folder of ours if it is empty."""
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+    Raises OwnerMustAct where one of them is a folder of the box's own.
+    """
+    folders = [ContentFolder(state.resolve(config.root), state.path, mounts.of)]
+    for name in config.volumes:
+        path = state.resolve(name)
+        if path not in [folder.path for folder in folders]:
+            folders.append(ContentFolder(path, state.path, mounts.of, before=tuple(folders)))
+    return folders
 
 
 def _why(error: OSError) -> str:

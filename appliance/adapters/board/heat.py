@@ -18,9 +18,9 @@ class Thermometer:
     def __init__(self, kernel: KernelFiles) -> None:
         self._kernel = kernel
         self._files: list[str] = []
-        self.look()
+        self.refresh()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Find the sensors again, as drivers may have been loaded since."""
         # The ACPI zone of many PCs stands still at 27.8 degrees: it is the last resort.
         self._files = self._zones(_ZONE) or self._chips() or self._zones(re.compile(""))
@@ -31,20 +31,20 @@ class Thermometer:
         return max((mc for mc in found if sane(mc) is not None), default=None)  # type: ignore[type-var]
 
     def _zones(self, kind: re.Pattern[str]) -> list[str]:
-        return self._telling(
+        return self._working(
             name
             for name in self._kernel.names("sys/class/thermal/thermal_zone*/temp")
             if kind.search(self._kernel.text(f"{name.removesuffix('temp')}type") or "")
         )
 
     def _chips(self) -> list[str]:
-        return self._telling(
+        return self._working(
             name
             for name in self._kernel.names("sys/class/hwmon/hwmon*/temp*_input")
             if _CHIP.fullmatch(self._kernel.text(f"{name.rpartition('/')[0]}/name") or "")
         )
 
-    def _telling(self, names: Iterable[str]) -> list[str]:
+    def _working(self, names: Iterable[str]) -> list[str]:
         return [name for name in names if sane(self._kernel.number(name)) is not None]
 
 

@@ -2,9 +2,10 @@
 
 import re
 
-from appliance.adapters.board.files import KernelFiles, thousandths, whole
+from appliance.adapters.board.files import KernelFiles, thousandths
 from appliance.domain.governor.readings import Pressure
 
+_AMOUNT = re.compile(r"([0-9]{1,18})\s+kB", re.ASCII)
 _CPUS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
@@ -21,15 +22,9 @@ def parse_pressure(text: str, *, cpu: bool = False) -> Pressure | None:
 
     For the cpu of a whole system, `full` has no meaning; kernels before 5.13 leave its line out.
     """
-    found: dict[str, int] = {}
+    found = {"full avg10": 0, "full avg60": 0} if cpu else {}
     for line in text.splitlines():
-        kind, *fields = line.split() or [""]
-        for field in fields:
-            name, _, value = field.partition("=")
-            if kind in ("some", "full") and (share := thousandths(value)) is not None:
-                found[f"{kind} {name}"] = min(1_000_000, share * 10)
-    if cpu:
-        found = {"full avg10": 0, "full avg60": 0} | found
+        found |= _shares(line)
     try:
         return Pressure(
             some10=found["some avg10"],
@@ -41,9 +36,17 @@ def parse_pressure(text: str, *, cpu: bool = False) -> Pressure | None:
         return None
 
 
+def _shares(line: str) -> dict[str, int]:
+    """Ppm by name, such as `some avg10`, of a line such as `some avg10=0.52 avg60=0.10 … total=12345`."""
+    kind, *fields = line.split() or [""]
+    named = (field.partition("=") for field in fields)
+    shares = ((name, thousandths(value)) for name, _, value in named)
+    return {f"{kind} {name}": min(1_000_000, share * 10) for name, share in shares if share is not None}
+
+
 def load_milli(kernel: KernelFiles) -> int | None:
     """Load average of the last minute (proc(5)), thousandths for each processor that is switched on."""
-    load = thousandths(((kernel.text("proc/loadavg") or "").split() or [""])[0])
+    load = thousandths((kernel.text("proc/loadavg") or "").partition(" ")[0])
     processors = count_processors(kernel.text("sys/devices/system/cpu/online") or "")
     return load // processors if load is not None and processors else None
 
@@ -66,15 +69,6 @@ def memory(kernel: KernelFiles) -> dict[str, int]:
 
 def parse_memory(lines: list[str]) -> dict[str, int]:
     """The amounts among lines such as `MemTotal:  943512 kB`; see `memory`."""
-    found = {}
-    for line in lines:
-        name, _, rest = line.partition(":")
-        fields = rest.split()
-        if (
-            len(fields) == 2
-            and fields[1] == "kB"
-            and (amount := whole(fields[0])) is not None
-            and amount >= 0
-        ):
-            found[name] = amount * 1024
-    return found
+    named = (line.partition(":") for line in lines)
+    amounts = ((name, _AMOUNT.fullmatch(rest.strip())) for name, _, rest in named)
+    return {name: int(amount[1]) * 1024 for name, amount in amounts if amount}

@@ -1,4 +1,4 @@
-"""Watts by a smart plug in the home network: Shelly (both generations of its interface) and Tasmota."""
+"""The power that a smart plug in the home network measures: Shelly (both generations) and Tasmota."""
 
 import http.client
 import io
@@ -9,7 +9,6 @@ import ssl
 import time
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,6 +20,12 @@ MOST = 16 * 1024
 MOST_WATTS = 100_000
 _ASKED = ("/rpc/Switch.GetStatus?id=0", "/status", "/cm?cmnd=Status%208")
 """Shelly from Plus on (Gen2), Shelly before that (Gen1), Tasmota."""
+_ADDRESS = re.compile(
+    r"(?P<scheme>https?)://(?:\[(?P<six>[^\s/?#@\[\]]+)\]|(?P<host>[^\s/?#@:\[\]]+))(?::(?P<port>[0-9]{0,5}))?/?",
+    re.IGNORECASE | re.ASCII,
+)
+"""Without a path, a query or a password."""
+_MOST_PORT = 65_535
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,6})\r\n", re.IGNORECASE)
 
 
@@ -29,24 +34,12 @@ class Plug:
 
     def __init__(self, address: str) -> None:
         """Raises OwnerMustAct where the address is none of a device at home. Asks nothing yet."""
-        try:
-            parts = urlsplit(address)
-            port = parts.port
-        except ValueError:
-            parts, port = urlsplit(""), None
-        wrong = parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None
-        if parts.scheme not in ("http", "https") or not parts.hostname or wrong:
-            raise _refused(address)
-        self._secure = parts.scheme == "https"
-        self._host, self._port = parts.hostname, port or (443 if self._secure else 80)
-        with suppress(ValueError):
-            if not _at_home(ipaddress.ip_address(self._host)):
-                raise _refused(address)
+        self._secure, self._host, self._port = _place(address)
         self._kind = ""
         """What was asked when it answered last."""
 
     def read(self) -> int | None:
-        """Milliwatts now; None where it is away or tells none. Waits for WAIT_S for each kind of plug."""
+        """The power in milliwatts; None where it is not known. Waits WAIT_S for each kind of plug."""
         for path in (self._kind,) if self._kind else _ASKED:
             if (watts := watts_mw(self._get(path))) is not None:
                 self._kind = path
@@ -89,7 +82,7 @@ class Plug:
 
 
 def watts_mw(said: Any) -> int | None:
-    """Milliwatts in an answer of one of the plugs.
+    """The power in milliwatts, in an answer of one of the plugs.
 
     Shelly Gen2: `apower` (shelly-api-docs: Switch); Gen1: `meters[0].power` with `is_valid`;
     Tasmota: `StatusSNS.ENERGY.Power` (one number, or a list with one for each outlet).
@@ -98,12 +91,16 @@ def watts_mw(said: Any) -> int | None:
         return None
     if "apower" in said:
         return _milli(said["apower"])
-    meters = said.get("meters")
-    if isinstance(meters, list) and meters and isinstance(meters[0], dict):
-        return _milli(meters[0].get("power")) if meters[0].get("is_valid") is True else None
+    meter = _first(said.get("meters"))
+    if isinstance(meter, dict):
+        return _milli(meter.get("power")) if meter.get("is_valid") is True else None
     for name in ("StatusSNS", "ENERGY", "Power"):
         said = said.get(name) if isinstance(said, dict) else None
-    return _milli(said[0] if isinstance(said, list) and said else said)
+    return _milli(_first(said) if isinstance(said, list) else said)
+
+
+def _first(values: Any) -> Any:
+    return values[0] if isinstance(values, list) and values else None
 
 
 def _milli(watts: Any) -> int | None:
@@ -140,6 +137,24 @@ def _left(deadline: float) -> float:
     return left
 
 
+def _place(address: str) -> tuple[bool, str, int]:
+    """(whether by TLS, host, port) of an address. Raises OwnerMustAct."""
+    parts = _ADDRESS.fullmatch(address)
+    host = (parts["six"] or parts["host"]).lower() if parts else ""
+    port = int(parts["port"] or 0) if parts else 0
+    if not parts or _is_abroad(host) or port > _MOST_PORT:
+        raise _refused(address)
+    secure = parts["scheme"].lower() == "https"
+    return secure, host, port or (443 if secure else 80)
+
+
+def _is_abroad(host: str) -> bool:
+    """The host is an address outside of the home network; a name is looked up at every reading."""
+    with suppress(ValueError):
+        return not _at_home(ipaddress.ip_address(host))
+    return False
+
+
 class _Raw:
     """Bytes that http.client takes for a socket."""
 
@@ -153,6 +168,6 @@ class _Raw:
 
 def _refused(address: str) -> OwnerMustAct:
     return OwnerMustAct(
-        f'energy.plug is "{address[:60]}"; write the address of a plug in your home network, such as '
+        f'energy.plug is "{address[:60]}". Set it to the address of a plug in your home network, such as '
         "http://192.168.1.20, without a path or password."
     )

@@ -35,9 +35,9 @@ def read_past_cache(path: Path, offset: int = 0) -> bytes:
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
+        return _read_forgotten(path, offset)
     finally:
         os.close(descriptor)
-    return _read_forgotten(path, offset)
 
 
 def _read_forgotten(path: Path, offset: int) -> bytes:
@@ -63,17 +63,13 @@ class Spot:
         path = folder
         try:
             for _ in range(_DEEPEST):
-                with os.scandir(path) as entries:
-                    names = [entry for entry in islice(entries, _ENTRIES) if not entry.name.startswith(".")]
-                if not names:
+                chosen = _any_entry(path, chance)
+                if chosen is None:
                     return None
-                chosen = chance.choice(names)
                 path = Path(chosen.path)
                 if chosen.is_file(follow_symlinks=False):
                     blocks = max(1, chosen.stat().st_size // BLOCK)
                     return cls(path, chance.randrange(blocks) * BLOCK, "").retried()
-                if not chosen.is_dir(follow_symlinks=False):
-                    return None
         except (FileNotFoundError, PermissionError):
             return None
         except OSError as error:
@@ -92,6 +88,16 @@ class Spot:
 
     def __str__(self) -> str:
         return f"{self.path.name}: {self.why}"
+
+
+def _any_entry(folder: Path, chance: random.Random) -> os.DirEntry[str] | None:
+    """A file or folder in `folder`; None where there is none, or where something else was chosen."""
+    with os.scandir(folder) as entries:
+        found = [entry for entry in islice(entries, _ENTRIES) if not entry.name.startswith(".")]
+    chosen = chance.choice(found) if found else None
+    if chosen and (chosen.is_file(follow_symlinks=False) or chosen.is_dir(follow_symlinks=False)):
+        return chosen
+    return None
 
 
 def try_writing(folder: Path, mark: str, secret: str) -> None:

@@ -1,4 +1,4 @@
-"""What a drive says of itself, through smartctl (smartmontools 7 and later, `--json`)."""
+"""What a drive reports about itself, through smartctl (smartmontools 7 and later, `--json`)."""
 
 import re
 from dataclasses import dataclass
@@ -23,13 +23,19 @@ _WEAR = (
 )
 """Attributes of SATA SSDs whose normalised value falls from 100 to 0 as the drive wears out (smartmontools'
 drivedb.h), the best first. By name: other makers use the same numbers for other things."""
+_USED = (
+    ("nvme_smart_health_information_log", "percentage_used"),
+    ("endurance_used", "current_percent"),
+    ("scsi_percentage_used_endurance_indicator",),
+)
+"""Where smartctl reports the percentage of a drive's life that is used up; 255 is the most (NVMe)."""
 _WORN_ID = 233
 """Intel's Media_Wearout_Indicator; that of SanDisk and WD, 230, counts upwards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smart:
-    """One answer; None: the drive does not tell."""
+    """What a drive reports about itself; None: it does not."""
 
     asleep: bool = False
     model: str = ""
@@ -40,9 +46,9 @@ class Smart:
     hours: int | None = None
 
     @property
-    def detailed(self) -> bool:
-        """The drive itself has spoken, and not only the bridge before it."""
-        return self.bad_sectors is not None or self.wear_percent is not None
+    def answered(self) -> bool:
+        """Whether the drive itself has answered, and not only the bridge before it."""
+        return self.asleep or self.bad_sectors is not None or self.wear_percent is not None
 
 
 def ask(run: Run, device: str, *, usb: bool) -> Smart:
@@ -51,10 +57,10 @@ def ask(run: Run, device: str, *, usb: bool) -> Smart:
     Many USB bridges are unknown to smartctl, but translate ATA commands all the same when told to.
     """
     plain = parse(run(words_for(device, translated=False), ASK_S) or "")
-    if plain.asleep or plain.detailed or not usb:
+    if plain.answered or not usb:
         return plain
     translated = parse(run(words_for(device, translated=True), ASK_S) or "")
-    return translated if translated.asleep or translated.detailed else plain
+    return translated if translated.answered else plain
 
 
 def words_for(device: str, *, translated: bool) -> tuple[str, ...]:
@@ -94,22 +100,22 @@ def _asleep(said: Any) -> bool:
 
 
 def _wear(said: Any) -> int | None:
-    for path in (
-        ("nvme_smart_health_information_log", "percentage_used"),
-        ("endurance_used", "current_percent"),
-        ("scsi_percentage_used_endurance_indicator",),
-    ):
-        if (used := _count(said, *path)) is not None and used <= 255:
-            return used
-    attributes = _attributes(said)
+    used = next((count for path in _USED if (count := _count(said, *path, most=255)) is not None), None)
+    return _attribute_wear(_attributes(said)) if used is None else used
+
+
+def _attribute_wear(attributes: list[Any]) -> int | None:
     for name in _WEAR:
         for attribute in attributes:
-            left = _count(attribute, "value")
-            told = _text(attribute, "name") == name and left is not None and left <= 100
-            if told and (name != "Media_Wearout_Indicator" or _count(attribute, "id") == _WORN_ID):
-                assert left is not None
+            left = _count(attribute, "value", most=100)
+            if left is not None and _is_named(attribute, name):
                 return 100 - left
     return None
+
+
+def _is_named(attribute: Any, name: str) -> bool:
+    ambiguous = name == "Media_Wearout_Indicator" and _count(attribute, "id") != _WORN_ID
+    return _text(attribute, "name") == name and not ambiguous
 
 
 def _bad_sectors(said: Any) -> int | None:
@@ -146,6 +152,6 @@ def _text(said: Any, *path: str) -> str:
     return value[:200] if isinstance(value, str) else ""
 
 
-def _count(said: Any, *path: str) -> int | None:
+def _count(said: Any, *path: str, most: int = 2**63 - 1) -> int | None:
     value = _at(said, *path)
-    return value if type(value) is int and 0 <= value < 2**63 else None
+    return value if type(value) is int and 0 <= value <= most else None

@@ -1,18 +1,18 @@
-"""What drives say of themselves, handed over by a process that may ask them.
+"""What drives report about themselves, handed over by a process that may ask them.
 
 The daemon faces the internet and may open no raw device. So a small service of root's asks every drive now
 and then and leaves the answers in a folder, where the daemon finds them (systemd/seedbox-smart.timer:
-`python -m appliance.adapters.board.smartfiles FOLDER CONFIGURATION`). It also tells disks that turn when to
-stop, where the configuration says so.
+`python -m appliance.adapters.board.smartfiles FOLDER CONFIGURATION`). It also sets
+when disks spin down, where the configuration says so.
 """
 
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from appliance.adapters.board.disks import is_usb
+from appliance.adapters.board.blocks import is_usb
 from appliance.adapters.board.files import KernelFiles
 from appliance.adapters.board.programs import Programs, Run
 from appliance.adapters.board.smart import ASK_S, words_for
@@ -42,23 +42,31 @@ def from_files(other: Run, folder: Path = FOLDER) -> Run:
 
 def collect(folder: Path, kernel: KernelFiles, run: Run) -> None:
     """Ask every drive, without waking any, and leave the answers; those of drives that have gone go, too."""
-    kept = set()
+    kept = {_name(words) for words in _questions(kernel) if _left_answer(folder, run, words)}
+    for path in folder.glob("*.json*"):
+        if path.name not in kept:
+            path.unlink(missing_ok=True)
+
+
+def _questions(kernel: KernelFiles) -> Iterator[tuple[str, ...]]:
+    """The commands that ask every drive, behind USB in both ways."""
     for link in kernel.names("sys/class/block/*/device"):
         name = link.split("/")[3]
         if name.startswith("mmcblk") or kernel.has(f"sys/class/block/{name}/partition"):
             continue
         for translated in (False, True) if is_usb(kernel, name) else (False,):
-            words = words_for(f"/dev/{name}", translated=translated)
-            said = run(words, ASK_S)
-            if said is None:
-                continue
-            kept.add(_name(words))
-            fresh = folder / f"{_name(words)}.new"
-            fresh.write_text(said, encoding="utf-8")
-            fresh.replace(folder / _name(words))
-    for path in folder.glob("*.json*"):
-        if path.name not in kept:
-            path.unlink(missing_ok=True)
+            yield words_for(f"/dev/{name}", translated=translated)
+
+
+def _left_answer(folder: Path, run: Run, words: tuple[str, ...]) -> bool:
+    """Leave the answer to a command in the folder, if there is one."""
+    said = run(words, ASK_S)
+    if said is None:
+        return False
+    fresh = folder / f"{_name(words)}.new"
+    fresh.write_text(said, encoding="utf-8")
+    fresh.replace(folder / _name(words))
+    return True
 
 
 def rest(minutes: int, kernel: KernelFiles, run: Run) -> None:

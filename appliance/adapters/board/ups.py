@@ -1,12 +1,12 @@
 """Mains or battery, by a UPS that Network UPS Tools look after (NUT: `upsc`)."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.adapters.board.files import thousandths
 from appliance.adapters.board.programs import Run
 from appliance.core.errors import OwnerMustAct
-from appliance.domain.governor.readings import Supply
+from appliance.domain.governor.readings import Readings, Supply
 
 ASK_S = 5.0
 MOST_WATTS = 100_000
@@ -14,14 +14,24 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(@[A-Za-z0-9_\[][A-Za-z0-9.:_\[\
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Power:
-    """What the UPS tells; None: it does not, or nobody could ask it."""
+class UpsReading:
+    """What the UPS reports; None: it does not, or it could not be asked."""
 
     supply: Supply | None = None
     battery_percent: int | None = None
     battery_s: int | None = None
     watts_mw: int | None = None
     """Of everything that hangs on the UPS."""
+
+    def onto(self, readings: Readings) -> Readings:
+        """The readings with all of these renewed."""
+        return replace(
+            readings,
+            supply=self.supply,
+            battery_percent=self.battery_percent,
+            battery_s=self.battery_s,
+            watts_mw=self.watts_mw,
+        )
 
 
 class Ups:
@@ -31,49 +41,46 @@ class Ups:
         """Raises OwnerMustAct where that is no name of a UPS."""
         if not _NAME.fullmatch(name):
             raise OwnerMustAct(
-                f'energy.ups is "{name[:60]}"; write the name that NUT gives it, such as ups@localhost.'
+                f'energy.ups is "{name[:60]}". Set it to the name of the UPS in NUT, such as ups@localhost.'
             )
         self._name, self._run = name, run
 
-    def read(self) -> Power:
+    def read(self) -> UpsReading:
         """Ask it now; everything is unknown where NUT, its driver or the cable is away."""
         return parse(self._run(("upsc", self._name), ASK_S) or "")
 
 
-def parse(text: str) -> Power:
+def parse(text: str) -> UpsReading:
     """`name: value` lines of upsc (NUT: docs/nut-names.txt)."""
-    told = {}
-    for line in text.splitlines():
-        name, found, value = line.partition(":")
-        if found:
-            told[name.strip()] = value.strip()
-    charge, runtime = _milli(told, "battery.charge"), _milli(told, "battery.runtime")
-    return Power(
-        supply=_supply(told.get("ups.status", "")),
+    named = (line.partition(":") for line in text.splitlines())
+    values = {name.strip(): value.strip() for name, found, value in named if found}
+    charge, runtime = _milli(values, "battery.charge"), _milli(values, "battery.runtime")
+    return UpsReading(
+        supply=_supply(values.get("ups.status", "")),
         battery_percent=charge // 1_000 if charge is not None and charge <= 100_000 else None,
         battery_s=runtime // 1_000 if runtime is not None else None,
-        watts_mw=_watts(told),
+        watts_mw=_watts(values),
     )
 
 
 def _supply(status: str) -> Supply | None:
     """Words of `ups.status`: OL on line, OB on battery, LB low, FSD shut down now, BYPASS."""
-    words = status.split()
-    if "FSD" in words or ("OB" in words and "LB" in words):
+    words = set(status.split())
+    if "FSD" in words or words >= {"OB", "LB"}:
         return Supply.LOW
     if "OB" in words:
         return Supply.BATTERY
-    return Supply.MAINS if "OL" in words or "BYPASS" in words else None
+    return Supply.MAINS if words & {"OL", "BYPASS"} else None
 
 
-def _watts(told: dict[str, str]) -> int | None:
+def _watts(values: dict[str, str]) -> int | None:
     """Milliwatts: measured, else the load's share of what the UPS can give."""
-    watts = _milli(told, "ups.realpower")
+    watts = _milli(values, "ups.realpower")
     if watts is None:
-        load, most = _milli(told, "ups.load"), _milli(told, "ups.realpower.nominal")
+        load, most = _milli(values, "ups.load"), _milli(values, "ups.realpower.nominal")
         watts = load * most // 100_000 if load is not None and most is not None else None
     return watts if watts is not None and watts <= MOST_WATTS * 1_000 else None
 
 
-def _milli(told: dict[str, str], name: str) -> int | None:
-    return thousandths(told.get(name, ""))
+def _milli(values: dict[str, str], name: str) -> int | None:
+    return thousandths(values.get(name, ""))

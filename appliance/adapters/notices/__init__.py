@@ -1,1 +1,1 @@
-"""Telling the owner elsewhere, by e-mail and webhook: the only room that knows apprise."""
+"""Notifies the owner by e-mail, webhook and the like: the only room that knows apprise."""

@@ -1,4 +1,4 @@
-"""Where the owner is told: a file with one apprise address a line, or systemd's credential `notify`.
+"""The addresses for notices: a file with one apprise address per line, or systemd's credential `notify`.
 
 Addresses hold passwords and tokens. Nothing here shows more of one than its scheme, and its host where that
 is a host and no token.
@@ -13,18 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from appliance.domain.doctor.model import Finding, Verdict
+from appliance.domain.doctor.model import Finding, warning
 
 MOST_ADDRESSES = 16
 MOST_BYTES = 65_536
 _WITH_HOST = {"mailto", "mailtos", "json", "jsons", "xml", "xmls", "form", "forms", "gotify", "gotifys"}
 """Schemes whose host is one; for others apprise may keep a token in its place."""
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,31}://[!-~]+")
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+|localhost")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Somewhere to tell the owner."""
+    """Somewhere to notify the owner."""
 
     label: str
     """What may be shown of it, such as `mailto://example.com`; no two are the same."""
@@ -46,54 +47,80 @@ class Addresses:
     """False: nobody knows what is in it at this moment."""
 
 
-def read(file: Path, credentials: str | None) -> Addresses:
-    """Read the addresses; a file that is missing means that there are none.
+@dataclass(frozen=True, slots=True)
+class AddressFile:
+    """The file of addresses, unless systemd's folder of credentials has a `notify` of its own.
 
-    `credentials` is the folder of systemd's credentials (systemd.exec(5), CREDENTIALS_DIRECTORY), whose
-    `notify` comes first.
+    See systemd.exec(5), CREDENTIALS_DIRECTORY.
     """
-    if credentials and (kept := Path(credentials) / "notify").exists():
-        return _read(kept, ours=False)
-    return _read(file, ours=True)
+
+    path: Path
+    credentials: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The path of the file that the owner writes."""
+        return str(self.path)
+
+    def read(self) -> Addresses:
+        """Read the addresses; a file that is missing means that there are none."""
+        kept = Path(self.credentials) / "notify" if self.credentials else None
+        # Systemd guards its credentials with an access list, which shows as a permission of the group.
+        path, open_to = (kept, 0) if kept and kept.exists() else (self.path, 0o077)
+        try:
+            return _parsed(path, _text(path, open_to))
+        except FileNotFoundError:
+            return Addresses()
+        except _UnusableError as unusable:
+            trouble = warning("notify-file", f"The file {path} {unusable.says}.", unusable.remedy)
+            return Addresses(source=str(path), troubles=(trouble,), readable=False)
 
 
-def _read(path: Path, *, ours: bool) -> Addresses:
+class _UnusableError(Exception):
+    """Why the file of addresses cannot be used, and what to do."""
+
+    def __init__(self, says: str, remedy: str) -> None:
+        super().__init__(says)
+        self.says, self.remedy = says, remedy
+
+
+def _text(path: Path, open_to: int) -> str:
+    """The file's text. Raises FileNotFoundError and _UnusableError.
+
+    `open_to`: permissions with which it is not used, as others could read the passwords in it.
+    """
     try:
         # Not to wait for a writer, should it be a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        return Addresses()
+        raise
     except OSError as error:
-        return _unusable(
-            path, f"cannot be read ({error.strerror})", "Let the user that the box runs as own it (chown)."
-        )
+        remedy = "Make the user that the box runs as its owner (chown)."
+        raise _UnusableError(f"cannot be read ({error.strerror})", remedy) from error
     with os.fdopen(descriptor, "rb") as opened:
-        about = os.fstat(opened.fileno())
-        if not stat.S_ISREG(about.st_mode):
-            return _unusable(path, "is no file", "Put a file with one address a line in its place.")
-        # Systemd guards its credentials with an access list, which shows as a permission of the group.
-        if ours and about.st_mode & 0o077:
-            return _unusable(
-                path,
-                "holds passwords, and others than its owner can read it; nobody is told anything",
-                f"Close it: chmod 600 {path}",
-            )
+        _check(path, os.fstat(opened.fileno()).st_mode, open_to)
         try:
             data = opened.read(MOST_BYTES + 1)
         except OSError as error:
-            return _unusable(path, f"cannot be read ({error.strerror})", "Check the disk that it lies on.")
+            raise _UnusableError(
+                f"cannot be read ({error.strerror})", "Check the disk that it is on."
+            ) from error
     if len(data) > MOST_BYTES:
-        return _unusable(path, "is far too long", "Leave one address a line in it.")
+        raise _UnusableError("is far too long", "Keep only addresses in it, one per line.")
     try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        return _unusable(path, "is not UTF-8", "Save it as UTF-8.")
-    return _parsed(path, text)
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise _UnusableError("is not UTF-8", "Save it as UTF-8.") from error
 
 
-def _unusable(path: Path, says: str, remedy: str) -> Addresses:
-    trouble = Finding("notify-file", Verdict.WARNING, f"The file {path} {says}.", remedy)
-    return Addresses(source=str(path), troubles=(trouble,), readable=False)
+def _check(path: Path, mode: int, open_to: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise _UnusableError("is not a regular file", "Replace it with a file of one address per line.")
+    if mode & open_to:
+        raise _UnusableError(
+            "contains passwords, but other users can read it; no notifications are sent",
+            f"Protect it: chmod 600 {path}",
+        )
 
 
 def _parsed(path: Path, text: str) -> Addresses:
@@ -101,7 +128,7 @@ def _parsed(path: Path, text: str) -> Addresses:
     wrong: list[int] = []
     labels: dict[str, int] = {}
     for number, url in _lines(text):
-        if len(found) == MOST_ADDRESSES or not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9+.-]{0,31}://[!-~]+", url):
+        if len(found) == MOST_ADDRESSES or not _URL.fullmatch(url):
             wrong.append(number)
             continue
         label = shown(url)
@@ -113,13 +140,12 @@ def _parsed(path: Path, text: str) -> Addresses:
 
 
 def bad_line(source: str, number: int) -> Finding:
-    """A line that is no address. What stands there is not repeated: it may be a password."""
-    return Finding(
+    """The finding of a line that is no address. What it says is not repeated: it may be a password."""
+    return warning(
         f"notify-file:{number}",
-        Verdict.WARNING,
-        f"Line {number} of {source} is no address to which the box can send.",
-        f"Write it as apprise does, such as mailto://user:password@example.com, percent-encoded, "
-        f"at most {MOST_ADDRESSES} in all.",
+        f"Line {number} of {source} is not an address that the box can send to.",
+        "Write it in apprise's format, such as mailto://user:password@example.com, percent-encoded; there "
+        f"can be up to {MOST_ADDRESSES} addresses.",
     )
 
 
@@ -130,7 +156,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def shown(url: str) -> str:
-    """What may be shown of an address: its scheme, and its host where it is sure that this is one."""
+    """The part of an address that may be shown: its scheme, and its host where it surely is one."""
     scheme = url.partition("://")[0].lower()
     try:
         parts = urlsplit(url)

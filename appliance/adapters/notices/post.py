@@ -63,7 +63,7 @@ def _serve(url: str, request: dict[str, Any]) -> dict[str, object]:
     # Whatever a service of apprise makes of an address or an answer, and of too little memory.
     except Exception:
         return {"ok": False, "why": "failed"}
-    return {"ok": True} if done else {"ok": False, **reasons.told()}
+    return {"ok": True} if done else {"ok": False, **reasons.summary()}
 
 
 class _Reasons(logging.Handler):
@@ -83,7 +83,7 @@ class _Reasons(logging.Handler):
         if "onnection error" in text:
             self._away = True
 
-    def told(self) -> dict[str, object]:
+    def summary(self) -> dict[str, object]:
         """Why it did not go through."""
         if self._code:
             return {"why": "refused", "code": self._code}

@@ -9,12 +9,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from appliance.adapters.notices.addresses import Address
-from appliance.domain.doctor.telling import Notice
+from appliance.domain.doctor.notice import Notice
 
 TIMEOUT_S = 45.0
 """For one message to one address; slow boards need some seconds of it to load apprise."""
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "PYTHONPATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_REASONS = {
+    "address": "apprise does not understand the address",
+    "refused": "the server rejected it (code {code})",
+    "away": "no connection",
+}
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
@@ -33,12 +38,12 @@ class Sender:
         return _reason(answers[0])
 
     async def wrong(self, addresses: Sequence[Address]) -> list[Address]:
-        """Those that apprise cannot make anything of; nothing is sent."""
+        """The addresses that apprise does not understand; nothing is sent."""
         answers = await self._ask([one.url for one in addresses], {})
         if answers is None:
             return []
-        told = zip(addresses, answers, strict=True)
-        return [one for one, answer in told if answer.get("why") == "address"]
+        answered = zip(addresses, answers, strict=True)
+        return [one for one, answer in answered if answer.get("why") == "address"]
 
     async def _ask(self, urls: list[str], request: dict[str, str]) -> list[dict[str, Any]] | None:
         """The answer of the process, and of one that died, an answer for it; None: it took too long."""
@@ -85,12 +90,5 @@ def _environment() -> dict[str, str]:
 def _reason(answer: dict[str, Any]) -> str:
     if answer.get("ok"):
         return ""
-    match answer.get("why"):
-        case "address":
-            return "apprise cannot make anything of the address"
-        case "refused":
-            return f"the other side refused it (code {answer['code']})"
-        case "away":
-            return "no connection"
-        case _:
-            return "it failed"
+    why = str(answer.get("why"))
+    return _REASONS.get(why, "sending failed").format(code=answer.get("code"))

@@ -11,11 +11,11 @@ from appliance.domain.catalogue.description import Description
 from appliance.domain.catalogue.events import Listener
 from appliance.domain.catalogue.holdings import Holdings
 from appliance.domain.catalogue.model import Goal, State
-from appliance.domain.catalogue.placing import Volume
 from appliance.domain.catalogue.ports import TroubleKind
 from appliance.domain.catalogue.record import Record
 from appliance.domain.catalogue.states import Trouble
 from appliance.domain.catalogue.torrent import Torrent
+from appliance.domain.volumes.volume import Volume
 
 SAVE_EVERY_S = 30
 """Downloads: what a power cut can cost. Seeds need no saving."""

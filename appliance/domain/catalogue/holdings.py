@@ -9,11 +9,12 @@ from appliance.core.journal import Journal
 from appliance.domain.catalogue.admission import Known, Place, admit
 from appliance.domain.catalogue.description import Description
 from appliance.domain.catalogue.keeper import Keeper
-from appliance.domain.catalogue.placing import Room, Volume, no_place, place
+from appliance.domain.catalogue.placing import Candidate, no_place, place
 from appliance.domain.catalogue.ports import Disk, Placement, TorrentEngine, TroubleKind
 from appliance.domain.catalogue.record import Record
 from appliance.domain.catalogue.states import Trouble, state_of
 from appliance.domain.catalogue.torrent import Torrent
+from appliance.domain.volumes.volume import Volume
 
 
 class Holdings:
@@ -102,7 +103,7 @@ class Holdings:
                 return path
         return place(self.rooms(), new.size, self.floor, prefer)
 
-    def rooms(self) -> list[Room]:
+    def rooms(self) -> list[Candidate]:
         """The volumes, with what is free and not promised to downloads that are under way."""
         promised = dict.fromkeys(self.volumes, 0)
         for torrent in self.torrents.values():
@@ -114,7 +115,7 @@ class Holdings:
         found = []
         for path, volume in self.volumes.items():
             free = None if volume.away else self.disk.free(Path(path))
-            found.append(Room(volume, None if free is None else free - promised[path]))
+            found.append(Candidate(volume, None if free is None else free - promised[path]))
         return found
 
     def no_place(self, size: int) -> str:

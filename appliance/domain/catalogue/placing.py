@@ -1,39 +1,19 @@
-"""Which folder a new download goes to: where there is the most room, on a healthy and little worn drive."""
+"""Which volume a new download goes to: the one with the most space, on a healthy and little worn drive."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.core.units import show_bytes
 from appliance.domain.governor.room import floor_of
+from appliance.domain.volumes.volume import Volume
 
-WORN_PERCENT = 80
-"""Drives that have used up so much of their life are taken when no other has room."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Volume:
-    """A folder for downloads; the texts are reasons for the owner, empty where nothing is wrong."""
-
-    path: str
-    away: str = ""
-    """Why it cannot be used: its drive is away, or another one is in its place."""
-    frozen: str = ""
-    """Why nothing can be written."""
-    unfit: str = ""
-    """Why nothing new is put there, such as a failing drive."""
-    wear_percent: int | None = None
-    total: int | None = None
-    """Bytes of the file system."""
-
-    @property
-    def refusal(self) -> str:
-        """Why nothing new is put there; empty where it may be."""
-        return self.away or self.frozen or self.unfit
+_PLENTY = 2**63
+"""Bytes that stand for an unknown amount of space: enough for all, as the disk itself will tell."""
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """A volume and what it has left."""
+class Candidate:
+    """A volume, and the space that it has left for downloads."""
 
     volume: Volume
     free: int | None
@@ -45,44 +25,43 @@ def kept_free(total: int | None, floor: int) -> int:
     return floor if total is None else floor_of(total, floor)
 
 
-def place(rooms: Sequence[Room], size: int, floor: int, prefer: str = "") -> str:
+def place(candidates: Sequence[Candidate], size: int, floor: int, prefer: str = "") -> str:
     """The path of the volume for `size` bytes; empty where none may take them.
 
     `floor` bytes or 5 % stay free on each. `prefer` is taken if it can be; else a volume that is little worn
-    before one that is much worn, and of those the one with the most room.
+    before one that is much worn, and of those the one with the most space.
     """
-    # What has no size yet writes nothing yet.
-    fits = [room for room in rooms if not room.volume.refusal and (not size or _spare(room, floor) >= size)]
-    if any(room.volume.path == prefer for room in fits):
+    fits = [one for one in candidates if _fits(one, size, floor)]
+    if any(one.volume.path == prefer for one in fits):
         return prefer
-    if not fits:
-        return ""
-    return max(fits, key=lambda room: _rank(room, floor)).volume.path
+    best = max(fits, key=lambda one: _rank(one, floor), default=None)
+    return best.volume.path if best else ""
 
 
-def no_place(rooms: Sequence[Room], size: int, floor: int) -> str:
+def no_place(candidates: Sequence[Candidate], size: int, floor: int) -> str:
     """Why `place` found none, and what to do."""
-    usable = [room for room in rooms if not room.volume.refusal and room.free is not None]
+    usable = [one for one in candidates if not one.volume.refusal and one.free is not None]
     if not usable:
-        return next((room.volume.refusal for room in rooms if room.volume.refusal), "No drive is there.")
-    best = max(usable, key=lambda room: _spare(room, floor))
-    where = "The disk is full" if len(rooms) == 1 else "Every disk is too full"
+        refusals = (one.volume.refusal for one in candidates if one.volume.refusal)
+        return next(refusals, "No drive is connected.")
+    best = max(usable, key=lambda one: _spare(one, floor))
+    full = "The disk is full" if len(candidates) == 1 else "Every disk is too full"
     kept = kept_free(best.volume.total, floor)
     return (
-        f"{where}: it needs {show_bytes(size)}, of {show_bytes(max(0, best.free or 0))} that are free and "
-        f"not promised to others, and {show_bytes(kept)} of them stay free. "
-        "Make room; it goes on by itself."
+        f"{full}: it needs {show_bytes(size)}, but {show_bytes(max(0, best.free or 0))} are left, of which "
+        f"{show_bytes(kept)} are reserved. Free up some space, and it resumes automatically."
     )
 
 
-def _rank(room: Room, floor: int) -> tuple[bool, bool, int]:
-    return not _worn(room.volume), room.free is not None, _spare(room, floor)
+def _fits(one: Candidate, size: int, floor: int) -> bool:
+    # What has no size yet writes nothing yet.
+    return not one.volume.refusal and (not size or _spare(one, floor) >= size)
 
 
-def _spare(room: Room, floor: int) -> int:
-    """Bytes above what stays free; where nobody knows, enough for all: the disk itself will tell."""
-    return 2**63 if room.free is None else room.free - kept_free(room.volume.total, floor)
+def _rank(one: Candidate, floor: int) -> tuple[bool, bool, int]:
+    return not one.volume.worn, one.free is not None, _spare(one, floor)
 
 
-def _worn(volume: Volume) -> bool:
-    return volume.wear_percent is not None and volume.wear_percent >= WORN_PERCENT
+def _spare(one: Candidate, floor: int) -> int:
+    """Bytes above what stays free."""
+    return _PLENTY if one.free is None else one.free - kept_free(one.volume.total, floor)

@@ -1,23 +1,8 @@
-"""What the doctor is told; None stands for what nobody could learn."""
+"""The facts that the doctor judges by; None stands for what nobody could learn."""
 
 from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Volume:
-    """A folder and the file system under it."""
-
-    path: str
-    exists: bool
-    writable: bool
-    total: int | None
-    """Bytes."""
-    free: int | None
-    inodes_free_percent: int | None
-    kind: str | None
-    """File system, such as `ext4`."""
-    device: str | None
-    """Such as `/dev/mmcblk0p2`."""
+from appliance.domain.volumes.volume import Volume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +21,7 @@ class MachineFacts:
     ipv6: bool | None
     """Some interface has an address that the world can reach."""
     content: Volume
+    """The main one."""
     state: Volume
 
 
@@ -56,8 +42,6 @@ class NetworkFacts:
     dht_nodes: int | None
     """None where DHT is switched off."""
     uptime_s: int
-    mounted: bool
-    """The content folder is the one that the box knows."""
     watch: str
     """The watch folder, empty where there is none."""
     watch_exists: bool
@@ -65,7 +49,8 @@ class NetworkFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything; no network where no daemon runs."""
+    """Everything that the doctor looks at."""
 
     machine: MachineFacts
     network: NetworkFacts | None = field(default=None)
+    """None: no daemon runs. Where one does, its volume guard reports on the content folder itself."""

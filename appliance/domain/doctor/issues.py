@@ -42,7 +42,7 @@ class Issue:
     mended: UtcMs = UtcMs(0)
     """0: it is open."""
     lost: bool = False
-    """It is not mended for all one knows: nobody could see any more whether it is still so."""
+    """It may not be mended: nobody could see any more whether it is still so."""
     lasted_s: int = 0
     """How long it was found, as anything bad, in all."""
     error_s: int = 0
@@ -63,45 +63,43 @@ class Issue:
         return bool(self.mended) and self.well_s >= SETTLED_S
 
 
-Known = tuple[Issue, ...]
+IssueList = tuple[Issue, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Updated:
+class IssueUpdate:
     """What a round of findings has changed."""
 
-    known: Known
-    begun: Known
+    known: IssueList
+    begun: IssueList
     """New ones; not those that came back before they were settled."""
-    mended: Known
+    mended: IssueList
     """Those that are settled now."""
 
 
-def update(known: Known, findings: Iterable[Finding], now: UtcMs, passed_s: int) -> Updated:
+def update(known: IssueList, findings: Iterable[Finding], now: UtcMs, passed_s: int) -> IssueUpdate:
     """Bring the issues up to date with a whole round of findings.
 
     A check without a finding is well: many rules of the doctor speak only when something is wrong.
     `passed_s`: seconds of the monotonic clock since the last round, 0 at the first of this process.
     """
     found = _worst(findings)
-    later: list[Issue] = []
-    mended: list[Issue] = []
-    for issue in known:
-        if issue.settled:
-            later.append(replace(issue, well_s=issue.well_s + passed_s))
-            continue
-        one = _next(issue, found.pop(issue.check, None), now, passed_s)
-        later.append(one)
-        if one.settled:
-            mended.append(one)
+    running = {issue.check for issue in known if not issue.settled}
+    later = [_next(issue, found.get(issue.check), now, passed_s) for issue in known]
+    fresh = [one for check, one in found.items() if one.verdict in BAD and check not in running]
+    begun = _begun(fresh, known, room=MOST - sum(not issue.settled for issue in later), now=now)
+    mended = [after for before, after in zip(known, later, strict=True) if after.settled > before.settled]
+    return IssueUpdate(_bounded([*later, *begun]), begun, tuple(mended))
+
+
+def _begun(fresh: Sequence[Finding], known: IssueList, *, room: int, now: UtcMs) -> IssueList:
+    """Issues for new findings, the worst first; no more than there is `room` for."""
+    worst = sorted(fresh, key=lambda one: -RANK[one.verdict])
     number = max((issue.id for issue in known), default=0)
-    room = MOST - sum(not issue.settled for issue in later)
-    bad = sorted((one for one in found.values() if one.verdict in BAD), key=lambda one: -RANK[one.verdict])
-    begun = [_new(number + index, finding, now) for index, finding in enumerate(bad[: max(0, room)], 1)]
-    return Updated(_bounded([*later, *begun]), tuple(begun), tuple(mended))
+    return tuple(_new(number + index, finding, now) for index, finding in enumerate(worst[: max(0, room)], 1))
 
 
-def listed(known: Known, *, mended: bool) -> list[Issue]:
+def listed(known: IssueList, *, mended: bool) -> list[Issue]:
     """Open issues, the worst and newest first; with `mended` then the others, latest first."""
     opened = sorted(
         (issue for issue in known if issue.open), key=lambda issue: (-RANK[issue.severity], issue.lasted_s)
@@ -134,22 +132,29 @@ def _new(id: int, finding: Finding, now: UtcMs) -> Issue:
 
 
 def _next(issue: Issue, finding: Finding | None, now: UtcMs, passed_s: int) -> Issue:
-    """An issue that is not settled, after a round."""
-    if finding and finding.verdict in BAD:
+    """An issue after a round; one that is settled is not touched by what is found now."""
+    verdict = finding.verdict if finding else Verdict.OK
+    if issue.settled:
+        return replace(issue, well_s=issue.well_s + passed_s)
+    if finding and verdict in BAD:
         return _found(issue, finding, now, passed_s)
     if issue.mended:
-        seen = finding is None or finding.verdict is Verdict.OK
-        return replace(issue, well_s=issue.well_s + passed_s, lost=issue.lost and not seen)
-    if finding and finding.verdict is Verdict.UNKNOWN:
-        unseen = issue.unseen_s + passed_s
-        if unseen < UNSEEN_S:
-            return replace(issue, unseen_s=unseen)
-        return replace(issue, mended=max(now, issue.last), lost=True, unseen_s=unseen, well_s=0)
+        return replace(issue, well_s=issue.well_s + passed_s, lost=issue.lost and verdict is not Verdict.OK)
+    if verdict is Verdict.UNKNOWN:
+        return _unseen(issue, now, passed_s)
     return replace(issue, mended=max(now, issue.last), unseen_s=0, well_s=0)
 
 
+def _unseen(issue: Issue, now: UtcMs, passed_s: int) -> Issue:
+    """An open issue of which nothing could be learnt in a round."""
+    unseen = issue.unseen_s + passed_s
+    if unseen < UNSEEN_S:
+        return replace(issue, unseen_s=unseen)
+    return replace(issue, mended=max(now, issue.last), lost=True, unseen_s=unseen, well_s=0)
+
+
 def _found(issue: Issue, finding: Finding, now: UtcMs, passed_s: int) -> Issue:
-    """It is (still, or again) so. Only time in which it was known to be so counts."""
+    """An issue that was found (still, or again). Only time in which it was known to be so counts."""
     counts = passed_s if issue.open and not issue.unseen_s else 0
     return replace(
         issue,
@@ -166,8 +171,8 @@ def _found(issue: Issue, finding: Finding, now: UtcMs, passed_s: int) -> Issue:
     )
 
 
-def _bounded(issues: Sequence[Issue]) -> Known:
-    """Without those that were mended long ago; by the time that the box ran, not by the clock."""
+def _bounded(issues: Sequence[Issue]) -> IssueList:
+    """The issues without those that were mended long ago: by the time that the box ran, not by the clock."""
     kept = [issue for issue in issues if issue.well_s < KEEP_S]
     surplus = len(kept) - MOST
     if surplus <= 0:

@@ -24,3 +24,28 @@ class Finding:
     """One sentence for the owner."""
     remedy: str = ""
     """What to do about it; empty when nothing needs doing."""
+
+    @property
+    def text(self) -> str:
+        """What is so and what to do about it, in one line."""
+        return f"{self.says} {self.remedy}".strip()
+
+
+def ok(check: str, says: str) -> Finding:
+    """A finding that all is well."""
+    return Finding(check, Verdict.OK, says)
+
+
+def warning(check: str, says: str, remedy: str) -> Finding:
+    """A finding that the owner should know of."""
+    return Finding(check, Verdict.WARNING, says, remedy)
+
+
+def error(check: str, says: str, remedy: str) -> Finding:
+    """A finding that needs the owner."""
+    return Finding(check, Verdict.ERROR, says, remedy)
+
+
+def unknown(check: str, says: str, remedy: str = "") -> Finding:
+    """A finding that nothing could be learnt."""
+    return Finding(check, Verdict.UNKNOWN, says, remedy)

@@ -1,65 +1,66 @@
-"""What is wrong with the machine itself, by its readings: power and network, which no file check shows."""
-
-from collections.abc import Iterator
+"""Findings by the readings of the machine's sensors: power and network, which no file check shows."""
 
 from appliance.core.units import show_span
-from appliance.domain.doctor.model import Finding, Verdict
-from appliance.domain.governor.readings import Readings, Supply
+from appliance.domain.doctor.model import Finding, error, ok, warning
+from appliance.domain.governor.readings import Firmware, Readings, Supply
 
 SLOW_LINK_MBIT = 10
 """What a damaged cable falls back to."""
+_CHANGE = "Replace the power supply with one made for this board, with a short thick cable."
 
 
-def examine_body(readings: Readings) -> list[Finding]:
+def examine_sensors(readings: Readings) -> list[Finding]:
     """One finding for each thing that can be known here; what is not there to be read is left out."""
-    return [*_supply(readings), *_ups(readings), *_link(readings)]
+    found = (
+        _voltage(readings.firmware) if readings.firmware else None,
+        _mains(readings),
+        _link(readings),
+    )
+    return [finding for finding in found if finding]
 
 
-def _supply(readings: Readings) -> Iterator[Finding]:
-    firmware = readings.firmware
-    if firmware is None:
-        return
-    change = "Change the power supply for one that is made for this board, with a short thick cable."
+def _voltage(firmware: Firmware) -> Finding:
     if firmware.under_voltage:
         says = "The power supply is too weak: the board gets too little voltage."
-        yield Finding("power-supply", Verdict.ERROR, says, change)
-    elif firmware.under_voltage_before:
-        says = "The power supply was too weak at some time since the board was started."
-        yield Finding("power-supply", Verdict.WARNING, says, change)
-    else:
-        yield Finding("power-supply", Verdict.OK, "The power supply holds its voltage.")
+        return error("power-supply", says, _CHANGE)
+    if firmware.under_voltage_before:
+        says = "The power supply was too weak at some point since the board was started."
+        return warning("power-supply", says, _CHANGE)
+    return ok("power-supply", "The power supply is strong enough.")
 
 
-def _ups(readings: Readings) -> Iterator[Finding]:
+def _mains(readings: Readings) -> Finding | None:
     if readings.supply is None:
-        return
-    left = [] if readings.battery_percent is None else [f"{readings.battery_percent} %"]
-    left += [] if readings.battery_s is None else [show_span(readings.battery_s)]
-    battery = f" ({', '.join(left)} left)" if left else ""
+        return None
     if readings.supply is Supply.MAINS:
-        yield Finding("mains", Verdict.OK, "The box runs on mains power.")
-    elif readings.supply is Supply.BATTERY:
-        yield Finding(
+        return ok("mains", "The box is on mains power.")
+    if readings.supply is Supply.BATTERY:
+        return warning(
             "mains",
-            Verdict.WARNING,
-            f"Mains power is away; the box runs on its battery{battery}.",
-            "Nothing needs doing: it works less, and as before when the power is back.",
+            f"Mains power is out; the box is running on battery{_left(readings)}.",
+            "Nothing to do: the box is throttled until the power is back.",
         )
-    else:
-        yield Finding(
-            "mains",
-            Verdict.ERROR,
-            f"Mains power is away, and the battery is nearly empty{battery}.",
-            "The box saves everything and switches off. Switch it on when the power is back.",
-        )
+    return error(
+        "mains",
+        f"Mains power is out, and the battery is nearly empty{_left(readings)}.",
+        "The box saves everything and shuts down. Switch it on when the power is back.",
+    )
 
 
-def _link(readings: Readings) -> Iterator[Finding]:
+def _left(readings: Readings) -> str:
+    """What the battery has left, such as ` (40 %, 12 min left)`."""
+    percent, seconds = readings.battery_percent, readings.battery_s
+    left = [] if percent is None else [f"{percent} %"]
+    left += [] if seconds is None else [show_span(seconds)]
+    return f" ({', '.join(left)} left)" if left else ""
+
+
+def _link(readings: Readings) -> Finding | None:
+    mbit = readings.link_mbit
     if readings.link_up is False:
-        says = "The network cable is unplugged, or the Wi-Fi is away."
-        yield Finding("link", Verdict.ERROR, says, "Connect it; the box goes on by itself.")
-    elif readings.link_mbit is not None and readings.link_mbit <= SLOW_LINK_MBIT:
-        says = f"The network link runs at {readings.link_mbit} Mbit/s only."
-        yield Finding("link", Verdict.WARNING, says, "Try another cable, and another port of the router.")
-    elif readings.link_up:
-        yield Finding("link", Verdict.OK, "The network link is up.")
+        says = "The network cable is unplugged, or the Wi-Fi is down."
+        return error("link", says, "Reconnect it; the box resumes automatically.")
+    if mbit is not None and mbit <= SLOW_LINK_MBIT:
+        says = f"The network link runs at only {mbit} Mbit/s."
+        return warning("link", says, "Try another cable, and another port on the router.")
+    return ok("link", "The network link is up.") if readings.link_up else None

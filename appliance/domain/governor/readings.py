@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from appliance.core.units import UtcMs
+from appliance.domain.volumes.volume import Volume
 
 
 class Supply(StrEnum):
@@ -44,28 +45,6 @@ class Pressure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeReading:
-    """A folder for content, and the file system that it should lie on."""
-
-    path: str
-    uuid: str
-    """Of its file system; empty where nobody knows."""
-    device: str
-    """Such as `/dev/sda1`; empty while it is away."""
-    present: bool
-    """The right file system is there, with the mark of the box."""
-    read_only: bool
-    writable: bool | None
-    """As the last attempt to write has shown; None: not tried yet."""
-    trouble: str
-    """What went wrong when it was read or written last; empty where nothing did."""
-    total: int | None
-    """Bytes."""
-    free: int | None
-    inodes_free_percent: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DiskReading:
     """A drive, as it tells of itself (SMART, NVMe, eMMC)."""
 
@@ -103,7 +82,7 @@ class Readings:
     ram_total: int | None = None
     """Bytes."""
     ram_available: int | None = None
-    volumes: tuple[VolumeReading, ...] = ()
+    volumes: tuple[Volume, ...] = ()
     disks: tuple[DiskReading, ...] = ()
     supply: Supply | None = None
     battery_percent: int | None = None

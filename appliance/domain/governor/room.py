@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from appliance.core.units import show_bytes
 from appliance.domain.governor.ease import Cut, Ease, Rule
 from appliance.domain.governor.hysteresis import MINUTE_NS, Gate, Held, step
-from appliance.domain.governor.readings import VolumeReading
+from appliance.domain.volumes.volume import Volume
 
 CALM_NS = MINUTE_NS // 2
 """People make room, and then want to see that it goes on; a quarter more than the floor keeps it calm."""
@@ -30,7 +30,7 @@ def floor_of(total: int, floor: int) -> int:
     return min(max(floor, total * PERCENT // 100), total // 4)
 
 
-def look(room: Room, volumes: tuple[VolumeReading, ...], floor: int, gate: Gate) -> tuple[Room, Ease | None]:
+def look(room: Room, volumes: tuple[Volume, ...], floor: int, gate: Gate) -> tuple[Room, Ease | None]:
     """Take a reading. A drive that is away, or does not tell its room, stays as it was."""
     full = tuple(one.path for one in volumes if _is_full(one, room.full, floor))
     known = [one for one in volumes if one.present and one.free is not None]
@@ -46,7 +46,7 @@ def look(room: Room, volumes: tuple[VolumeReading, ...], floor: int, gate: Gate)
     return Room(full=kept, held=held), replace(ease, kept=ease)
 
 
-def _is_full(volume: VolumeReading, before: tuple[str, ...], floor: int) -> bool:
+def _is_full(volume: Volume, before: tuple[str, ...], floor: int) -> bool:
     was = volume.path in before
     if not volume.present or volume.free is None or volume.total is None:
         return was
@@ -54,7 +54,7 @@ def _is_full(volume: VolumeReading, before: tuple[str, ...], floor: int) -> bool
     return volume.free < (least * 5 // 4 if was else least)
 
 
-def _says(level: int, full: tuple[str, ...], volumes: tuple[VolumeReading, ...], floor: int) -> str:
+def _says(level: int, full: tuple[str, ...], volumes: tuple[Volume, ...], floor: int) -> str:
     worst = next((one for one in volumes if one.path in full), None)
     if worst is None or worst.free is None or worst.total is None:
         return "A drive for content has too little room. Remove something from it."

@@ -189,7 +189,8 @@ def _examined(app: App) -> list[Finding]:
 
         loaded = configuration.load(app.config_path)
         content = app.state.resolve(loaded.content.root)
-        facts = Facts(machine=Machine().facts(content, app.state.path), network=None)
+        machine = Machine()
+        facts = Facts(machine.facts(machine.volume(content), app.state.path))
         dead = Finding("daemon", Verdict.ERROR, "The box is not running.", str(away))
         return [dead, *examine(facts)]
 

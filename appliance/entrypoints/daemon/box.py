@@ -3,21 +3,24 @@
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import socket
 from functools import partial
 from typing import TYPE_CHECKING
 
 from appliance import __version__
-from appliance.adapters.board.folder import ContentDisk, ContentFolder
+from appliance.adapters.board.content import ContentDisk
+from appliance.adapters.board.folder import ContentFolder, content_folders
 from appliance.adapters.board.latency import LatencyProbe
 from appliance.adapters.board.machine import Machine
 from appliance.adapters.board.mounts import Mounts
-from appliance.adapters.board.sensors import Body
+from appliance.adapters.board.sensors import Sensors
 from appliance.adapters.engine.gentle import utp_settings
 from appliance.adapters.engine.queries import Queries
 from appliance.adapters.engine.session import LibtorrentEngine
 from appliance.adapters.engine.settings import engine_settings, shown_name
+from appliance.adapters.notices.addresses import AddressFile
 from appliance.adapters.notices.sender import Sender
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.issues import IssueStore
@@ -33,6 +36,8 @@ from appliance.core.state import StateFolder
 from appliance.core.units import GIB, KIB, BytesPerSecond
 from appliance.domain.catalogue.catalogue import Catalogue
 from appliance.domain.catalogue.model import Goal, GoalKind
+from appliance.domain.doctor.delivery import NoticeRules
+from appliance.domain.doctor.model import Verdict
 from appliance.entrypoints.daemon.overview import Overview
 from appliance.entrypoints.daemon.parts import Part, run_all, start_all, stop_all
 from appliance.entrypoints.daemon.watchdog import Watchdog
@@ -41,12 +46,12 @@ from appliance.services.intake.places import places
 from appliance.services.intake.watch import WatchFolder
 from appliance.services.machine.governing import Governing, HomeLine, Sold
 from appliance.services.machine.health import HealthPorts, HealthWatch
-from appliance.services.machine.issues import IssueKeeper
+from appliance.services.machine.issues import IssueKeeper, IssuePorts
 from appliance.services.machine.limits import LimitsKeeper, configured_limits
 from appliance.services.machine.meter import Meter
 from appliance.services.machine.recording import Polling, Recording
 from appliance.services.machine.uplink import Courtesy
-from appliance.services.machine.volumes import Guard, content_folders
+from appliance.services.machine.volumes import VolumeGuard, VolumePorts
 
 if TYPE_CHECKING:
     from appliance.services.market.account import Account
@@ -87,7 +92,7 @@ class Box:
         self.governing = self._governing()
         self.issues = self._issues()
         self.overview = Overview(self.clock, self.catalogue, self.meter, self.engine, self.guard)
-        self.health = self._health(folders[0])
+        self.health = self._health()
         self.watchdog = Watchdog(self.clock)
         self._parts = self._services()
 
@@ -116,8 +121,16 @@ class Box:
             self.config.governor.floor * GIB,
         )
 
-    def _volumes(self, folders: list[ContentFolder]) -> Guard:
-        return Guard(folders, self._mounts, self.catalogue, self.settings, self.clock)
+    def _volumes(self, folders: list[ContentFolder]) -> VolumeGuard:
+        ports = VolumePorts(
+            mounts=self._mounts,
+            torrents=self.catalogue,
+            memory=self.settings,
+            clock=self.clock,
+            resting=lambda: self.governing.resting,
+            chance=random.Random(),  # noqa: S311  which block is read is no secret
+        )
+        return VolumeGuard(folders, ports)
 
     def _account(self) -> "Account | None":
         """The box's account, where it has one."""
@@ -184,7 +197,7 @@ class Box:
         governing = Governing(
             config.governor,
             config.energy,
-            Body(ups=config.energy.ups, plug=config.energy.plug),
+            Sensors(ups=config.energy.ups, plug=config.energy.plug),
             self.guard,
             self.limits,
             self.meter,
@@ -211,24 +224,25 @@ class Box:
 
     def _issues(self) -> IssueKeeper:
         config = self.config
-        return IssueKeeper(
-            IssueStore(self._database),
-            self.journal,
-            self.clock,
-            config.notify,
-            self.state.resolve(config.notify.file),
-            os.environ.get("CREDENTIALS_DIRECTORY"),
-            config.box.name,
-            lambda: f"http://{socket.gethostname()}:{config.web.port}/",
-            Sender(),
+        ports = IssuePorts(
+            memory=IssueStore(self._database),
+            journal=self.journal,
+            clock=self.clock,
+            addresses=AddressFile(
+                self.state.resolve(config.notify.file), os.environ.get("CREDENTIALS_DIRECTORY")
+            ),
+            sender=Sender(),
+            page=lambda: f"http://{socket.gethostname()}:{config.web.port}/",
         )
+        rules = NoticeRules(Verdict(config.notify.least), config.notify.after * 60)
+        return IssueKeeper(ports, rules, config.box.name)
 
-    def _health(self, content: ContentFolder) -> HealthWatch:
+    def _health(self) -> HealthWatch:
         config = self.config
         watch = self.state.resolve(config.content.watch) if config.content.watch else None
         return HealthWatch(
             HealthPorts(
-                machine=partial(self.machine.facts, content.path, self.state.path),
+                machine=lambda: self.machine.facts(self.guard.main, self.state.path),
                 network=partial(self.overview.network_facts, config.network, watch),
                 volumes=self.guard.findings,
                 readings=lambda: self.governing.readings,
@@ -255,7 +269,7 @@ class Box:
             *self._money_services(),
             Part(name="governor", loops={"governor": self.governing.run}),
             Part(name="health", loops={"health": self.health.run}),
-            Part(name="issues", loops={"issues": self.issues.run}),
+            Part(name="issues", start=self.issues.start, loops={"issues": self.issues.run}),
             *self._optional_services(),
         ]
 

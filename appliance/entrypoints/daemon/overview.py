@@ -13,14 +13,14 @@ from appliance.domain.catalogue.summary import sentence
 from appliance.domain.catalogue.torrent import Torrent
 from appliance.domain.doctor.facts import NetworkFacts
 from appliance.services.machine.meter import Meter
-from appliance.services.machine.volumes import Guard
+from appliance.services.machine.volumes import VolumeGuard
 
 
 class Overview:
     """The box as a whole."""
 
     def __init__(
-        self, clock: Clock, catalogue: Catalogue, meter: Meter, engine: LibtorrentEngine, volumes: Guard
+        self, clock: Clock, catalogue: Catalogue, meter: Meter, engine: LibtorrentEngine, volumes: VolumeGuard
     ) -> None:
         self._clock, self._catalogue, self._meter = clock, catalogue, meter
         self._engine, self._volumes = engine, volumes
@@ -29,7 +29,7 @@ class Overview:
     @property
     def mounted(self) -> bool:
         """Whether the main content folder is there."""
-        return self._volumes.main_present
+        return self._volumes.main.present
 
     def uptime_s(self) -> int:
         """Seconds since this process began to work."""
@@ -58,7 +58,6 @@ class Overview:
             incoming=network.incoming,
             dht_nodes=network.dht_nodes if config.dht else None,
             uptime_s=self.uptime_s(),
-            mounted=self.mounted,
             watch=str(watch or ""),
             watch_exists=watch is not None and watch.is_dir(),
         )

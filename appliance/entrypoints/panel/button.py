@@ -4,6 +4,7 @@ Shorter than a second: show yourself. Three seconds: shut down. Ten: reset the s
 when the button is let go, so that a hand can still change its mind, and furniture never does any harm.
 """
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -26,6 +27,16 @@ class Action(StrEnum):
     SHOW_YOURSELF = "show-yourself"
     SHUT_DOWN = "shut-down"
     RESET = "reset"
+
+
+_MEANINGS = (
+    (SHORT_NS, Action.SHOW_YOURSELF),
+    (SHUT_DOWN_NS, None),
+    (RESET_NS, Action.SHUT_DOWN),
+    (STUCK_NS, Action.RESET),
+    (math.inf, None),
+)
+"""(nanoseconds, what a press means that is shorter), the shortest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,8 @@ class Button:
 
 def sampled(button: Button, closed: bool, now: MonoNs) -> tuple[Button, Action | None]:
     """The button after a look at its contact at `now`, and what its owner wants, if anything."""
-    if (button.contact or button.pressed is not None) and now - button.seen > UNSEEN_NS:
+    busy = button.contact or button.pressed is not None
+    if busy and now - button.seen > UNSEEN_NS:
         # Whatever was going on does not count, and it must be seen released anew.
         return Button(contact=closed, since=now, seen=now), None
     if closed != button.contact:
@@ -63,27 +75,29 @@ def sampled(button: Button, closed: bool, now: MonoNs) -> tuple[Button, Action |
     button = replace(button, seen=now)
     if now - button.since < STEADY_NS:
         return button, None
-    if closed:
-        if button.armed and button.pressed is None:
-            return replace(button, pressed=button.since, armed=False), None
-        return button, None
-    lasted = button.since - button.pressed if button.pressed is not None else None
-    return replace(button, pressed=None, armed=True), _meant(lasted)
+    return (_closed(button), None) if closed else _opened(button)
+
+
+def _closed(button: Button) -> Button:
+    """The button, once its contact has been closed for long enough to be meant."""
+    begins = button.armed and button.pressed is None
+    return replace(button, pressed=button.since, armed=False) if begins else button
+
+
+def _opened(button: Button) -> tuple[Button, Action | None]:
+    """The button, once its contact has been open for long enough, and what the press before it meant."""
+    action = None if button.pressed is None else _meant(button.since - button.pressed)
+    return replace(button, pressed=None, armed=True), action
 
 
 def held(button: Button, now: MonoNs) -> int:
-    """For how many nanoseconds it has been held; 0 where nothing comes of it."""
+    """The time that it has been held, in nanoseconds; 0 where nothing comes of it."""
     if button.pressed is None:
         return 0
     lasted = (now if button.contact else button.since) - button.pressed
     return lasted if lasted < STUCK_NS else 0
 
 
-def _meant(lasted: int | None) -> Action | None:
-    if lasted is None or lasted >= STUCK_NS:
-        return None
-    if lasted >= RESET_NS:
-        return Action.RESET
-    if lasted >= SHUT_DOWN_NS:
-        return Action.SHUT_DOWN
-    return Action.SHOW_YOURSELF if lasted < SHORT_NS else None
+def _meant(lasted: int) -> Action | None:
+    """What a press means that lasted for so many nanoseconds."""
+    return next(action for most, action in _MEANINGS if lasted < most)

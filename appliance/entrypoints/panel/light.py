@@ -1,4 +1,4 @@
-"""What the light says, as brightness over time: pure, from what is known and since when."""
+"""What the light shows, as brightness over time: pure, from what is known and since when."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +14,7 @@ _MS = 1_000_000
 
 
 class Show(StrEnum):
-    """What the light says; the value is the daemon's word for it where the daemon has one."""
+    """What the light shows; the value is the daemon's word for it where the daemon has one."""
 
     WELL = "well"
     """All is well."""
@@ -26,8 +26,8 @@ class Show(StrEnum):
     """Well, and every slot is sold."""
     SILENT = "silent"
     """The daemon does not answer."""
-    HEARD = "heard"
-    """The button was heard: this is the box that was pressed."""
+    PRESSED = "pressed"
+    """The button was pressed: this is the box that it belongs to."""
     COUNTDOWN = "countdown"
     """Let go now, and the box shuts down; hold on, and its settings are reset."""
     LET_GO = "let-go"
@@ -68,7 +68,7 @@ _PATTERNS = {
     Show.SOLD_OUT: Pattern(_breath()),
     # Two short flashes and a long darkness: like nothing that the daemon says.
     Show.SILENT: Pattern(((100, 100), (0, 200), (100, 100), (0, 1_600))),
-    Show.HEARD: Pattern((*((100, 80), (0, 80)) * 4, (0, 400))),
+    Show.PRESSED: Pattern((*((100, 80), (0, 80)) * 4, (0, 400))),
     Show.COUNTDOWN: Pattern(_faster(), again=False),
     Show.LET_GO: Pattern(((100, 0),), again=False),
     Show.LEAVING: Pattern(((100, 900), (0, 100))),
@@ -76,34 +76,33 @@ _PATTERNS = {
 
 
 def pattern(show: Show) -> Pattern:
-    """How something is said."""
+    """The pattern for something."""
     return _PATTERNS[show]
 
 
 def shine(show: Show, elapsed: int) -> tuple[int, int | None]:
     """(brightness in per cent, nanoseconds until it changes or None) `elapsed` ns after it began."""
-    said = _PATTERNS[show]
-    whole = sum(lasts for _, lasts in said.steps) * _MS
-    if said.again:
-        elapsed %= whole
-    for level, lasts in said.steps:
+    steps = _PATTERNS[show].steps
+    if _PATTERNS[show].again:
+        elapsed %= sum(lasts for _, lasts in steps) * _MS
+    for level, lasts in steps:
         if elapsed < lasts * _MS:
             return level, lasts * _MS - elapsed
         elapsed -= lasts * _MS
-    return said.steps[-1][0], None
+    return steps[-1][0], None
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """The daemon's last answer."""
+class DaemonState:
+    """What the daemon last answered, and when."""
 
     show: Show
     at: MonoNs
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """What is said for a while because the button was pressed."""
+class Feedback:
+    """What the light shows for a while because the button was pressed."""
 
     show: Show
     at: MonoNs
@@ -111,9 +110,9 @@ class Answered:
 
 
 def choose(
-    began: MonoNs, heard: Heard | None, button: Button, answered: Answered | None, now: MonoNs
+    began: MonoNs, daemon: DaemonState | None, button: Button, feedback: Feedback | None, now: MonoNs
 ) -> tuple[Show, MonoNs]:
-    """What to say at `now`, and since when for what has its own beginning.
+    """What to show at `now`, and since when, for what has its own beginning.
 
     The hand on the button comes first, then what it asked for, then the daemon.
     """
@@ -121,8 +120,12 @@ def choose(
         return Show.LET_GO, now
     if hold >= SHUT_DOWN_NS:
         return Show.COUNTDOWN, MonoNs(now - hold + SHUT_DOWN_NS)
-    if answered and now < answered.until:
-        return answered.show, answered.at
-    if heard is None:
-        return (Show.BUSY if now - began < START_NS else Show.SILENT), MonoNs(0)
-    return (heard.show if now - heard.at < SILENT_NS else Show.SILENT), MonoNs(0)
+    if feedback and now < feedback.until:
+        return feedback.show, feedback.at
+    return _by_daemon(began, daemon, now), MonoNs(0)
+
+
+def _by_daemon(began: MonoNs, daemon: DaemonState | None, now: MonoNs) -> Show:
+    if daemon is None:
+        return Show.BUSY if now - began < START_NS else Show.SILENT
+    return daemon.show if now - daemon.at < SILENT_NS else Show.SILENT

@@ -13,9 +13,9 @@ from appliance.core.process import notify, serve_until_told
 from appliance.core.state import StateFolder
 from appliance.core.units import MonoNs
 from appliance.entrypoints.panel.button import Action, Button, sampled
-from appliance.entrypoints.panel.light import Answered, Heard, Show, choose, shine
+from appliance.entrypoints.panel.daemon import ANSWER_S, DaemonTalk
+from appliance.entrypoints.panel.light import DaemonState, Feedback, Show, choose, shine
 from appliance.entrypoints.panel.pins import Contact, NoGpio, Pins, open_pins
-from appliance.entrypoints.panel.talk import ANSWER_S, Talk
 
 LOOK_S = 0.08
 """Between two looks at a button that nobody presses: hardly a tap of a finger is shorter."""
@@ -26,10 +26,11 @@ IDLE_S = 1.0
 _SAID_NS = {Action.SHOW_YOURSELF: 5 * 10**9, Action.RESET: 3 * 10**9, Action.SHUT_DOWN: 60 * 10**9}
 
 
-class Talks(Protocol):
+class TalksToDaemon(Protocol):
     """Whoever talks to the daemon."""
 
-    heard: Heard | None
+    state: DaemonState | None
+    """What it last answered; None: nothing yet."""
 
     def ask(self, action: Action) -> None:
         """Pass on what the owner wants."""
@@ -40,7 +41,7 @@ class LightAndButton:
     """The light and the button, turn by turn."""
 
     def __init__(
-        self, pins: Pins, talk: Talks, clock: Clock, sleep: Callable[[float], None] = time.sleep
+        self, pins: Pins, talk: TalksToDaemon, clock: Clock, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         """`sleep` lets so many seconds of `clock` go by."""
         self._pins = pins
@@ -49,11 +50,11 @@ class LightAndButton:
         self._clock = clock
         self._began = clock.mono()
         self._button = Button()
-        self._answered: Answered | None = None
+        self._feedback: Feedback | None = None
         self._level: int | None = None
 
     def run(self) -> None:
-        """For ever."""
+        """Serve light and button for ever."""
         while True:
             self.turn()
 
@@ -74,7 +75,7 @@ class LightAndButton:
         """Set the light; returns after how many seconds it changes."""
         if self._pins.lamp is None:
             return IDLE_S
-        show, since = choose(self._began, self._talk.heard, self._button, self._answered, now)
+        show, since = choose(self._began, self._talk.state, self._button, self._feedback, now)
         level, change = shine(show, now - since)
         if level != self._level:
             self._level = level
@@ -94,8 +95,8 @@ class LightAndButton:
         self._button, action = sampled(self._button, closed, now)
         if action is None:
             return
-        said = Show.LEAVING if action is Action.SHUT_DOWN else Show.HEARD
-        self._answered = Answered(said, now, MonoNs(now + _SAID_NS[action]))
+        said = Show.LEAVING if action is Action.SHUT_DOWN else Show.PRESSED
+        self._feedback = Feedback(said, now, MonoNs(now + _SAID_NS[action]))
         self._talk.ask(action)
 
     def close(self) -> None:
@@ -114,16 +115,16 @@ def serve(state: StateFolder, config: Config) -> int:
     try:
         pins = open_pins(config.panel)
     except NoGpio as none:
-        text = f"No light and no button here: {none}."
+        text = f"No light or button here: {none}."
         _say(text)
         notify(f"READY=1\nSTATUS={text}")
         return 0
     client, clock = ControlClient(state.control_socket, ANSWER_S), SystemClock()
-    talk = Talk(client, clock, power_off, _say)
+    talk = DaemonTalk(client, clock, power_off, _say)
     panel = LightAndButton(pins, talk, clock)
     talk.start()
-    _say(f"The panel runs: light on pin {config.panel.led}, button on pin {config.panel.button} (-1: none).")
-    serve_until_told(panel, "The light and the button are served.")
+    _say(f"Panel running: light on pin {config.panel.led}, button on pin {config.panel.button} (-1: none).")
+    serve_until_told(panel, "The light and the button are in use.")
     return 0
 
 

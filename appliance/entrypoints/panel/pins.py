@@ -3,6 +3,7 @@
 import contextlib
 import tempfile
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -53,7 +54,7 @@ class Pins:
 
 
 def open_pins(keys: Panel, factory: "Factory | None" = None) -> Pins:
-    """Take the configured pins; `factory` is gpiozero's best one for this machine unless given.
+    """The configured pins; `factory` is gpiozero's best one for this machine unless given.
 
     Raises NoGpio where there is none or none is wanted, OwnerMustAct where a pin cannot be had.
     """
@@ -64,26 +65,39 @@ def open_pins(keys: Panel, factory: "Factory | None" = None) -> Pins:
             f"panel.led and panel.button are both pin {keys.led}; set one of them to another pin, or to -1."
         )
     factory = factory or _factory()
-    lamp = contact = None
+    lamp: Lamp | None = None
+    if keys.led >= 0:
+        with _naming("led", keys.led):
+            lamp = _Led(keys.led, keys.led_active_low, factory)
     try:
-        what, pin = "led", keys.led
-        if pin >= 0:
-            lamp = _Led(pin, keys.led_active_low, factory)
-        what, pin = "button", keys.button
-        if pin >= 0:
-            contact = _Button(pin, factory)
-    except Exception as error:  # gpiozero's errors, lgpio's own, and OSError from the kernel
+        return Pins(lamp, _contact(keys.button, factory))
+    except OwnerMustAct:
         if lamp:
             lamp.close()
+        raise
+
+
+def _contact(pin: int, factory: "Factory") -> Contact | None:
+    if pin < 0:
+        return None
+    with _naming("button", pin):
+        return _Button(pin, factory)
+
+
+@contextlib.contextmanager
+def _naming(key: str, pin: int) -> Iterator[None]:
+    """Have whatever goes wrong with a pin say which one, and what to do."""
+    try:
+        yield
+    except Exception as error:  # gpiozero's errors, lgpio's own, and OSError from the kernel
         raise OwnerMustAct(
-            f"panel.{what} is pin {pin}, which cannot be used ({error}). End the other program that uses it, "
-            f"or set panel.{what} in seedbox.toml to another pin, or to -1."
+            f"panel.{key} is pin {pin}, which cannot be used ({error}). Stop the other program that uses it, "
+            f"or set panel.{key} in seedbox.toml to another pin, or to -1."
         ) from error
-    return Pins(lamp, contact)
 
 
 def _factory() -> "Factory":
-    """Lgpio where it is there; else what gpiozero finds, or GPIOZERO_PIN_FACTORY names."""
+    """The factory of pins: lgpio where it is there, else what gpiozero or GPIOZERO_PIN_FACTORY chooses."""
     try:
         from gpiozero import Device
         from gpiozero.exc import GPIOZeroError

@@ -104,8 +104,8 @@ class _Body:
 
     readings: Readings
     governor: care.GovernorAnswer
-    volumes: list[care.Volume]
-    issues: list[care.Issue]
+    volumes: list[care.VolumeAnswer]
+    issues: list[care.IssueAnswer]
     energy: care.Energy
 
     def collect(self) -> Iterator[Metric]:

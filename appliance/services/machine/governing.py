@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from appliance.adapters.board.sensors import Body, onto
+from appliance.adapters.board.sensors import Sensors
 from appliance.adapters.store.journal import EventJournal, Settings, TrafficLog
 from appliance.adapters.store.machine import DecisionLog, ReadingLog
 from appliance.core.blocking import BlockingCall
@@ -32,7 +32,7 @@ from appliance.domain.governor.readings import Readings
 from appliance.domain.governor.settings import settings_of
 from appliance.services.machine.limits import LimitsKeeper
 from appliance.services.machine.meter import Meter
-from appliance.services.machine.volumes import Guard
+from appliance.services.machine.volumes import VolumeGuard
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +81,8 @@ class Governing:
         self,
         told: Governor,
         costs: Energy,
-        body: Body,
-        guard: Guard,
+        body: Sensors,
+        guard: VolumeGuard,
         limits: LimitsKeeper,
         meter: Meter,
         traffic: TrafficLog,
@@ -121,7 +121,6 @@ class Governing:
         self._ending: asyncio.Task[str] | None = None
         self._plug_mw: int | None = None
         limits.review = self.decide
-        guard.resting = lambda: self._holds(Rule.QUIET)
 
     def _recall(self) -> State:
         kept = self._store.decoded(_KEY, _Kept)
@@ -153,9 +152,9 @@ class Governing:
         self._start("month", MONTH_S, self._read_month)
         line = self.line()
         self.readings = replace(
-            onto(self.readings, self._body.quick()),
+            self._body.quick().onto(self.readings),
             at=self._clock.now(),
-            volumes=self._guard.readings(),
+            volumes=self._guard.volumes(),
             latency_us=line.latency_us,
             latency_base_us=line.base_us,
             up_rate=self._meter.up_rate,
@@ -183,7 +182,7 @@ class Governing:
         power = await self._patience["supply"].run(self._body.supply, SUPPLY_S)
         # What the plug has measured is truer than what the UPS guesses.
         mw = self._plug_mw if self._plug_mw is not None else power.watts_mw
-        self.readings = onto(self.readings, replace(power, watts_mw=mw))
+        self.readings = replace(power, watts_mw=mw).onto(self.readings)
 
     async def _read_watts(self) -> None:
         if not self._costs.plug:
@@ -193,10 +192,10 @@ class Governing:
             self.readings = replace(self.readings, watts_mw=self._plug_mw)
 
     async def _read_disks(self) -> None:
-        devices = [volume.device for volume in self._guard.readings() if volume.device]
+        devices = [volume.device for volume in self._guard.volumes() if volume.device]
         disks = await self._patience["disks"].run(lambda: self._body.slow(devices), DISKS_S)
         self.readings = replace(self.readings, disks=disks)
-        self._guard.hear_disks(disks)
+        self._guard.apply_disks(disks)
 
     async def _read_month(self) -> None:
         span = month_of(self._clock.now(), self._told.cap_day, self._zone)
@@ -243,6 +242,11 @@ class Governing:
             return
         say = self._journal.warning if event.rule in _WORRIES else self._journal.info
         say(event.says)
+
+    @property
+    def resting(self) -> bool:
+        """Whether the disks shall rest now."""
+        return self._holds(Rule.QUIET)
 
     def _holds(self, rule: Rule) -> bool:
         return self.decision is not None and any(one.rule is rule for one in self.decision.eases)

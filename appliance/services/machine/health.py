@@ -12,7 +12,7 @@ from appliance.core.service import Beat
 from appliance.domain.doctor.checks import examine
 from appliance.domain.doctor.facts import Facts, MachineFacts, NetworkFacts
 from appliance.domain.doctor.model import Finding
-from appliance.domain.doctor.sensors import examine_body
+from appliance.domain.doctor.sensors import examine_sensors
 from appliance.domain.governor.readings import Readings
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class HealthWatch:
         return [
             *examine(Facts(facts, self._ports.network())),
             *self._ports.volumes(),
-            *examine_body(self._ports.readings()),
+            *examine_sensors(self._ports.readings()),
         ]
 
     async def _facts(self) -> MachineFacts:

@@ -1,124 +1,178 @@
-"""Keeps the owner's issues: takes the findings of every minute, writes them down, and tells of them."""
+"""The issue keeper: takes the findings of every minute, writes them down, and notifies the owner."""
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from appliance.adapters.notices.addresses import Address, Addresses, bad_line, read
-from appliance.adapters.notices.sender import Sender
-from appliance.adapters.store.issues import IssueStore
+from appliance.adapters.notices.addresses import Address, Addresses, bad_line
 from appliance.core.clock import Clock
-from appliance.core.config import Notify
 from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.core.journal import Journal
-from appliance.domain.doctor.issues import Issue, Known, listed, update
-from appliance.domain.doctor.model import Finding, Verdict
-from appliance.domain.doctor.telling import (
-    Line,
-    Notice,
-    Rules,
+from appliance.core.service import Beat
+from appliance.domain.doctor.delivery import (
+    DeliveryState,
+    NoticeRules,
     aged,
     due,
     failed,
-    notice,
-    opened,
+    new_delivery,
     sent,
-    trial,
 )
+from appliance.domain.doctor.issues import Issue, IssueList, IssueUpdate, listed, update
+from appliance.domain.doctor.model import Finding, Verdict, warning
+from appliance.domain.doctor.notice import Notice, compose, trial_notice
 
 log = logging.getLogger(__name__)
 
 PAUSE_S = 60.0
 LAST_WORD_S = 3.0
-"""What a message on its way is waited for when the box stops."""
+"""How long a notice on its way is waited for when the box stops."""
 MANY_FAILURES = 3
 """Attempts to reach an address after which the owner is to know: some seven minutes."""
 
 
+class IssueMemory(Protocol):
+    """Where issues are kept over restarts."""
+
+    def load(self) -> tuple[IssueList, dict[str, DeliveryState]]:
+        """What was kept: issues, and the state of each address by its label."""
+        ...
+
+    async def keep(self, known: IssueList, deliveries: Mapping[str, DeliveryState], *, durable: bool) -> None:
+        """Write them down; `durable`: they outlive a power cut. Raises RetryLater."""
+        ...
+
+
+class NoticeSender(Protocol):
+    """Whoever can send a notice to an address."""
+
+    async def send(self, address: Address, notice: Notice) -> str:
+        """Send one; returns why it did not go through, and nothing where it did."""
+        ...
+
+    async def wrong(self, addresses: Sequence[Address]) -> list[Address]:
+        """The malformed ones among the addresses; nothing is sent."""
+        ...
+
+
+class AddressBook(Protocol):
+    """Where the owner writes the addresses."""
+
+    @property
+    def name(self) -> str:
+        """The path of its file."""
+        ...
+
+    def read(self) -> Addresses:
+        """The addresses as they are now; blocks for a disk."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuePorts:
+    """What the issue keeper needs of the outside."""
+
+    memory: IssueMemory
+    journal: Journal
+    clock: Clock
+    addresses: AddressBook
+    sender: NoticeSender
+    page: Callable[[], str]
+    """The address of the status page; empty while nobody knows it."""
+
+
 class IssueKeeper:
-    """The issues of the box, and the lines to its owner."""
+    """The issues of the box, and what each address was notified of."""
 
-    def __init__(
-        self,
-        store: IssueStore,
-        journal: Journal,
-        clock: Clock,
-        config: Notify,
-        file: Path,
-        credentials: str | None,
-        name: str,
-        page: Callable[[], str],
-        sender: Sender,
-    ) -> None:
-        """`file` holds the addresses, unless systemd's folder `credentials` has them (see notices/).
-
-        `name` is the box's; `page` tells the address of its status page, empty while nobody knows it.
-        """
-        self._store, self._journal, self._clock, self._sender = store, journal, clock, sender
-        self._file, self._credentials = file, credentials
-        self._name, self._page = name, page
-        self._rules = Rules(Verdict(config.least), config.after * 60)
-        self.known: Known
-        self._lines: dict[str, Line]
-        self.known, self._lines = store.load()
+    def __init__(self, ports: IssuePorts, rules: NoticeRules, name: str) -> None:
+        """`name` is the box's."""
+        self._ports, self._rules, self._name = ports, rules, name
+        self._known: IssueList = ()
+        self._deliveries: dict[str, DeliveryState] = {}
+        """By the label of the address."""
         self._round: int | None = None
         self._addresses = Addresses()
         self._checked: tuple[Address, ...] = ()
-        """Addresses that apprise has been asked about."""
+        """Addresses that the sender has been asked about."""
         self._wrong: frozenset[Address] = frozenset()
-        """Those of which it can make nothing."""
+        """Those of them that are malformed."""
         self._reasons: dict[str, str] = {}
-        """By the label of an address that was not reached at the last attempt."""
+        """Why the last attempt to reach an address failed, by its label."""
         self._wake = asyncio.Event()
+
+    async def start(self) -> None:
+        """Take up what was kept."""
+        self._known, self._deliveries = self._ports.memory.load()
+
+    async def stop(self) -> None:
+        """Nothing is left to do: `run` waits for a notice on its way when it is cancelled."""
 
     def listed(self, *, mended: bool) -> list[Issue]:
         """What is wrong, the worst first; with `mended` also what was."""
-        return listed(self.known, mended=mended)
+        return listed(self._known, mended=mended)
+
+    def failures(self) -> dict[str, int]:
+        """Failed attempts since the last notice that went through, by the label of the address."""
+        return {label: state.failures for label, state in self._deliveries.items()}
 
     # ------------------------------------------------------------------------------------------ findings
 
     async def take(self, findings: Iterable[Finding]) -> None:
-        """A whole round of findings, about once a minute."""
-        self._addresses = await asyncio.to_thread(read, self._file, self._credentials)
-        seconds = self._clock.mono() // 1_000_000_000
+        """Take a whole round of findings, about once a minute."""
+        self._addresses = await asyncio.to_thread(self._ports.addresses.read)
+        seconds = self._ports.clock.mono() // 1_000_000_000
         passed = 0 if self._round is None else seconds - self._round
         self._round = seconds
-        before = {issue.id: issue.open for issue in self.known}
-        done = update(self.known, [*findings, *self.findings()], self._clock.now(), passed)
-        self.known = done.known
-        for issue in done.begun:
-            say = self._journal.error if issue.severity is Verdict.ERROR else self._journal.warning
-            say(f"{issue.says} {issue.remedy}".strip())
-        for issue in done.mended:
-            word = "It is not known any more whether this is so" if issue.lost else "Mended"
-            self._journal.info(f"{word}: {issue.says}")
+        before = {issue.id: issue.open for issue in self._known}
+        done = update(self._known, [*findings, *self.findings()], self._ports.clock.now(), passed)
+        self._known = done.known
+        self._log(done)
         self._age(passed)
-        if {issue.id: issue.open for issue in self.known} != before or done.mended:
+        if {issue.id: issue.open for issue in self._known} != before or done.mended:
             await self._save()
         self._wake.set()
 
+    def _log(self, done: IssueUpdate) -> None:
+        journal = self._ports.journal
+        for issue in done.begun:
+            say = journal.error if issue.severity is Verdict.ERROR else journal.warning
+            say(f"{issue.says} {issue.remedy}".strip())
+        for issue in done.mended:
+            head = "It is no longer known whether this is so" if issue.lost else "Resolved"
+            journal.info(f"{head}: {issue.says}")
+
     def findings(self) -> list[Finding]:
-        """What is wrong with the telling itself."""
-        found = list(self._addresses.troubles)
-        for address in self._addresses.found:
-            reason = self._reasons.get(address.label, "")
-            line = self._lines.get(address.label, Line())
-            if address in self._wrong:
-                found.append(bad_line(self._addresses.source, address.line))
-            elif reason and line.failures >= MANY_FAILURES:
-                found.append(_unreached(address, self._addresses.source, reason))
-        return found
+        """What is wrong with the notifications themselves."""
+        each = (self._examined(address) for address in self._addresses.found)
+        return [*self._addresses.troubles, *(finding for finding in each if finding)]
+
+    def _examined(self, address: Address) -> Finding | None:
+        if address in self._wrong:
+            return bad_line(self._addresses.source, address.line)
+        reason = self._reasons.get(address.label)
+        failures = self._deliveries.get(address.label, DeliveryState()).failures
+        if not reason or failures < MANY_FAILURES:
+            return None
+        return warning(
+            _check_of(address.label),
+            f"Notifications to {address.label} do not go through: {reason}.",
+            f"Check line {address.line} of {self._addresses.source}, then run: seedbox notify test. "
+            "The box keeps trying.",
+        )
 
     def _age(self, passed: int) -> None:
-        """Let time pass on the lines; open one to each new address, close those that have gone."""
+        """Let time pass for the addresses; begin with new ones, forget those that have gone."""
         if not self._addresses.readable:
             return
-        self._lines = {
+        self._deliveries = {
             address.label: aged(
-                self._lines.get(address.label) or opened(self.known), self.known, self._rules, passed
+                self._deliveries.get(address.label) or new_delivery(self._known),
+                self._known,
+                self._rules,
+                passed,
             )
             for address in self._addresses.found
         }
@@ -126,20 +180,20 @@ class IssueKeeper:
     async def flush(self) -> None:
         """Write down how long all has lasted, every few minutes. Raises RetryLater.
 
-        What begins, ends, or was told is written at once.
+        What begins, ends, or was sent is written at once.
         """
-        await self._store.keep(self.known, self._lines, durable=False)
+        await self._ports.memory.keep(self._known, self._deliveries, durable=False)
 
     async def _save(self) -> None:
         try:
-            await self._store.keep(self.known, self._lines, durable=True)
+            await self._ports.memory.keep(self._known, self._deliveries, durable=True)
         except RetryLater as error:
             log.warning("issues are not saved yet: %s", error)
 
-    # ------------------------------------------------------------------------------------------- telling
+    # ----------------------------------------------------------------------------------------- notifying
 
-    async def run(self, beat: Callable[[], None]) -> None:
-        """For ever: tell what is due, after each round of findings."""
+    async def run(self, beat: Beat) -> None:
+        """Send what is due, after each round of findings, for ever."""
         while True:
             beat()
             with contextlib.suppress(TimeoutError):
@@ -149,90 +203,88 @@ class IssueKeeper:
             await self._check()
             for address in self._addresses.found:
                 beat()
-                await self._tell(address)
+                await self._notify(address)
 
     async def _check(self) -> None:
-        """Ask apprise about addresses that are new: a wrong one shall be known before it is needed."""
+        """Have new addresses checked: a wrong one shall be known before it is needed."""
         addresses = self._addresses.found
         if addresses == self._checked:
             return
-        self._wrong = frozenset(await self._sender.wrong(addresses) if addresses else ())
+        self._wrong = frozenset(await self._ports.sender.wrong(addresses) if addresses else ())
         before = {address.label: address.url for address in self._checked}
         for address in addresses:
-            if before.get(address.label, address.url) != address.url and address.label in self._lines:
-                # The owner has mended it: whether that helps is tried at once.
-                self._lines[address.label] = replace(self._lines[address.label], failures=0, wait_s=0)
+            if before.get(address.label, address.url) != address.url:
+                self._retry(address.label)
         self._checked = addresses
 
-    async def _tell(self, address: Address) -> None:
+    def _retry(self, label: str) -> None:
+        """The owner has corrected an address: whether that helps is tried at once."""
+        if state := self._deliveries.get(label):
+            self._deliveries[label] = replace(state, failures=0, wait_s=0)
+
+    async def _notify(self, address: Address) -> None:
         label = address.label
-        line = self._lines.get(label)
-        if line is None or address in self._wrong:
+        state = self._deliveries.get(label)
+        if state is None or address in self._wrong:
             return
-        items = due(line, self._of_interest(label, line), self._rules)
+        items = due(state, self._of_interest(label, state), self._rules)
         if not items:
             return
-        message = notice(items, line, self._rules, self._name, self._page())
-        sending = asyncio.create_task(self._sender.send(address, message))
+        notice = compose(items, state, self._rules, self._name, self._ports.page())
+        # Not in the background: it is awaited here, and outlives only a cancellation for some seconds.
+        sending = asyncio.create_task(self._ports.sender.send(address, notice))
         try:
-            self._sent(label, message, await asyncio.shield(sending))
+            self._sent(label, notice, await asyncio.shield(sending))
         except asyncio.CancelledError:
-            # What has arrived already must not be told again after the restart.
+            # What has arrived already must not be sent again after the restart.
             if (await asyncio.wait({sending}, timeout=LAST_WORD_S))[0]:
-                self._sent(label, message, sending.result())
+                self._sent(label, notice, sending.result())
             else:
                 sending.cancel()
                 await asyncio.wait({sending})
             raise
         await self._save()
 
-    def _sent(self, label: str, message: Notice, reason: str) -> None:
-        """A message went through, or did not for a `reason`."""
+    def _sent(self, label: str, notice: Notice, reason: str) -> None:
+        """A notice went through, or did not for a `reason`."""
         if reason:
             self._reasons[label] = reason
-            log.warning("telling the owner by %s: %s", label, reason)
+            log.warning("notifying the owner by %s: %s", label, reason)
         else:
             self._reasons.pop(label, None)
-            log.info("told the owner by %s: %s", label, message.title)
-        if line := self._lines.get(label):
-            self._lines[label] = failed(line) if reason else sent(line, message)
+            log.info("notified the owner by %s: %s", label, notice.title)
+        if state := self._deliveries.get(label):
+            self._deliveries[label] = failed(state) if reason else sent(state, notice.last_notices)
 
-    def _of_interest(self, label: str, line: Line) -> Known:
-        """All but an address's own silence, and that of others which has ended before it was told."""
-        return tuple(
-            issue
-            for issue in self.known
-            if not issue.check.startswith("notify:")
-            or (issue.check != _check_of(label) and (issue.open or issue.id in line.told))
-        )
+    def _of_interest(self, label: str, state: DeliveryState) -> IssueList:
+        """All issues but an address's own silence, and that of others which ended before a notice of it."""
+        return tuple(issue for issue in self._known if _concerns(issue, label, state))
 
     async def test(self) -> list[str]:
         """Send a test to every address; one line for each, of how it went. Raises OwnerMustAct."""
-        told = await asyncio.to_thread(read, self._file, self._credentials)
-        for trouble in told.troubles:
-            if not told.readable:
-                raise OwnerMustAct(f"{trouble.says} {trouble.remedy}")
-        if not told.found and not told.troubles:
+        book = self._ports.addresses
+        addresses = await asyncio.to_thread(book.read)
+        troubles = [trouble.text for trouble in addresses.troubles]
+        if troubles and not addresses.readable:
+            raise OwnerMustAct(troubles[0])
+        if not addresses.found and not troubles:
             raise OwnerMustAct(
-                f"Nobody is told anything yet. Write addresses into {self._file}, one a line, such as "
-                "mailto://user:password@example.com or json://192.168.1.20:8000/path, and close it: "
-                f"chmod 600 {self._file}"
+                f"No notification addresses are set. Write them to {book.name}, one per line, such as "
+                "mailto://user:password@example.com or json://192.168.1.20:8000/path, and protect the file: "
+                f"chmod 600 {book.name}"
             )
-        lines = [f"{trouble.says} {trouble.remedy}" for trouble in told.troubles]
-        for address in told.found:
-            reason = await self._sender.send(address, trial(self._name, self._page()))
-            lines.append(f"{address.label} (line {address.line}): {reason or 'sent'}")
-        return lines
+        return troubles + [await self._tested(address) for address in addresses.found]
+
+    async def _tested(self, address: Address) -> str:
+        reason = await self._ports.sender.send(address, trial_notice(self._name, self._ports.page()))
+        return f"{address.label} (line {address.line}): {reason or 'sent'}"
+
+
+def _concerns(issue: Issue, label: str, state: DeliveryState) -> bool:
+    if not issue.check.startswith("notify:"):
+        return True
+    return issue.check != _check_of(label) and (issue.open or issue.id in state.last_notices)
 
 
 def _check_of(label: str) -> str:
     return f"notify:{label}"
-
-
-def _unreached(address: Address, source: str, reason: str) -> Finding:
-    return Finding(
-        _check_of(address.label),
-        Verdict.WARNING,
-        f"You cannot be told by {address.label}: {reason}.",
-        f"Check line {address.line} of {source}, then: seedbox notify test. The box goes on trying.",
-    )

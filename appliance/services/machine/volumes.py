@@ -1,311 +1,281 @@
-"""The storage guard: looks after the folders for content, and takes a drive in and out of use."""
+"""The volume guard: looks after the folders for content, and takes a drive in and out of use."""
 
 import asyncio
-import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from appliance.adapters.board.folder import ContentFolder, Seen
-from appliance.adapters.board.mounts import Mounts
-from appliance.adapters.board.probe import Spot
-from appliance.adapters.store.journal import Settings
-from appliance.core.blocking import BlockingCall
+from appliance.adapters.board.folder import ContentFolder
+from appliance.adapters.board.mark import MarkMemory
+from appliance.adapters.board.mounts import MountWatch
 from appliance.core.clock import Clock
-from appliance.core.config import Content
 from appliance.core.errors import OwnerMustAct, RetryLater
-from appliance.core.state import StateFolder
-from appliance.domain.catalogue.catalogue import Catalogue
-from appliance.domain.catalogue.placing import Volume
-from appliance.domain.doctor.drives import Condition, examine_drive, why_away, why_frozen
+from appliance.core.service import Beat
 from appliance.domain.doctor.model import Finding, Verdict
-from appliance.domain.governor.readings import DiskReading, VolumeReading
-
-log = logging.getLogger(__name__)
+from appliance.domain.doctor.volumes import examine_volume
+from appliance.domain.governor.readings import DiskReading
+from appliance.domain.volumes.faults import Condition
+from appliance.domain.volumes.volume import Volume
+from appliance.services.machine.kept_folder import KeptFolder
 
 PRESENCE_S = 10.0
 """How often each folder is looked for; a change of the mounts is seen at once."""
 READ_S = 60.0
 WRITE_S = 300.0
 HANG_S = 30.0
-"""A drive that takes longer to answer hangs; one that must start to turn takes ten seconds."""
+"""A drive that takes longer to answer hangs; one that must spin up takes ten seconds."""
 _CALM_S = 0.5
 """Between two looks, however often the mounts change."""
 
 
-class Drive:
-    """One folder for content, and what is known of it."""
+class TorrentOnVolume(Protocol):
+    """A torrent, as far as its drive is concerned."""
 
-    def __init__(self, folder: ContentFolder) -> None:
-        self.folder = folder
-        self.path = str(folder.path)
-        self.patience = BlockingCall(f"drive {folder.path}")
-        self.wake = asyncio.Event()
-        self.seen = Seen(condition=Condition.AWAY)
-        self.spot: Spot | None = None
-        """What could not be read."""
-        self.write_error = ""
-        self.written: bool | None = None
-        self.read_due = 0.0
-        """Seconds of the monotonic clock."""
-        self.write_due = 0.0
-        self.disk: DiskReading | None = None
-        self.told: Volume | None = None
+    @property
+    def in_engine(self) -> bool:
+        """Whether its data is in use."""
+        ...
 
-    def look_closely(self) -> None:
-        """Read and write it at once."""
-        self.read_due = self.write_due = 0.0
-        self.wake.set()
+    @property
+    def up_rate(self) -> int:
+        """Bytes a second that it sends."""
+        ...
 
-    def reading(self) -> VolumeReading:
-        """What is known of it, for the governor."""
-        seen, mounted = self.seen, self.seen.file_system
-        says, _ = ("", "") if seen.well else why_away(self.path, seen.condition, seen.why)
-        return VolumeReading(
-            path=self.path,
-            uuid=self.folder.uuid,
-            device=mounted.device if mounted and seen.well else "",
-            present=seen.well,
-            read_only=bool(seen.well and mounted and mounted.read_only),
-            writable=self.written if seen.well else None,
-            trouble=says or self.write_error or (str(self.spot) if self.spot else ""),
-            total=seen.total,
-            free=seen.free,
-            inodes_free_percent=seen.inodes_free_percent,
-        )
-
-    def findings(self) -> list[Finding]:
-        """What the doctor says of it."""
-        return list(
-            examine_drive(
-                self.reading(),
-                self.seen.condition,
-                self.seen.why,
-                read_error=str(self.spot) if self.spot else "",
-                write_error=self.write_error,
-                disk=self.disk,
-            )
-        )
-
-    def volume(self) -> Volume:
-        """What the catalogue must know of it."""
-        reading, seen = self.reading(), self.seen
-        frozen = reading.read_only or self.write_error
-        unfit = [
-            f"{finding.says} {finding.remedy}"
-            for finding in self.findings()
-            if finding.verdict is Verdict.ERROR
-            and finding.check.startswith(("drive-health", "drive-reading"))
-        ]
-        return Volume(
-            path=self.path,
-            away="" if seen.well else " ".join(why_away(self.path, seen.condition, seen.why)),
-            frozen=" ".join(why_frozen(reading, self.write_error)) if seen.well and frozen else "",
-            unfit=" ".join(unfit),
-            wear_percent=self.disk.wear_percent if self.disk else None,
-            total=seen.total,
-        )
+    @property
+    def down_rate(self) -> int:
+        """Bytes a second that it downloads."""
+        ...
 
 
-class Standing(NamedTuple):
-    """How a folder for content is."""
+class TorrentsOnVolumes(Protocol):
+    """The catalogue, as far as the volumes are concerned."""
 
-    reading: VolumeReading
+    def volume_is(self, now: Volume) -> None:
+        """Take note of how a volume is now."""
+        ...
+
+    def on_volume(self, path: str) -> Sequence[TorrentOnVolume]:
+        """The torrents whose data is on a volume."""
+        ...
+
+    def on_suspicion(self, suspect: Callable[[str], None]) -> None:
+        """Have `suspect` called with the path of a volume on which a torrent met an error."""
+        ...
+
+
+class MountWatcher(Protocol):
+    """Whoever knows what is mounted."""
+
+    def watch(self) -> MountWatch:
+        """A watch that wakes up when that changes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumePorts:
+    """What the volume guard needs of the outside."""
+
+    mounts: MountWatcher
+    torrents: TorrentsOnVolumes
+    memory: MarkMemory
+    clock: Clock
+    resting: Callable[[], bool]
+    """Whether the disks shall rest now: then only those are read that are in use anyway."""
+    chance: random.Random
+    """Chooses which block is read; that is no secret."""
+
+
+class VolumeStatus(NamedTuple):
+    """How a volume is, for its owner."""
+
+    volume: Volume
     torrents: int
     """That keep their data on it."""
     worst: Finding
 
 
-class Guard:
+class VolumeGuard:
     """All folders for content; each is looked after by a loop of its own, so that none waits for another."""
 
-    def __init__(
-        self,
-        folders: Sequence[ContentFolder],
-        mounts: Mounts,
-        catalogue: Catalogue,
-        settings: Settings,
-        clock: Clock,
-        chance: random.Random | None = None,
-    ) -> None:
+    def __init__(self, folders: Sequence[ContentFolder], ports: VolumePorts) -> None:
         """`folders`: that of content.root first."""
-        self._drives = [Drive(folder) for folder in folders]
-        self._mounts = mounts
-        self._catalogue = catalogue
-        self._settings = settings
-        self._clock = clock
-        self._chance = chance or random.Random()  # noqa: S311  which block is read is no secret
-        self.resting: Callable[[], bool] = lambda: False
-        """Whether the disks shall rest now: then only those are read that are in use anyway."""
-        catalogue.on_suspicion(self.suspect)
+        self._kept = [KeptFolder(folder) for folder in folders]
+        self._ports = ports
+        ports.torrents.on_suspicion(self.suspect)
 
     # ------------------------------------------------------------------------------------------- reading
 
     @property
-    def main_present(self) -> bool:
-        """The folder of content.root is there."""
-        return self._drives[0].seen.well
+    def main(self) -> Volume:
+        """The folder of content.root."""
+        return self._kept[0].volume
 
-    def readings(self) -> tuple[VolumeReading, ...]:
-        """What is known of each folder."""
-        return tuple(drive.reading() for drive in self._drives)
+    def volumes(self) -> tuple[Volume, ...]:
+        """All that is known of each folder; that of content.root first."""
+        return tuple(kept.volume for kept in self._kept)
 
-    def standings(self) -> list[Standing]:
+    def statuses(self) -> list[VolumeStatus]:
         """Each folder, for the owner; that of content.root first."""
-        return [self._standing(drive) for drive in self._drives]
+        return [self._status(volume) for volume in self.volumes()]
 
     def findings(self) -> list[Finding]:
         """What the doctor says of all of them."""
-        return [finding for drive in self._drives for finding in drive.findings()]
+        return [finding for volume in self.volumes() for finding in examine_volume(volume)]
 
-    def _standing(self, drive: Drive) -> Standing:
-        findings = drive.findings()
-        worst = next((finding for finding in findings if finding.verdict is Verdict.ERROR), findings[-1])
-        return Standing(drive.reading(), len(self._catalogue.on_volume(drive.path)), worst)
+    def _status(self, volume: Volume) -> VolumeStatus:
+        findings = examine_volume(volume)
+        errors = (finding for finding in findings if finding.verdict is Verdict.ERROR)
+        torrents = self._ports.torrents.on_volume(volume.path)
+        return VolumeStatus(volume, len(torrents), next(errors, findings[-1]))
 
-    def hear_disks(self, disks: Sequence[DiskReading]) -> None:
-        """What the drives tell of themselves: SMART and wear; a failing one under a folder stands for it."""
-        by_name = {disk.device: disk for disk in disks}
-        for drive in self._drives:
-            mounted = drive.seen.file_system
-            under = [by_name[name] for name in (mounted.disks if mounted else ()) if name in by_name]
-            drive.disk = max(
-                under, key=lambda disk: (disk.healthy is False, disk.wear_percent or 0), default=None
-            )
-            self._tell(drive)
+    def apply_disks(self, disks: Sequence[DiskReading]) -> None:
+        """Take what the drives report (SMART, wear); the worst one under a folder stands for it."""
+        for kept in self._kept:
+            under = (disk for disk in disks if disk.device in kept.seen.drives)
+            kept.disk = max(under, key=_badness, default=None)
+            self._apply(kept)
 
     # ------------------------------------------------------------------------------------------- looking
 
     def suspect(self, path: str) -> None:
         """A torrent met an error in this folder: look closely, now."""
-        for drive in self._drives:
-            if drive.path == path:
-                drive.look_closely()
+        for kept in self._kept:
+            if kept.path == path:
+                kept.look_closely()
 
     async def start(self) -> None:
         """Adopt the folders, or find them again, before any torrent is started.
 
-        Raises OwnerMustAct where the main one is new and can neither be made nor written.
+        Raises OwnerMustAct where the main one is new and can neither be created nor written.
         """
-        for drive in self._drives:
-            drive.folder.recall(self._settings)
-        await self.look()
+        for kept in self._kept:
+            kept.folder.recall(self._ports.memory)
+        await self.refresh()
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Look at each folder once, as thoroughly as is due."""
-        for drive in self._drives:
+        for kept in self._kept:
             # One after another: a further folder must not share its drive with one before it.
-            await self._look(drive)
+            await self._look(kept)
 
-    async def run(self, beat: Callable[[], None]) -> None:
-        """For ever; `beat` hears of every look."""
-        loop, watch = asyncio.get_running_loop(), self._mounts.watch()
+    async def run(self, beat: Beat) -> None:
+        """Look after all of them, for ever; `beat` is called at every look."""
+        loop, watch = asyncio.get_running_loop(), self._ports.mounts.watch()
 
         def changed() -> None:
             watch.drain()
-            for drive in self._drives:
-                drive.wake.set()
+            for kept in self._kept:
+                kept.wake.set()
 
         loop.add_reader(watch.fileno(), changed)
         try:
             async with asyncio.TaskGroup() as group:
-                for drive in self._drives:
-                    group.create_task(self._keep(drive, beat), name=drive.path)
+                for kept in self._kept:
+                    group.create_task(self._keep(kept, beat), name=kept.path)
         finally:
             loop.remove_reader(watch.fileno())
             watch.close()
 
-    async def _keep(self, drive: Drive, beat: Callable[[], None]) -> None:
+    async def flush(self) -> None:
+        """Write down the marks that are not written yet. Raises RetryLater."""
+        for kept in self._kept:
+            await kept.folder.keep(self._ports.memory)
+
+    async def stop(self) -> None:
+        """Nothing is left to do: what `run` has opened it closes."""
+
+    async def _keep(self, kept: KeptFolder, beat: Beat) -> None:
         while True:
             beat()
-            await self._look(drive)
+            await self._look(kept)
             await asyncio.sleep(_CALM_S)
-            wait = PRESENCE_S - _CALM_S
-            if drive.seen.well and self._awake(drive):
-                wait = max(0.0, min(wait, drive.read_due - self._now()))
             with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await drive.wake.wait()
+                async with asyncio.timeout(self._wait(kept)):
+                    await kept.wake.wait()
 
-    async def _look(self, drive: Drive) -> None:
+    def _wait(self, kept: KeptFolder) -> float:
+        """Seconds until the next look."""
+        wait = PRESENCE_S - _CALM_S
+        due = kept.seen.present and self._awake(kept)
+        return max(0.0, min(wait, kept.read_due - self._now())) if due else wait
+
+    async def _look(self, kept: KeptFolder) -> None:
         """Look at a folder once, as thoroughly as is due, and let the catalogue know."""
-        drive.wake.clear()
-        awake = self._awake(drive)
-        touch = awake and self._now() >= drive.read_due
-        drive.seen = await self._ask(drive, partial(drive.folder.look, touch=touch))
-        if drive.seen.well:
-            self._tell(drive)
+        kept.wake.clear()
+        awake = self._awake(kept)
+        touch = awake and self._now() >= kept.read_due
+        seen = await self._ask(kept, touch)
+        if seen.present:
+            kept.seen = seen
+            self._apply(kept)
             # What the kernel remembers of a drive that failed is no proof that it is well again.
-            await self._touch(drive, read=touch, write=awake)
+            await self._touch(kept, read=touch, write=awake)
         else:
-            drive.read_due = 0.0
-            drive.spot, drive.write_error, drive.written = None, "", None
-        self._tell(drive)
+            kept.lose(seen)
+        self._apply(kept)
         with suppress(RetryLater):
-            await drive.folder.keep(self._settings)
+            await kept.folder.keep(self._ports.memory)
 
-    async def _touch(self, drive: Drive, *, read: bool, write: bool) -> None:
-        mounted, now = drive.seen.file_system, self._now()
+    async def _ask(self, kept: KeptFolder, touch: bool) -> Volume:
+        try:
+            return await kept.patience.run(partial(kept.folder.examine, touch=touch), HANG_S)
+        except TimeoutError:
+            condition, why = Condition.HANGS, ""
+        except OwnerMustAct as error:
+            if kept.applied is None:
+                raise
+            condition, why = Condition.UNUSABLE, str(error.__cause__ or error)
+        except OSError as error:
+            condition, why = Condition.UNREADABLE, error.strerror or str(error)
+        return Volume(path=kept.path, condition=condition, why=why)
+
+    async def _touch(self, kept: KeptFolder, *, read: bool, write: bool) -> None:
         try:
             if read:
-                drive.read_due = now + READ_S
-                drive.spot = await drive.patience.run(
-                    partial(drive.folder.read, drive.spot, self._chance), HANG_S
-                )
-            if mounted and mounted.read_only:
-                drive.write_error, drive.written, drive.write_due = "", False, 0.0
-            elif write and now >= drive.write_due:
-                drive.write_due = now + WRITE_S
-                if drive.write_error or self._in_use(drive):
-                    drive.write_error = await drive.patience.run(drive.folder.write, HANG_S)
-                    drive.written = not drive.write_error
-                    drive.write_due = now + (READ_S if drive.write_error else WRITE_S)
+                await self._read(kept)
+            if kept.seen.read_only:
+                kept.write_error, kept.written, kept.write_due = "", False, 0.0
+            elif write and self._now() >= kept.write_due:
+                await self._write(kept)
         except TimeoutError:
-            drive.seen = Seen(condition=Condition.HANGS, file_system=mounted)
-            drive.read_due = drive.write_due = 0.0
+            kept.seen = Volume(path=kept.path, condition=Condition.HANGS, drives=kept.seen.drives)
+            kept.read_due = kept.write_due = 0.0
 
-    async def _ask(self, drive: Drive, look: Callable[[], Seen]) -> Seen:
-        try:
-            return await drive.patience.run(look, HANG_S)
-        except TimeoutError:
-            return Seen(condition=Condition.HANGS)
-        except OwnerMustAct as error:
-            if drive.told is None:
-                raise
-            return Seen(condition=Condition.UNUSABLE, why=str(error.__cause__ or error))
-        except OSError as error:
-            return Seen(condition=Condition.UNREADABLE, why=error.strerror or str(error))
+    async def _read(self, kept: KeptFolder) -> None:
+        kept.read_due = self._now() + READ_S
+        read = partial(kept.folder.read, kept.spot, self._ports.chance)
+        kept.spot = await kept.patience.run(read, HANG_S)
 
-    def _tell(self, drive: Drive) -> None:
-        volume = drive.volume()
-        if volume != drive.told:
-            drive.told = volume
-            self._catalogue.volume_is(volume)
+    async def _write(self, kept: KeptFolder) -> None:
+        now = self._now()
+        kept.write_due = now + WRITE_S
+        if kept.write_error or any(torrent.in_engine for torrent in self._torrents(kept)):
+            kept.write_error = await kept.patience.run(kept.folder.write, HANG_S)
+            kept.written = not kept.write_error
+            kept.write_due = now + (READ_S if kept.write_error else WRITE_S)
 
-    def _awake(self, drive: Drive) -> bool:
+    def _apply(self, kept: KeptFolder) -> None:
+        # The catalogue is not woken for every byte of free space that comes and goes.
+        volume = replace(kept.volume, free=None, inodes_free_percent=None, writable=None)
+        if volume != kept.applied:
+            kept.applied = volume
+            self._ports.torrents.volume_is(volume)
+
+    def _awake(self, kept: KeptFolder) -> bool:
         """Whether reading it wakes nobody."""
-        asleep = drive.disk is not None and drive.disk.asleep
-        return not (asleep or self.resting()) or any(
-            torrent.up_rate or torrent.down_rate for torrent in self._catalogue.on_volume(drive.path)
-        )
+        if not (kept.disk and kept.disk.asleep) and not self._ports.resting():
+            return True
+        return any(torrent.up_rate or torrent.down_rate for torrent in self._torrents(kept))
 
-    def _in_use(self, drive: Drive) -> bool:
-        return any(torrent.in_engine for torrent in self._catalogue.on_volume(drive.path))
+    def _torrents(self, kept: KeptFolder) -> Iterable[TorrentOnVolume]:
+        return self._ports.torrents.on_volume(kept.path)
 
     def _now(self) -> float:
-        return self._clock.mono() / 1e9
+        return self._ports.clock.mono() / 1e9
 
 
-def content_folders(config: Content, state: StateFolder, mounts: Mounts) -> list[ContentFolder]:
-    """The folders for content that a configuration names, that of content.root first, none twice.
-
-    Raises OwnerMustAct where one of them is a folder of the box's own.
-    """
-    folders = [ContentFolder(state.resolve(config.root), state.path, mounts.of)]
-    for name in config.volumes:
-        path = state.resolve(name)
-        if path not in [folder.path for folder in folders]:
-            folders.append(ContentFolder(path, state.path, mounts.of, before=tuple(folders)))
-    return folders
+def _badness(disk: DiskReading) -> tuple[bool, int]:
+    return disk.healthy is False, disk.wear_percent or 0

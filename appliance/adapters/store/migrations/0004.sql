@@ -15,7 +15,7 @@ CREATE TABLE issue (
     well INTEGER NOT NULL
 ) STRICT;
 
--- What each address was told, by what may be shown of it: no secret is kept here. See doctor/telling.py.
+-- What each address was told, by what may be shown of it: no secret is kept here. See doctor/delivery.py.
 CREATE TABLE owner_line (
     label TEXT PRIMARY KEY,
     failures INTEGER NOT NULL,

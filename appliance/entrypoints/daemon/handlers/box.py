@@ -9,7 +9,7 @@ from appliance.control.command import API_VERSION, Route
 from appliance.core.config import all_keys, toml_value, value_of
 from appliance.core.errors import OwnerMustAct
 from appliance.domain.doctor.model import Finding, Verdict
-from appliance.domain.governor.readings import VolumeReading
+from appliance.domain.volumes.volume import Volume
 from appliance.entrypoints.daemon.box import Box
 from appliance.entrypoints.daemon.handlers.intake import job_shown
 from appliance.entrypoints.daemon.overview import states_of
@@ -68,7 +68,7 @@ class BoxHandlers:
             peers=network.peers,
             torrents=states_of(torrents),
             size=sum(torrent.size for torrent in torrents),
-            disk=_disk(box.guard.readings()[0]),
+            disk=_disk(box.guard.main),
             listen_port=next((port for _, port in network.listening), 0),
             dht_nodes=network.dht_nodes,
             limits=box.limits.current,
@@ -137,7 +137,7 @@ class BoxHandlers:
         return api.ConfigAnswer(path=str(self._box.state.config), entries=entries)
 
 
-def _disk(content: VolumeReading) -> api.Disk | None:
+def _disk(content: Volume) -> api.Disk | None:
     """The drive of the downloads, as it was last seen: asking it now could hang."""
     if not content.present or content.total is None or content.free is None:
         return None

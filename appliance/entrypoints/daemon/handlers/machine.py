@@ -6,9 +6,10 @@ from appliance.control import machine as api
 from appliance.control.command import Route
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import MicroBtt, UtcMs
+from appliance.domain.doctor.model import Verdict
 from appliance.domain.governor.policy import KEPT
 from appliance.entrypoints.daemon.box import Box
-from appliance.services.machine.volumes import Standing
+from appliance.services.machine.volumes import VolumeStatus
 
 LONGEST_OVERRIDE = 7 * 24 * 60
 """Minutes."""
@@ -92,14 +93,14 @@ class MachineHandlers:
 
     async def list_volumes(self, _: api.ListVolumes) -> api.Volumes:
         """The drives that content lies on."""
-        standings = self._box.guard.standings()
-        return api.Volumes(volumes=[_volume(one, main=number == 0) for number, one in enumerate(standings)])
+        statuses = self._box.guard.statuses()
+        return api.Volumes(volumes=[_volume(one, main=number == 0) for number, one in enumerate(statuses)])
 
     async def list_issues(self, command: api.ListIssues) -> api.Issues:
         """What is wrong, and what was."""
         return api.Issues(
             issues=[
-                api.Issue(
+                api.IssueAnswer(
                     check=one.check,
                     severity=one.severity,
                     says=one.says,
@@ -112,22 +113,22 @@ class MachineHandlers:
             ]
         )
 
-    async def try_notice(self, _: api.TryNotice) -> api.Told:
+    async def try_notice(self, _: api.TryNotice) -> api.NoticesSent:
         """Send a test to every address."""
-        return api.Told(lines=await self._box.issues.test())
+        return api.NoticesSent(lines=await self._box.issues.test())
 
 
-def _volume(standing: Standing, *, main: bool) -> api.Volume:
-    reading, worst = standing.reading, standing.worst
-    return api.Volume(
-        path=reading.path,
-        uuid=reading.uuid,
-        device=reading.device,
-        present=reading.present,
-        read_only=reading.read_only,
-        total=reading.total,
-        free=reading.free,
-        torrents=standing.torrents,
+def _volume(status: VolumeStatus, *, main: bool) -> api.VolumeAnswer:
+    volume, worst = status.volume, status.worst
+    return api.VolumeAnswer(
+        path=volume.path,
+        uuid=volume.uuid,
+        device=volume.device,
+        present=volume.present,
+        read_only=volume.read_only,
+        total=volume.total,
+        free=volume.free,
+        torrents=status.torrents,
         main=main,
-        says=f"{worst.says} {worst.remedy}".strip(),
+        says="OK" if worst.verdict is Verdict.OK else worst.text,
     )

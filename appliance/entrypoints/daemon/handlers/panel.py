@@ -33,7 +33,7 @@ class PanelHandlers:
         ]
 
     async def get_panel(self, _: api.GetPanel) -> api.PanelAnswer:
-        """What the light is to say."""
+        """What the light is to show."""
         box = self._box
         selling = box.trading.selling if box.trading else None
         served = selling.seller.served.values() if selling else ()
@@ -47,13 +47,13 @@ class PanelHandlers:
 
     async def show_yourself(self, _: api.ShowYourself) -> api.Done:
         """Say in the events which box it is."""
-        said = "Somebody pressed the button of this box."
+        said = "Someone pressed the button on this box."
         self._box.journal.info(said)
         return api.Done(sentence=said)
 
     async def shut_down(self, _: api.ShutDown) -> api.Done:
         """Have systemd end the box in order and switch the machine off, or else end the box alone."""
-        self._box.journal.info("The box was told to shut down.")
+        self._box.journal.info("Shutdown requested.")
         return api.Done(sentence=await self._box.switch_off())
 
     async def reset_settings(self, _: api.ResetSettings) -> api.Done:
@@ -65,36 +65,36 @@ class PanelHandlers:
             await asyncio.to_thread(write_durably, box.state.page_reset, word, 0o640)
         except OSError as error:
             raise OwnerMustAct(
-                f"The page's password cannot be reset: {box.state.page_reset} cannot be written ({error})."
+                f"The page's password cannot be reset: writing {box.state.page_reset} failed ({error})."
             ) from error
         await box.limits.reset()
         await box.governing.override(0)
-        said = "Settings are as in the configuration again, and the page waits for a new claim code."
+        said = "All settings are back to the configuration, and the page asks for a new claim code."
         if box.trading:
             try:
                 await box.trading.change({}, reset=True)
             except SeedboxError as error:
                 # Forgotten all the same; the port that the configuration names is taken, for one.
                 said += f" {error}"
-        box.journal.warning(f"The settings were reset. {said}")
+        box.journal.warning(f"Settings reset. {said}")
         return api.Done(sentence=said)
 
 
 def light_of(
     findings: Sequence[Finding], states: Mapping[State, int], *, sold: int, slots: int
 ) -> tuple[Light, str]:
-    """What the light says, and why where that is more than the box's own sentence: the worst comes first.
+    """What the light shows, and why, where that is more than the box's own sentence: the worst comes first.
 
     `sold` of `slots` slots are leased; no slots: none are offered.
     """
     for finding in findings:
         if finding.verdict is Verdict.ERROR:
-            return "needs-you", f"{finding.says} {finding.remedy}".strip()
+            return "needs-you", finding.text
     if failed := states.get(State.FAILED, 0):
-        return "needs-you", f"{failed} torrent{'s need' if failed > 1 else ' needs'} you; see the page."
+        return "needs-you", f"{failed} torrent{'s need' if failed > 1 else ' needs'} attention; see the page."
     # Without any finding the box has not yet looked at itself: it has only just started.
     if not findings or states.get(State.CHECKING, 0):
         return "busy", ""
     if 0 < slots <= sold:
-        return "sold-out", f"All {slots} slots are sold." if slots > 1 else "The one slot is sold."
+        return "sold-out", f"All {slots} slots are sold." if slots > 1 else "The only slot is sold."
     return "well", ""

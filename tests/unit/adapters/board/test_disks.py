@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.adapters.board.disks import life_time, whole_disks
+from appliance.adapters.board.blocks import whole_disks
+from appliance.adapters.board.disks import life_time
 from appliance.adapters.board.files import KernelFiles
-from appliance.adapters.board.sensors import Body
+from appliance.adapters.board.sensors import Sensors
 from appliance.adapters.board.smart import Smart, parse
 from appliance.domain.governor.readings import DiskReading
 from tests.support.board_data import plant, smart
@@ -209,7 +210,7 @@ def test_layers_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
 def slow(
     board: str, root: Path, run: Callable[[Sequence[str], float], str | None], device: str
 ) -> DiskReading:
-    (reading,) = Body(plant(board, root), run).slow([device])
+    (reading,) = Sensors(plant(board, root), run).slow([device])
     return reading
 
 
@@ -236,7 +237,7 @@ def test_where_the_plain_command_works_or_there_is_no_usb_it_stays_with_that(tmp
 
 def test_a_sleeping_drive_keeps_what_it_said_before(tmp_path: Path) -> None:
     drives = Drives(("/dev/sda", "hdd"))
-    body = Body(plant("pi3b+", tmp_path), drives)
+    body = Sensors(plant("pi3b+", tmp_path), drives)
     (awake,) = body.slow(["/dev/sda1"])
     drives.answers = [("/dev/sda", "standby")]
     for _ in range(2):
@@ -247,7 +248,7 @@ def test_a_sleeping_drive_keeps_what_it_said_before(tmp_path: Path) -> None:
 
 def test_another_drive_under_the_same_name_is_not_taken_for_the_one_before(tmp_path: Path) -> None:
     drives = Drives(("/dev/sda", "hdd"))
-    body = Body(plant("pi3b+", tmp_path), drives)
+    body = Sensors(plant("pi3b+", tmp_path), drives)
     body.slow(["/dev/sda1"])
     (tmp_path / "sys/class/block/sda/diskseq").write_text("10\n")
     drives.answers = [("/dev/sda", "standby")]
@@ -257,7 +258,7 @@ def test_another_drive_under_the_same_name_is_not_taken_for_the_one_before(tmp_p
 
 def test_a_drive_that_stops_answering_is_unknown_and_not_what_it_was(tmp_path: Path) -> None:
     drives = Drives(("/dev/sda", "hdd"))
-    body = Body(plant("pi3b+", tmp_path), drives)
+    body = Sensors(plant("pi3b+", tmp_path), drives)
     body.slow(["/dev/sda1"])
     drives.answers = []
     (reading,) = body.slow(["/dev/sda1"])
@@ -295,7 +296,7 @@ def test_an_emmc_that_runs_out_of_spare_blocks_is_not_healthy(
 ) -> None:
     root = plant("x86", tmp_path)
     (root / "sys/class/block/mmcblk0/device/pre_eol_info").write_text(f"{told}\n")
-    (emmc,) = Body(root, Drives()).slow(["/dev/mmcblk0"])
+    (emmc,) = Sensors(root, Drives()).slow(["/dev/mmcblk0"])
     assert emmc.healthy is healthy
 
 

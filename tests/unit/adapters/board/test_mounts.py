@@ -40,6 +40,8 @@ def tree(tmp_path: Path) -> Path:
         block = root / "sys/devices" / name
         block.mkdir(parents=True)
         (block / "partition").write_text("1\n")
+        (block.parent / "device").mkdir(exist_ok=True)
+        link(root / "sys/class/block" / block.parent.name, block.parent)
         link(root / "sys/dev/block" / number, block)
         link(root / "sys/class/block" / block.name, block)
         (root / "dev" / block.name).touch()
@@ -48,6 +50,7 @@ def tree(tmp_path: Path) -> Path:
     link(mapped / "slaves/sdb1", root / "sys/devices/sdb/sdb1")
     link(mapped / "slaves/sdc1", root / "sys/devices/sdc/sdc1")
     link(root / "sys/dev/block/254:0", mapped)
+    link(root / "sys/class/block/dm-0", mapped)
     (root / "dev/dm-0").touch()
     link(root / "dev/mapper/crypt", root / "dev/dm-0")
     for uuid, device in (("0a1b-disk1", "sda1"), ("1234-ABCD", "sdb1"), ("5e6f-crypt", "dm-0")):
@@ -65,7 +68,7 @@ def test_a_folder_lies_on_the_deepest_mount_above_it(tree: Path) -> None:
         found = mounts.of(Path(path))
         assert found is not None
         assert (found.point, found.device, found.kind) == ("/mnt/disk1", "/dev/sda1", "made-up4")
-        assert (found.uuid, found.disks) == ("0a1b-disk1", ("/dev/sda",))
+        assert (found.uuid, found.drives) == ("0a1b-disk1", ("/dev/sda",))
         assert found.attached
         assert not found.read_only
     beside = mounts.of(Path("/mnt/disk10"))
@@ -76,7 +79,7 @@ def test_a_folder_lies_on_the_deepest_mount_above_it(tree: Path) -> None:
 def test_the_device_of_the_root_is_named_by_its_number(tree: Path) -> None:
     found = Mounts(tree).of(Path("/home"))
     assert found is not None
-    assert (found.device, found.disks) == ("/dev/mmcblk0p2", ("/dev/mmcblk0",))
+    assert (found.device, found.drives) == ("/dev/mmcblk0p2", ("/dev/mmcblk0",))
 
 
 def test_of_two_mounts_on_one_point_the_later_counts(tree: Path) -> None:
@@ -115,7 +118,7 @@ def test_a_drive_of_btrfs_that_was_pulled_is_told_by_its_name(tree: Path) -> Non
 def test_under_an_encrypted_or_joined_device_are_all_its_drives(tree: Path) -> None:
     found = Mounts(tree).of(Path("/mnt/crypt"))
     assert found is not None
-    assert found.disks == ("/dev/sdb", "/dev/sdc")
+    assert found.drives == ("/dev/sdb", "/dev/sdc")
     assert found.uuid == "5e6f-crypt"
 
 
@@ -126,7 +129,7 @@ def test_what_cannot_be_read_is_unknown_and_never_gone(tmp_path: Path, tree: Pat
     (bare / "proc/self/mountinfo").write_text(MOUNTINFO)
     found = Mounts(bare).of(Path("/mnt/disk1"))
     assert found is not None
-    assert (found.uuid, found.disks, found.attached) == ("", (), True)
+    assert (found.uuid, found.drives, found.attached) == ("", (), True)
 
 
 def test_this_machine_tells_the_uuid_that_blkid_knows(tmp_path: Path) -> None:

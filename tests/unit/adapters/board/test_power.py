@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from appliance.adapters.board import plug as plugs
 from appliance.adapters.board.plug import Plug, watts_mw
-from appliance.adapters.board.sensors import Body
-from appliance.adapters.board.ups import Power, Ups, parse
+from appliance.adapters.board.sensors import Sensors
+from appliance.adapters.board.ups import Ups, UpsReading, parse
 from appliance.core.errors import OwnerMustAct
 from appliance.domain.governor.readings import Supply
 from tests.support.addresses import address
@@ -45,7 +45,7 @@ def test_the_words_of_a_ups_say_where_the_power_comes_from(status: str, supply: 
 
 def test_a_ups_is_read_with_its_battery_and_its_load() -> None:
     text = "battery.charge: 93.5\nbattery.runtime: 1500\nups.load: 12\nups.realpower.nominal: 330\n"
-    assert parse(text) == Power(supply=None, battery_percent=93, battery_s=1_500, watts_mw=39_600)
+    assert parse(text) == UpsReading(supply=None, battery_percent=93, battery_s=1_500, watts_mw=39_600)
     assert parse(f"{text}ups.realpower: 35.25\n").watts_mw == 35_250, "measured is better than reckoned"
 
 
@@ -77,7 +77,7 @@ def test_every_name_of_a_ups_is_taken(name: str) -> None:
         ran.append(tuple(words))
         return None
 
-    assert Ups(name, run).read() == Power()
+    assert Ups(name, run).read() == UpsReading()
     assert ran == [("upsc", name)]
 
 
@@ -164,7 +164,7 @@ def test_a_plug_that_is_replaced_by_another_kind_is_found_again(device: Device) 
 
 def test_a_plug_that_is_away_tells_nothing(tmp_path: Path) -> None:
     gone = Device(rpc=GEN2)
-    body = Body(tmp_path, lambda words, seconds: None, plug=gone.url)
+    body = Sensors(tmp_path, lambda words, seconds: None, plug=gone.url)
     assert body.watts() == 47_110
     gone.close()
     assert body.watts() is None

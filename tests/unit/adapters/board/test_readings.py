@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 
 from appliance.adapters.board.files import KernelFiles, thousandths, whole
 from appliance.adapters.board.firmware import FirmwareFlags, hex_bits, vcgencmd_bits
-from appliance.adapters.board.link import Link, Uplink, parse_routes, parse_routes6
+from appliance.adapters.board.link import DefaultLink, LinkState, parse_routes, parse_routes6
 from appliance.adapters.board.load import count_processors, parse_memory, parse_pressure
 from appliance.adapters.board.machine import Machine
 from appliance.adapters.board.model import board_model
 from appliance.adapters.board.programs import Programs
-from appliance.adapters.board.sensors import Body, Quick, onto
+from appliance.adapters.board.sensors import QuickReading, Sensors
 from appliance.core.units import UtcMs
 from appliance.domain.governor.readings import Firmware, Pressure, Readings
+from appliance.domain.volumes.volume import Volume
 from tests.support.board_data import plant
 from tests.support.until import until
 
@@ -39,17 +40,17 @@ class Said:
         return self.answers.get(words[0])
 
 
-def quick(board: str, tmp_path: Path) -> Quick:
-    return Body(plant(board, tmp_path), Said()).quick()
+def quick(board: str, tmp_path: Path) -> QuickReading:
+    return Sensors(plant(board, tmp_path), Said()).quick()
 
 
 # ------------------------------------------------------------------------------------------- whole boards
 
 
 def test_a_pi_3_is_read_with_its_firmwares_flags(tmp_path: Path) -> None:
-    body = Body(plant("pi3b+", tmp_path), Said())
+    body = Sensors(plant("pi3b+", tmp_path), Said())
     assert body.board_model() == "Raspberry Pi 3 Model B Plus Rev 1.3"
-    assert body.quick() == Quick(
+    assert body.quick() == QuickReading(
         temperature_mc=54_768,
         firmware=Firmware(
             under_voltage=True,
@@ -94,7 +95,7 @@ def test_a_pi_5_is_read_by_the_best_of_two_default_routes(tmp_path: Path) -> Non
 
 
 def test_a_pc_is_read_without_a_firmware_and_over_ipv6(tmp_path: Path) -> None:
-    body = Body(plant("x86", tmp_path), Said())
+    body = Sensors(plant("x86", tmp_path), Said())
     read = body.quick()
     assert body.board_model() == "HP t640 Thin Client"
     assert read.firmware is None
@@ -106,8 +107,8 @@ def test_a_pc_is_read_without_a_firmware_and_over_ipv6(tmp_path: Path) -> None:
 
 
 def test_of_a_board_with_nothing_everything_is_unknown(tmp_path: Path) -> None:
-    body = Body(tmp_path, Said(), ups="ups@localhost")
-    assert {getattr(body.quick(), field.name) for field in fields(Quick)} == {None}
+    body = Sensors(tmp_path, Said(), ups="ups@localhost")
+    assert {getattr(body.quick(), field.name) for field in fields(QuickReading)} == {None}
     assert body.board_model() == ""
     power = body.supply()
     assert {getattr(power, field.name) for field in fields(power)} == {None}
@@ -117,13 +118,13 @@ def test_of_a_board_with_nothing_everything_is_unknown(tmp_path: Path) -> None:
 
 def test_readings_take_over_what_is_new_and_keep_the_rest(tmp_path: Path) -> None:
     before = Readings(at=UtcMs(1), temperature_mc=1, month_up=7, battery_percent=50)
-    after = onto(before, quick("pi4", tmp_path))
+    after = quick("pi4", tmp_path).onto(before)
     assert (after.temperature_mc, after.month_up, after.battery_percent) == (61_835, 7, 50)
 
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_the_doctor_and_the_governor_see_the_same_machine(board: str, tmp_path: Path) -> None:
-    read, facts = quick(board, tmp_path), Machine(tmp_path).facts(tmp_path, tmp_path)
+    read, facts = quick(board, tmp_path), Machine(tmp_path).facts(Volume(path=str(tmp_path)), tmp_path)
     assert facts.temperature_mc == read.temperature_mc
     assert facts.ram_available == read.ram_available
 
@@ -131,7 +132,7 @@ def test_the_doctor_and_the_governor_see_the_same_machine(board: str, tmp_path: 
 @pytest.mark.parametrize("board", BOARDS)
 def test_files_that_are_folders_garbage_or_cut_off_raise_nothing(board: str, tmp_path: Path) -> None:
     root = plant(board, tmp_path)
-    body = Body(root, Said())
+    body = Sensors(root, Said())
     told = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
     for spoilt in (b"", b"\xff\xfe\0garbage", b"some avg10=", b"-", b"9" * 400, b"0x"):
         for path in told:
@@ -156,7 +157,7 @@ def test_files_that_one_may_not_read_are_unknown(tmp_path: Path) -> None:
     for path in root.rglob("*"):
         if path.is_file():
             path.chmod(0)
-    assert {getattr(Body(root, Said()).quick(), field.name) for field in fields(Quick)} <= {None}
+    assert {getattr(Sensors(root, Said()).quick(), field.name) for field in fields(QuickReading)} <= {None}
 
 
 def test_a_pipe_that_nobody_writes_holds_nothing_up(tmp_path: Path) -> None:
@@ -165,7 +166,7 @@ def test_a_pipe_that_nobody_writes_holds_nothing_up(tmp_path: Path) -> None:
 
 
 def test_reading_costs_less_than_5_ms_of_the_processor(tmp_path: Path) -> None:
-    body = Body(plant("pi5", tmp_path), Said())
+    body = Sensors(plant("pi5", tmp_path), Said())
     body.quick()
     began = time.process_time()
     for _ in range(100):
@@ -177,7 +178,7 @@ def test_reading_costs_less_than_5_ms_of_the_processor(tmp_path: Path) -> None:
 
 
 def test_a_sensor_that_comes_later_is_found_and_one_that_goes_is_unknown(tmp_path: Path) -> None:
-    body = Body(tmp_path, Said())
+    body = Sensors(tmp_path, Said())
     assert body.quick().temperature_mc is None
     zone = tmp_path / "sys/class/thermal/thermal_zone0"
     zone.mkdir(parents=True)
@@ -193,7 +194,7 @@ def test_a_sensor_that_comes_later_is_found_and_one_that_goes_is_unknown(tmp_pat
 
 
 def test_a_flag_that_was_seen_is_remembered_after_the_kernel_has_cleared_it(tmp_path: Path) -> None:
-    body = Body(plant("pi3b+", tmp_path), Said())
+    body = Sensors(plant("pi3b+", tmp_path), Said())
     body.quick()
     (tmp_path / "sys/devices/platform/soc/soc:firmware/get_throttled").write_text("0\n")
     firmware = body.quick().firmware
@@ -205,7 +206,7 @@ def test_a_flag_that_was_seen_is_remembered_after_the_kernel_has_cleared_it(tmp_
 
 
 def test_the_voltage_alarm_is_remembered_too(tmp_path: Path) -> None:
-    body = Body(plant("pi4", tmp_path), Said())
+    body = Sensors(plant("pi4", tmp_path), Said())
     alarm = tmp_path / "sys/class/hwmon/hwmon1/in0_lcrit_alarm"
     alarm.write_text("1\n")
     body.quick()
@@ -217,7 +218,7 @@ def test_the_voltage_alarm_is_remembered_too(tmp_path: Path) -> None:
 
 def test_vcgencmd_is_asked_on_a_raspberry_pi_whose_kernel_does_not_tell_all(tmp_path: Path) -> None:
     said = Said(vcgencmd="throttled=0x80008\n")
-    body = Body(plant("pi4", tmp_path), said)
+    body = Sensors(plant("pi4", tmp_path), said)
     body.supply()
     firmware = body.quick().firmware
     assert said.ran == [("vcgencmd", "get_throttled")]
@@ -235,7 +236,7 @@ def test_vcgencmd_is_not_asked_where_the_kernel_tells_or_there_is_no_firmware(
     board: str, tmp_path: Path
 ) -> None:
     said = Said(vcgencmd="throttled=0x0")
-    Body(plant(board, tmp_path), said).supply()
+    Sensors(plant(board, tmp_path), said).supply()
     assert said.ran == []
 
 
@@ -312,20 +313,20 @@ def test_a_maker_who_left_the_name_empty_has_none(tmp_path: Path) -> None:
 
 
 def test_a_pulled_cable_is_a_link_that_is_down_though_its_route_is_gone(tmp_path: Path) -> None:
-    uplink = Uplink(KernelFiles(plant("pi3b+", tmp_path)))
-    assert uplink.read() == Link(True, 1_000)
+    uplink = DefaultLink(KernelFiles(plant("pi3b+", tmp_path)))
+    assert uplink.read() == LinkState(True, 1_000)
     (tmp_path / "proc/net/route").write_text("Iface\tDestination\n")
     (tmp_path / "sys/class/net/eth0/operstate").write_text("down\n")
     (tmp_path / "sys/class/net/eth0/speed").write_text("-1\n")
-    assert uplink.read() == Link(False, None)
+    assert uplink.read() == LinkState(False, None)
 
 
 def test_an_adapter_that_was_pulled_is_a_link_that_is_down(tmp_path: Path) -> None:
-    uplink = Uplink(KernelFiles(plant("pi3b+", tmp_path)))
+    uplink = DefaultLink(KernelFiles(plant("pi3b+", tmp_path)))
     uplink.read()
     (tmp_path / "proc/net/route").unlink()
     (tmp_path / "sys/class/net/eth0/operstate").unlink()
-    assert uplink.read() == Link(False, None)
+    assert uplink.read() == LinkState(False, None)
 
 
 @pytest.mark.parametrize(("carrier", "up"), [("1", True), ("0", False), ("", None)])
@@ -335,7 +336,7 @@ def test_a_driver_that_does_not_tell_its_state_is_asked_for_its_carrier(
     root = plant("pi3b+", tmp_path)
     (root / "sys/class/net/eth0/operstate").write_text("unknown\n")
     (root / "sys/class/net/eth0/carrier").write_text(f"{carrier}\n")
-    assert Uplink(KernelFiles(root)).read().up is up
+    assert DefaultLink(KernelFiles(root)).read().up is up
 
 
 def test_a_route_cannot_lead_out_of_its_folder() -> None:

@@ -19,9 +19,9 @@ from appliance.adapters.store.journal import TrafficLog
 from appliance.adapters.store.machine import BUCKET_MS, KEEP_BUCKETS, DecisionLog, ReadingLog
 from appliance.core.errors import RetryLater
 from appliance.core.units import UtcMs
+from appliance.domain.doctor.delivery import DeliveryState, LastNotice
 from appliance.domain.doctor.issues import Issue, update
 from appliance.domain.doctor.model import Finding, Verdict
-from appliance.domain.doctor.telling import Line, Told
 from appliance.domain.governor.cap import month_of
 from appliance.domain.governor.readings import DiskReading, Pressure, Readings
 from tests.support.clock import FakeClock
@@ -93,7 +93,13 @@ ISSUE = Issue(
     lasted_s=60,
     error_s=50,
 )
-LINE = Line(told={3: Told(Verdict.WARNING), 2: Told(over=True)}, failures=2, wait_s=40, recent=3, hour_s=70)
+LINE = DeliveryState(
+    last_notices={3: LastNotice(Verdict.WARNING), 2: LastNotice(over=True)},
+    failures=2,
+    wait_s=40,
+    recent=3,
+    hour_s=70,
+)
 
 
 def test_issues_and_what_was_told_come_back_as_they_were_kept(database: Database) -> None:
@@ -106,10 +112,10 @@ def test_issues_and_what_was_told_come_back_as_they_were_kept(database: Database
 def test_what_is_gone_leaves_nothing_behind(database: Database) -> None:
     store = IssueStore(database)
     asyncio.run(store.keep((ISSUE,), {"a": LINE, "b": LINE}, durable=True))
-    asyncio.run(store.keep((), {"a": replace(LINE, told={2: Told(over=True)})}, durable=True))
+    asyncio.run(store.keep((), {"a": replace(LINE, last_notices={2: LastNotice(over=True)})}, durable=True))
     known, lines = IssueStore(database).load()
     assert not known
-    assert lines == {"a": replace(LINE, told={2: Told(over=True)})}
+    assert lines == {"a": replace(LINE, last_notices={2: LastNotice(over=True)})}
     assert database.run_now(lambda db: db.execute("SELECT count(*) FROM told").fetchone()) == (1,)
 
 

@@ -13,16 +13,17 @@ from appliance.domain.catalogue.catalogue import Catalogue, Wish
 from appliance.domain.catalogue.description import Description, Parsed
 from appliance.domain.catalogue.duties import LOOK_EVERY_S, PRESENCE_EVERY_S
 from appliance.domain.catalogue.model import Goal, GoalKind, State
-from appliance.domain.catalogue.placing import Volume
 from appliance.domain.catalogue.ports import TroubleKind
 from appliance.domain.catalogue.torrent import Torrent
+from appliance.domain.volumes.faults import Condition
+from appliance.domain.volumes.volume import Volume
 from tests.support.clock import FakeClock
 from tests.support.fakes import FakeDisk, FakeEngine, ListJournal, MemoryStore, parsed
 from tests.support.virtual import play
 
 ROOT = "/content"
 HERE = Volume(path=ROOT)
-AWAY = Volume(path=ROOT, away="The drive of /content is not connected. Connect it.")
+AWAY = Volume(path=ROOT, condition=Condition.AWAY)
 
 
 def state_of(torrent: Torrent) -> State:

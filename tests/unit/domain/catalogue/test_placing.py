@@ -1,19 +1,20 @@
 """Where new downloads go: by room and wear, never where something is wrong, and a floor stays free."""
 
 from dataclasses import replace
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.core.units import GIB, MIB
-from appliance.domain.catalogue.placing import Room, Volume, kept_free, no_place, place
+from appliance.domain.catalogue.placing import Candidate, kept_free, no_place, place
+from appliance.domain.volumes.faults import Condition
+from appliance.domain.volumes.volume import Volume
 
 FLOOR = 2 * GIB
 
 
-def room(path: str, free: int | None, total: int | None = 1_000 * GIB, **about: object) -> Room:
-    return Room(Volume(path=path, total=total, **about), free)  # type: ignore[arg-type]
+def room(path: str, free: int | None, total: int | None = 1_000 * GIB, **about: object) -> Candidate:
+    return Candidate(Volume(path=path, total=total, **about), free)  # type: ignore[arg-type]
 
 
 A, B, C = room("/a", 100 * GIB), room("/b", 300 * GIB), room("/c", 200 * GIB)
@@ -38,12 +39,18 @@ def test_a_small_disk_can_be_used_but_for_a_quarter() -> None:
 
 
 def test_nothing_goes_where_something_is_wrong() -> None:
-    wrongs: list[dict[str, Any]] = [{"away": "gone"}, {"frozen": "read-only"}, {"unfit": "failing"}]
-    for wrong in wrongs:
-        bad = replace(B, volume=replace(B.volume, **wrong))
+    for wrong in (
+        replace(B.volume, condition=Condition.AWAY),
+        replace(B.volume, read_only=True),
+        replace(B.volume, write_error="Input/output error"),
+        replace(B.volume, read_error="film1: Input/output error"),
+        replace(B.volume, failing="Maker 4000"),
+    ):
+        bad = replace(B, volume=wrong)
         assert place([A, bad], GIB, FLOOR) == "/a"
         assert place([bad], GIB, FLOOR, prefer="/b") == ""
-        assert no_place([bad], GIB, FLOOR) == next(iter(wrong.values()))
+        assert no_place([bad], GIB, FLOOR) == wrong.refusal
+        assert wrong.refusal
 
 
 def test_a_worn_drive_is_taken_last_but_it_is_taken() -> None:
@@ -72,19 +79,19 @@ def test_what_finds_no_place_says_why_and_what_to_do() -> None:
     says = no_place([room("/a", 10 * MIB, 400 * MIB)], 20 * MIB, FLOOR)
     assert says.startswith("The disk is full")
     assert "20.0 MiB" in says
-    assert "Make room" in says
+    assert "Free up some space" in says
     assert no_place([A, B], 900 * GIB, FLOOR).startswith("Every disk is too full")
 
 
 rooms = st.lists(
     st.builds(
-        lambda n, free, total, away, wear: Room(
-            Volume(path=f"/{n}", away=away, wear_percent=wear, total=total), free
+        lambda n, free, total, condition, wear: Candidate(
+            Volume(path=f"/{n}", condition=condition, wear_percent=wear, total=total), free
         ),
         st.integers(0, 9),
         st.none() | st.integers(0, 10**13),
         st.none() | st.integers(1, 10**13),
-        st.sampled_from(["", "", "gone"]),
+        st.sampled_from([Condition.WELL, Condition.WELL, Condition.PULLED]),
         st.none() | st.integers(0, 120),
     ),
     max_size=5,
@@ -94,7 +101,7 @@ rooms = st.lists(
 
 @given(rooms, st.integers(0, 10**13), st.integers(0, 10**11))
 def test_a_place_is_always_one_that_is_there_and_has_the_room(
-    found: list[Room], size: int, floor: int
+    found: list[Candidate], size: int, floor: int
 ) -> None:
     path = place(found, size, floor)
     if not path:

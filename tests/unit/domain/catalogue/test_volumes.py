@@ -8,16 +8,19 @@ from typing import Any
 from appliance.domain.catalogue.catalogue import Wish
 from appliance.domain.catalogue.duties import LOOK_EVERY_S
 from appliance.domain.catalogue.model import State
-from appliance.domain.catalogue.placing import Volume
 from appliance.domain.catalogue.ports import TroubleKind
+from appliance.domain.volumes.faults import Condition
+from appliance.domain.volumes.volume import Volume
 from tests.support.clock import FakeClock
 from tests.support.fakes import SIZE, FakeDisk, MemoryStore, parsed
 from tests.support.virtual import play
 from tests.unit.domain.catalogue.test_catalogue import House, state_of
 
 ONE, TWO = "/one", "/two"
-GONE = "The drive of /two is not connected. Connect it."
-FROZEN = "The drive of /two can only be read."
+AWAY = Volume(path=TWO, condition=Condition.AWAY)
+GONE = AWAY.away
+READ_ONLY = Volume(path=TWO, read_only=True)
+FROZEN = READ_ONLY.frozen
 
 
 class Disks(FakeDisk):
@@ -52,7 +55,7 @@ def told(story: Callable[[House, Disks], Coroutine[Any, Any, None]]) -> Callable
 
 
 def away(house: House) -> None:
-    house.catalogue.volume_is(Volume(path=TWO, away=GONE))
+    house.catalogue.volume_is(AWAY)
 
 
 def back(house: House) -> None:
@@ -123,8 +126,8 @@ async def test_a_drive_that_is_away_for_a_new_reason_says_the_new_one(house: Hou
     disks.put(f"{TWO}/film1")
     torrent = await house.add()
     away(house)
-    house.catalogue.volume_is(Volume(path=TWO, away="Another drive is in its place."))
-    assert torrent.reason == "Another drive is in its place."
+    house.catalogue.volume_is(Volume(path=TWO, condition=Condition.ANOTHER))
+    assert torrent.reason.startswith("Another drive is connected in place of the one with /two.")
     assert torrent.state is State.MISSING_DATA
 
 
@@ -190,8 +193,8 @@ async def test_downloads_wait_while_their_drive_can_only_be_read_and_seeds_go_on
     load = await house.add(parsed(2))
     house.engine.fail(load.record.id, TroubleKind.DENIED)
     await house.wait()
-    assert state_of(load) is State.FAILED
-    house.catalogue.volume_is(Volume(path=TWO, frozen=FROZEN))
+    assert load.state is State.FAILED
+    house.catalogue.volume_is(READ_ONLY)
     await house.wait()
     assert (load.state, load.reason) == (State.EASED, FROZEN)
     assert list(house.engine.torrents) == [seed.record.id]
@@ -211,7 +214,7 @@ async def test_downloads_wait_while_their_drive_can_only_be_read_and_seeds_go_on
 async def test_a_frozen_drive_does_not_start_what_the_owner_has_paused(house: House, disks: Disks) -> None:
     disks.left[ONE] = 0
     load = await house.add()
-    house.catalogue.volume_is(Volume(path=TWO, frozen=FROZEN))
+    house.catalogue.volume_is(READ_ONLY)
     await house.catalogue.pause([load.record.id])
     back(house)
     await house.wait()
@@ -232,7 +235,7 @@ async def test_what_came_just_before_a_drive_froze_is_not_believed_to_be_on_it(
     assert state_of(load) is State.SEEDING
     assert load.unsynced
     del disks.files[f"{TWO}/film1"]  # it was in memory only
-    house.catalogue.volume_is(Volume(path=TWO, frozen=FROZEN))
+    house.catalogue.volume_is(READ_ONLY)
     house.store.full = False
     await house.wait()
     assert state_of(load) is State.MISSING_DATA
@@ -245,7 +248,7 @@ async def test_a_start_over_a_frozen_drive_fetches_nothing_there(house: House, d
     load = await house.add()
     after = House(house.clock, disks, house.store, house.content)
     after.working = asyncio.create_task(after.catalogue.work(lambda: None))
-    after.catalogue.volume_is(Volume(path=TWO, frozen=FROZEN))
+    after.catalogue.volume_is(READ_ONLY)
     await after.catalogue.load(after.store.load().values(), after.store.resumes)
     await after.wait()
     load = after.catalogue.get(load.record.id)

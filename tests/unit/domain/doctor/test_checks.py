@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from appliance.adapters.board.machine import Machine
 from appliance.domain.doctor.checks import examine
-from appliance.domain.doctor.facts import Facts, MachineFacts, NetworkFacts, Volume
+from appliance.domain.doctor.facts import Facts, MachineFacts, NetworkFacts
 from appliance.domain.doctor.model import Finding, Verdict
+from appliance.domain.volumes.faults import Condition
+from appliance.domain.volumes.volume import Volume
 
 GIB = 1024**3
 VOLUME = Volume(
     path="/srv/content",
-    exists=True,
     writable=True,
     total=1000 * GIB,
     free=500 * GIB,
@@ -45,10 +46,12 @@ NETWORK = NetworkFacts(
     incoming=True,
     dht_nodes=300,
     uptime_s=3_600,
-    mounted=True,
     watch="/srv/watch",
     watch_exists=True,
 )
+
+
+GONE = Condition.NO_FOLDER
 
 
 def found(machine: MachineFacts = MACHINE, network: NetworkFacts | None = NETWORK) -> dict[str, Finding]:
@@ -69,8 +72,8 @@ def test_a_well_box_is_well() -> None:
         ("temperature", Verdict.ERROR, "84", {"temperature_mc": 84_000}),
         ("ipv6", Verdict.UNKNOWN, "no IPv6", {"ipv6": False}),
         ("open-files", Verdict.WARNING, "256", {"open_files_limit": 256}),
-        ("content-folder", Verdict.ERROR, "not there", {"content": replace(VOLUME, exists=False)}),
-        ("content-folder", Verdict.ERROR, "may not write", {"content": replace(VOLUME, writable=False)}),
+        ("state-folder", Verdict.ERROR, "does not exist", {"state": replace(VOLUME, condition=GONE)}),
+        ("state-folder", Verdict.ERROR, "no permission", {"state": replace(VOLUME, writable=False)}),
         ("content-room", Verdict.WARNING, "free", {"content": replace(VOLUME, free=20 * GIB)}),
         ("content-room", Verdict.ERROR, "free", {"content": replace(VOLUME, free=GIB // 10)}),
         ("content-room", Verdict.WARNING, "files", {"content": replace(VOLUME, inodes_free_percent=1)}),
@@ -95,7 +98,6 @@ def test_what_is_wrong_with_the_machine_is_said(
         ("reachable", Verdict.UNKNOWN, "not known", {"incoming": False}),
         ("port-mapping", Verdict.WARNING, "router", {"mapped": (), "map_errors": ("no",), "incoming": False}),
         ("dht", Verdict.WARNING, "No DHT node", {"dht_nodes": 0}),
-        ("content-drive", Verdict.ERROR, "not connected", {"mounted": False}),
         ("watch-folder", Verdict.WARNING, "/srv/watch", {"watch_exists": False}),
     ],
 )
@@ -108,8 +110,25 @@ def test_what_is_wrong_with_the_network_is_said(
     assert finding.remedy
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (replace(VOLUME, condition=GONE), "does not exist"),
+        (replace(VOLUME, writable=False), "no permission"),
+    ],
+)
+def test_a_content_folder_that_is_gone_is_said_once_by_the_guard_or_where_none_runs(
+    content: Volume, says: str
+) -> None:
+    machine = replace(MACHINE, content=content)
+    assert says in found(machine, None)["content-folder"].says
+    assert found(machine, None)["content-folder"].remedy
+    running = found(machine, NETWORK)
+    assert not any(finding.verdict is Verdict.ERROR for finding in running.values())
+
+
 def unread(volume: Volume) -> Volume:
-    return replace(volume, total=None, free=None, inodes_free_percent=None, kind=None, device=None)
+    return replace(volume, total=None, free=None, inodes_free_percent=None, kind="", device="")
 
 
 def test_what_cannot_be_read_is_never_called_fine() -> None:
@@ -138,13 +157,13 @@ def none_or(values: st.SearchStrategy[T]) -> st.SearchStrategy[T | None]:
 volumes = st.builds(
     Volume,
     path=st.text(),
-    exists=st.booleans(),
-    writable=st.booleans(),
+    condition=st.sampled_from(Condition),
+    writable=none_or(st.booleans()),
     total=none_or(st.integers(0, 2**60)),
     free=none_or(st.integers(0, 2**60)),
     inodes_free_percent=none_or(st.integers(0, 100)),
-    kind=none_or(st.sampled_from(["ext4", "vfat", "exfat", "tmpfs"])),
-    device=none_or(st.sampled_from(["/dev/sda1", "/dev/mmcblk0p1", "none"])),
+    kind=st.sampled_from(["", "ext4", "vfat", "exfat", "tmpfs"]),
+    device=st.sampled_from(["", "/dev/sda1", "/dev/mmcblk0p1", "none"]),
 )
 machines = st.builds(MachineFacts, content=volumes, state=volumes)
 networks = none_or(st.builds(NetworkFacts))
@@ -186,26 +205,26 @@ def test_a_boards_files_are_read(tmp_path: Path) -> None:
             "20010db8000000000000000000000001 02 40 00 80     eth0\n"
         ),
     )
-    facts = Machine(root).facts(tmp_path, tmp_path)
+    facts = Machine(root).facts(Volume(path=str(tmp_path)), tmp_path)
     assert facts.ram_total == 3_884_092 * 1024
     assert facts.ram_available == 2_712_345 * 1024
     assert facts.temperature_mc == 51_000
     assert facts.clock_synchronised is True
     assert facts.ipv6 is False, "2001:db8::/32 is for documentation, and fe80::/10 for the link"
     tree(root, proc__net__if_inet6="2a0104f8000000000000000000000001 02 40 00 80 eth0\n")
-    assert Machine(root).facts(tmp_path, tmp_path).ipv6 is True
+    assert Machine(root).facts(Volume(path=str(tmp_path)), tmp_path).ipv6 is True
 
 
 def test_a_machine_without_those_files_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     machine = Machine(tmp_path / "bare")
-    facts = machine.facts(tmp_path, tmp_path / "missing")
+    facts = machine.facts(machine.volume(tmp_path), tmp_path / "missing")
     assert facts.ram_total is None
     assert facts.temperature_mc is None
     assert facts.clock_synchronised is None
     assert facts.ipv6 is None
-    assert facts.content.device is None
-    assert not facts.state.exists
+    assert not facts.content.device
+    assert not facts.state.present
     assert machine.total_ram() == GIB
 
 

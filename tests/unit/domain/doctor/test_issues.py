@@ -7,36 +7,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.core.units import UtcMs
+from appliance.domain.doctor.delivery import (
+    HOUR_S,
+    LONGEST_WAIT_S,
+    MOST_AN_HOUR,
+    News,
+    NoticeRules,
+    aged,
+    due,
+    failed,
+    new_delivery,
+    sent,
+)
 from appliance.domain.doctor.issues import (
     MOST,
     SETTLED_S,
     UNSEEN_S,
     Issue,
-    Known,
+    IssueList,
     listed,
     update,
 )
 from appliance.domain.doctor.model import Finding, Verdict
-from appliance.domain.doctor.telling import (
-    HOUR_S,
-    LONGEST_WAIT_S,
-    MOST_AN_HOUR,
-    MOST_ITEMS,
-    News,
-    Notice,
-    Rules,
-    aged,
-    due,
-    failed,
-    notice,
-    opened,
-    sent,
-    trial,
-)
+from appliance.domain.doctor.notice import MOST_ITEMS, Notice, compose, trial_notice
 
 NOW = UtcMs(1_750_000_000_000)
 MINUTE = 60
-RULES = Rules(Verdict.WARNING, 5 * MINUTE)
+RULES = NoticeRules(Verdict.WARNING, 5 * MINUTE)
 
 
 def finding(
@@ -48,11 +45,11 @@ def finding(
 class House:
     """A box whose rounds come as told, with a line to its owner."""
 
-    def __init__(self, rules: Rules = RULES) -> None:
-        self.known: Known = ()
+    def __init__(self, rules: NoticeRules = RULES) -> None:
+        self.known: IssueList = ()
         self.now = NOW
         self.rules = rules
-        self.line = opened(())
+        self.delivery = new_delivery(())
         self.inbox: list[Notice] = []
         self.reachable = True
         self.begun: list[Issue] = []
@@ -64,14 +61,14 @@ class House:
         self.known = done.known
         self.begun += done.begun
         self.mended += done.mended
-        self.line = aged(self.line, self.known, self.rules, passed)
-        if items := due(self.line, self.known, self.rules):
-            message = notice(items, self.line, self.rules, "attic", "http://192.168.1.5:8080")
+        self.delivery = aged(self.delivery, self.known, self.rules, passed)
+        if items := due(self.delivery, self.known, self.rules):
+            message = compose(items, self.delivery, self.rules, "attic", "http://192.168.1.5:8080")
             if self.reachable:
                 self.inbox.append(message)
-                self.line = sent(self.line, message)
+                self.delivery = sent(self.delivery, message.last_notices)
             else:
-                self.line = failed(self.line)
+                self.delivery = failed(self.delivery)
 
     def rounds(self, count: int, *findings: Finding) -> None:
         for _ in range(count):
@@ -128,8 +125,8 @@ def test_an_issue_of_which_nothing_is_known_for_long_is_over_but_not_called_mend
     assert not house.known[0].open
     assert house.known[0].lost
     house.rounds(SETTLED_S // MINUTE, finding(verdict=Verdict.UNKNOWN))
-    assert house.inbox[-1].title == "attic: Not known any more: It is hot."
-    assert "cannot see any more" in house.inbox[-1].body
+    assert house.inbox[-1].title == "attic: No longer known: It is hot."
+    assert "can no longer tell" in house.inbox[-1].body
     assert "ended" not in house.inbox[-1].body
 
 
@@ -226,8 +223,8 @@ def test_what_a_drive_says_of_itself_cannot_grow_without_bound() -> None:
 def test_a_clock_that_jumps_changes_nothing_but_the_times_shown(
     steps: list[tuple[Verdict | None, int, int]],
 ) -> None:
-    steady: Known = ()
-    jumping: Known = ()
+    steady: IssueList = ()
+    jumping: IssueList = ()
     now = int(NOW)
     for verdict, passed, jump in steps:
         found = [finding(verdict=verdict)] if verdict else []
@@ -278,7 +275,7 @@ def test_that_it_is_mended_is_told_once_and_only_when_it_stays_so() -> None:
     house.rounds(SETTLED_S // MINUTE)
     assert len(house.inbox) == 1
     house.rounds(60)
-    assert house.titles[1:] == ["attic: Mended: It is hot."]
+    assert house.titles[1:] == ["attic: Resolved: It is hot."]
     assert house.inbox[1].kind == "success"
 
 
@@ -301,12 +298,12 @@ def test_a_warning_that_becomes_an_error_is_told_once_more() -> None:
 
 
 def test_who_wants_errors_only_hears_of_no_warning() -> None:
-    house = House(Rules(Verdict.ERROR, 0))
+    house = House(NoticeRules(Verdict.ERROR, 0))
     house.rounds(20, finding())
     assert not house.inbox
     house.round(finding(verdict=Verdict.ERROR))
     assert [message.kind for message in house.inbox] == ["failure"]
-    assert house.inbox[0].body.startswith("Needs you: It is hot.")
+    assert house.inbox[0].body.startswith("Error: It is hot.")
 
 
 def test_several_that_begin_together_are_one_message() -> None:
@@ -318,13 +315,13 @@ def test_several_that_begin_together_are_one_message() -> None:
 
 
 def test_a_flood_ends_in_silence_and_one_message_that_sums_it_up() -> None:
-    house = House(Rules(Verdict.WARNING, 0))
+    house = House(NoticeRules(Verdict.WARNING, 0))
     count = 0
     for count in range(1, 41):
         house.round(*(finding(f"drive:{number}", says=f"Drive {number} fails.") for number in range(count)))
     assert len(house.inbox) == MOST_AN_HOUR
-    assert "told in one" in house.inbox[-1].body
-    assert "told in one" not in house.inbox[-2].body
+    assert "sent as one message" in house.inbox[-1].body
+    assert "sent as one message" not in house.inbox[-2].body
     flood = tuple(finding(f"drive:{number}", says=f"Drive {number} fails.") for number in range(count))
     house.rounds(HOUR_S // MINUTE, *flood)
     assert len(house.inbox) == MOST_AN_HOUR + 1
@@ -332,7 +329,7 @@ def test_a_flood_ends_in_silence_and_one_message_that_sums_it_up() -> None:
     assert last.title == f"attic: Drive 6 fails. (and {count - MOST_AN_HOUR - 1} more)"
     assert last.body.count("Drive") == MOST_ITEMS
     assert f"And {count - MOST_AN_HOUR - MOST_ITEMS} more: drive:16" in last.body
-    told = {id for message in house.inbox for id in message.told}
+    told = {id for message in house.inbox for id in message.last_notices}
     assert told == {issue.id for issue in house.known}, "nothing was forgotten"
 
 
@@ -340,15 +337,15 @@ def test_while_the_network_is_away_it_is_tried_more_and_more_seldom_and_nothing_
     house = House()
     house.reachable = False
     house.rounds(300, finding("a"), finding("b", says="It is damp."))
-    assert house.line.wait_s <= LONGEST_WAIT_S
-    assert 8 <= house.line.failures <= 12
+    assert house.delivery.wait_s <= LONGEST_WAIT_S
+    assert 8 <= house.delivery.failures <= 12
     house.rounds(20, finding("a"))
     house.reachable = True
     house.rounds(70, finding("a"))
     (message,) = house.inbox
     assert "Warning: It is hot." in message.body
-    assert "Came and went while you could not be told: It is damp." in message.body
-    assert house.line.failures == 0
+    assert "Began and was resolved while you could not be reached: It is damp." in message.body
+    assert house.delivery.failures == 0
     house.rounds(70, finding("a"))
     assert len(house.inbox) == 1
 
@@ -357,32 +354,32 @@ def test_a_new_address_hears_of_what_is_wrong_and_not_of_the_past() -> None:
     house = House()
     house.rounds(10, finding("past"))
     house.rounds(30, finding("now", says="It is damp."))
-    line = opened(house.known)
-    items = due(line, house.known, RULES)
+    delivery = new_delivery(house.known)
+    items = due(delivery, house.known, RULES)
     assert [(news, issue.check) for news, issue in items] == [(News.BEGUN, "now")]
 
 
 def test_a_looser_rule_digs_up_no_past() -> None:
-    house = House(Rules(Verdict.ERROR, 60 * MINUTE))
+    house = House(NoticeRules(Verdict.ERROR, 60 * MINUTE))
     house.rounds(20, finding())
     house.rounds(30)
-    house.rules = Rules(Verdict.WARNING, 0)
+    house.rules = NoticeRules(Verdict.WARNING, 0)
     house.rounds(30)
     assert not house.inbox
 
 
 def test_names_that_others_choose_cannot_break_a_message_into_lines_or_headers() -> None:
-    house = House(Rules(Verdict.WARNING, 0))
+    house = House(NoticeRules(Verdict.WARNING, 0))
     house.round(finding(says="Drive \r\nBcc: x@example.com\x00\x1b[2J\u202e fails."))
     message = house.inbox[0]
     assert message.title == "attic: Drive Bcc: x@example.com [2J fails."
     assert "\r" not in message.body + message.title
     assert "\n" not in message.title
-    assert len(trial("attic", "").title.splitlines()) == 1
+    assert len(trial_notice("attic", "").title.splitlines()) == 1
 
 
 def test_a_long_sentence_is_cut_in_the_title_alone() -> None:
-    house = House(Rules(Verdict.WARNING, 0))
+    house = House(NoticeRules(Verdict.WARNING, 0))
     house.round(finding(says="word " * 60))
     assert len(house.inbox[0].title) <= 100
     assert house.inbox[0].body.count("word") == 60
@@ -410,7 +407,7 @@ def test_whatever_happens_each_beginning_and_each_end_is_told_at_most_once(
     house.rounds(3 * HOUR_S // MINUTE)
     told: dict[int, list[str]] = {}
     for message in house.inbox:
-        for id, one in message.told.items():
+        for id, one in message.last_notices.items():
             told.setdefault(id, []).append("over" if one.over else one.severity.value)
     for id, words in told.items():
         assert len(words) == len(set(words)), f"issue {id}: {words}"

@@ -12,6 +12,7 @@ from appliance.domain.governor.ease import Rule
 from appliance.domain.governor.readings import Supply
 from appliance.domain.governor.room import floor_of
 from appliance.domain.governor.settings import Settings
+from appliance.domain.volumes.faults import Condition
 from tests.support.governed import UPLINK, WANTED, Governed, firmware, pressure, volume
 
 MINUTE = 60
@@ -219,7 +220,7 @@ def test_a_full_drive_leaves_the_others_to_fetch_to() -> None:
 def test_a_drive_that_is_away_or_silent_stays_as_it_was() -> None:
     box = Governed()
     box.look(volumes=(volume(GIB, "/a"), volume(9 * GIB, "/b")))
-    gone = box.last(60 * MINUTE, volumes=(volume(None, "/a", present=False), volume(None, "/b")))
+    gone = box.last(60 * MINUTE, volumes=(volume(None, "/a", condition=Condition.AWAY), volume(None, "/b")))
     assert "/a" in gone.full
     assert "/b" not in gone.full
 

@@ -9,8 +9,8 @@ from appliance.entrypoints.panel.button import RESET_NS, SHUT_DOWN_NS, STUCK_NS,
 from appliance.entrypoints.panel.light import (
     SILENT_NS,
     START_NS,
-    Answered,
-    Heard,
+    DaemonState,
+    Feedback,
     Show,
     choose,
     pattern,
@@ -90,7 +90,7 @@ def test_the_time_until_the_next_change_is_kept(show: Show, at: int) -> None:
 
 
 def chosen(
-    at: int, heard: Heard | None = None, button: Button = REST, answered: Answered | None = None
+    at: int, heard: DaemonState | None = None, button: Button = REST, answered: Feedback | None = None
 ) -> Show:
     return choose(MonoNs(0), heard, button, answered, MonoNs(at))[0]
 
@@ -102,20 +102,23 @@ def test_a_daemon_that_starts_is_busy_and_one_that_never_does_is_silent() -> Non
 
 @pytest.mark.parametrize("show", [Show.WELL, Show.BUSY, Show.NEEDS_YOU, Show.SOLD_OUT])
 def test_what_the_daemon_said_holds_until_it_has_been_silent_for_some_seconds(show: Show) -> None:
-    heard = Heard(show, MonoNs(S))
+    heard = DaemonState(show, MonoNs(S))
     assert chosen(S + SILENT_NS - 1, heard) is show
     assert chosen(S + SILENT_NS, heard) is Show.SILENT
 
 
 def test_the_hand_on_the_button_comes_before_all_else() -> None:
-    heard, answered = Heard(Show.NEEDS_YOU, MonoNs(0)), Answered(Show.HEARD, MonoNs(0), MonoNs(10**12))
+    heard, answered = (
+        DaemonState(Show.NEEDS_YOU, MonoNs(0)),
+        Feedback(Show.PRESSED, MonoNs(0), MonoNs(10**12)),
+    )
     button = Button(contact=True, pressed=MonoNs(0))
     for at, show in (
-        (SHUT_DOWN_NS - 1, Show.HEARD),
+        (SHUT_DOWN_NS - 1, Show.PRESSED),
         (SHUT_DOWN_NS, Show.COUNTDOWN),
         (RESET_NS - 1, Show.COUNTDOWN),
         (RESET_NS, Show.LET_GO),
-        (STUCK_NS, Show.HEARD),
+        (STUCK_NS, Show.PRESSED),
     ):
         assert chosen(at, heard, button, answered) is show
     assert choose(MonoNs(0), heard, button, answered, MonoNs(5 * S))[1] == SHUT_DOWN_NS

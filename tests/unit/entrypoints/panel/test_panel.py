@@ -17,7 +17,7 @@ from appliance.domain.catalogue.model import State
 from appliance.domain.doctor.model import Finding, Verdict
 from appliance.entrypoints.daemon.handlers.panel import light_of
 from appliance.entrypoints.panel.button import Action
-from appliance.entrypoints.panel.light import Heard, Show
+from appliance.entrypoints.panel.light import DaemonState, Show
 from appliance.entrypoints.panel.main import LightAndButton
 from appliance.entrypoints.panel.pins import NoGpio, Pins, open_pins
 from appliance.entrypoints.web.secrets import Secrets
@@ -30,7 +30,7 @@ class Quiet:
     """A conversation that tests write."""
 
     def __init__(self) -> None:
-        self.heard: Heard | None = None
+        self.state: DaemonState | None = None
         self.asked: list[Action] = []
 
     def ask(self, action: Action) -> None:
@@ -60,7 +60,7 @@ class Bench:
         self.film = []
         while self.clock.steady < self.ends:
             if self.answers:
-                self.talk.heard = Heard(self.answers, self.clock.mono())
+                self.talk.state = DaemonState(self.answers, self.clock.mono())
             self.panel.turn()
         return self.film
 
@@ -249,10 +249,10 @@ GONE = Finding("drive", Verdict.ERROR, "The drive is gone.", "Connect it.")
         ([], {State.SEEDING: 3}, 0, 0, "busy", ""),
         ([FINE], {State.SEEDING: 3, State.CHECKING: 1}, 3, 3, "busy", ""),
         ([FINE], {State.SEEDING: 3}, 3, 3, "sold-out", "All 3 slots are sold."),
-        ([FINE], {}, 1, 1, "sold-out", "The one slot is sold."),
+        ([FINE], {}, 1, 1, "sold-out", "The only slot is sold."),
         ([FINE, GONE], {State.CHECKING: 3}, 3, 3, "needs-you", "The drive is gone. Connect it."),
-        ([FINE], {State.FAILED: 1}, 3, 3, "needs-you", "1 torrent needs you; see the page."),
-        ([FINE], {State.FAILED: 2}, 0, 0, "needs-you", "2 torrents need you; see the page."),
+        ([FINE], {State.FAILED: 1}, 3, 3, "needs-you", "1 torrent needs attention; see the page."),
+        ([FINE], {State.FAILED: 2}, 0, 0, "needs-you", "2 torrents need attention; see the page."),
     ],
 )
 def test_the_worst_is_what_the_light_says(

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from appliance.adapters.board.sensors import Body
+from appliance.adapters.board.sensors import Sensors
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.journal import EventJournal, Settings, TrafficLog
 from appliance.adapters.store.machine import DecisionLog, ReadingLog
 from appliance.core.config import Energy, Governor, LimitKeys
 from appliance.core.units import GIB, MIB, Bytes, BytesPerSecond, MonoNs, UtcMs
 from appliance.domain.governor.limits import Limits, LimitsChange
-from appliance.domain.governor.readings import DiskReading, VolumeReading
+from appliance.domain.governor.readings import DiskReading
+from appliance.domain.volumes.volume import Volume
 from appliance.services.machine.governing import Governing, HomeLine, Sold
 from appliance.services.machine.limits import LimitsKeeper, configured_limits
 from appliance.services.machine.meter import Meter
@@ -47,23 +48,20 @@ class Drives:
         self.heard: Sequence[DiskReading] = ()
         self.resting: Any = None
 
-    def readings(self) -> tuple[VolumeReading, ...]:
+    def volumes(self) -> tuple[Volume, ...]:
         return (
-            VolumeReading(
+            Volume(
                 path="/content",
                 uuid="1",
                 device="/dev/sda1",
-                present=True,
-                read_only=False,
                 writable=True,
-                trouble="",
                 total=1_000 * GIB,
                 free=self.free,
                 inodes_free_percent=90,
             ),
         )
 
-    def hear_disks(self, disks: Sequence[DiskReading]) -> None:
+    def apply_disks(self, disks: Sequence[DiskReading]) -> None:
         self.heard = disks
 
 
@@ -105,7 +103,7 @@ class Attic:
         self.governing = Governing(
             Governor(cheap_hours=()),
             Energy(ups="ups@localhost", price=Decimal("0.3")),
-            Body(self.root, lambda words, seconds: self.ups if words[0] == "upsc" else None, ups="ups"),
+            Sensors(self.root, lambda words, seconds: self.ups if words[0] == "upsc" else None, ups="ups"),
             self.drives,  # type: ignore[arg-type]
             self.limits,
             Meter(self.clock, traffic, settings),

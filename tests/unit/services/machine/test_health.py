@@ -9,9 +9,10 @@ import pytest
 
 from appliance.core.errors import RetryLater
 from appliance.core.units import UtcMs
-from appliance.domain.doctor.facts import MachineFacts, NetworkFacts, Volume
+from appliance.domain.doctor.facts import MachineFacts, NetworkFacts
 from appliance.domain.doctor.model import Finding, Verdict
 from appliance.domain.governor.readings import Readings
+from appliance.domain.volumes.volume import Volume
 from appliance.services.machine import health
 from appliance.services.machine.health import HealthPorts, HealthWatch
 
@@ -19,7 +20,6 @@ from appliance.services.machine.health import HealthPorts, HealthWatch
 def folder(path: str) -> Volume:
     return Volume(
         path=path,
-        exists=True,
         writable=True,
         total=10**12,
         free=10**11,
@@ -50,7 +50,6 @@ NETWORK = NetworkFacts(
     incoming=True,
     dht_nodes=100,
     uptime_s=1_000,
-    mounted=True,
     watch="",
     watch_exists=False,
 )

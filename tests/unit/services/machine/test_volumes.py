@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.adapters.board.folder import ContentDisk, ContentFolder
+from appliance.adapters.board.content import ContentDisk
+from appliance.adapters.board.folder import ContentFolder, content_folders
 from appliance.adapters.board.mounts import FileSystem, Mounts
 from appliance.adapters.board.probe import _CHECK
 from appliance.adapters.store.database import Database
@@ -20,11 +21,11 @@ from appliance.core.config import Content
 from appliance.core.state import StateFolder
 from appliance.domain.catalogue.catalogue import Catalogue, Wish
 from appliance.domain.catalogue.model import Goal, State
-from appliance.domain.doctor.drives import MARK
 from appliance.domain.doctor.model import Finding, Verdict
 from appliance.domain.governor.readings import DiskReading
+from appliance.domain.volumes.faults import MARK
 from appliance.services.machine import volumes as guard_module
-from appliance.services.machine.volumes import READ_S, WRITE_S, Guard, content_folders
+from appliance.services.machine.volumes import READ_S, WRITE_S, VolumeGuard, VolumePorts
 from tests.support.clock import FakeClock
 from tests.support.fakes import FakeDisk, FakeEngine, ListJournal, MemoryStore, parsed
 
@@ -52,11 +53,12 @@ class Site:
             point=str(drive),
             kind="ext4",
             device="/dev/sdx1",
-            disks=("/dev/sdx",),
+            drives=("/dev/sdx",),
             uuid="11-22",
             read_only=False,
             attached=True,
         )
+        self.resting = False
         self.clock, self.journal = FakeClock(), ListJournal()
         self.engine = FakeEngine(FakeDisk())
         self.again()
@@ -76,12 +78,20 @@ class Site:
             Goal(),
         )
         self.engine.heard = self.catalogue.hear
-        self.guard = Guard([main, further], Mounts(), self.catalogue, settings, self.clock, random.Random(1))
+        ports = VolumePorts(
+            mounts=Mounts(),
+            torrents=self.catalogue,
+            memory=settings,
+            clock=self.clock,
+            resting=lambda: self.resting,
+            chance=random.Random(1),
+        )
+        self.guard = VolumeGuard([main, further], ports)
 
     async def look(self, seconds: float = 0.0) -> None:
         """Let time pass, and look."""
         self.clock.advance(seconds)
-        await self.guard.look()
+        await self.guard.refresh()
 
     def wrong(self) -> dict[str, Finding]:
         """What is wrong with the further folder."""
@@ -128,12 +138,12 @@ def test_both_folders_are_adopted_and_known_again(site: Site) -> None:
     play(site)
     marks = [(folder / MARK).read_text() for folder in (site.main, site.further)]
     assert not site.wrong()
-    assert [reading.present for reading in site.guard.readings()] == [True, True]
-    assert site.guard.readings()[1].uuid == "11-22"
+    assert [volume.present for volume in site.guard.volumes()] == [True, True]
+    assert site.guard.volumes()[1].uuid == "11-22"
     site.again()
     play(site)
     assert [(folder / MARK).read_text() for folder in (site.main, site.further)] == marks
-    assert [one.reading.path for one in site.guard.standings()] == [str(site.main), str(site.further)]
+    assert [one.volume.path for one in site.guard.statuses()] == [str(site.main), str(site.further)]
 
 
 def test_a_further_folder_is_never_made_on_the_disk_of_the_system(site: Site) -> None:
@@ -143,8 +153,8 @@ def test_a_further_folder_is_never_made_on_the_disk_of_the_system(site: Site) ->
     assert not site.further.parent.exists()
     assert "not on a drive of its own" in site.wrong()["drive"].says
     assert "content.volumes" in site.wrong()["drive"].remedy
-    assert not site.guard.readings()[1].present
-    assert site.guard.main_present, "the others go on"
+    assert not site.guard.volumes()[1].present
+    assert site.guard.main.present, "the others go on"
 
 
 def test_a_further_folder_without_its_drive_is_taken_up_when_that_comes(site: Site) -> None:
@@ -196,7 +206,7 @@ def test_a_copy_on_another_file_system_is_not_taken_for_the_drive(site: Site) ->
         (site.further / MARK).write_text("adopt\n")
         await site.look()
         assert not site.wrong(), "unless its owner says so"
-        assert site.guard.readings()[1].uuid == "33-44"
+        assert site.guard.volumes()[1].uuid == "33-44"
 
     play(site, swap)
 
@@ -205,11 +215,11 @@ def test_the_uuid_of_a_box_that_was_adopted_before_is_learnt(site: Site) -> None
     learnt, site.on = site.on, replace(site.on, uuid="")
 
     async def learn() -> None:
-        assert site.guard.readings()[1].uuid == ""
+        assert site.guard.volumes()[1].uuid == ""
         site.on = learnt
         site.again()
         await site.guard.start()
-        assert site.guard.readings()[1].uuid == "11-22"
+        assert site.guard.volumes()[1].uuid == "11-22"
         site.on = replace(learnt, uuid="33-44")
         site.again()
         await site.guard.start()
@@ -225,7 +235,7 @@ def test_a_mark_that_was_cleaned_away_on_the_right_drive_is_made_again(site: Sit
         assert not site.wrong()
         shutil.rmtree(site.further)
         await site.look()
-        assert "the folder is gone" in site.wrong()["drive"].says
+        assert "the folder is missing" in site.wrong()["drive"].says
         assert not site.further.exists()
 
     play(site, clean)
@@ -238,7 +248,7 @@ def test_an_empty_mount_point_is_left_empty(site: Site) -> None:
         site.on = replace(site.on, uuid="of the root")
         await site.look(WRITE_S)
         assert list(site.further.iterdir()) == []
-        assert not site.guard.readings()[1].present
+        assert not site.guard.volumes()[1].present
 
     play(site, unmount)
 
@@ -248,7 +258,7 @@ def test_a_drive_that_was_pulled_is_told_though_its_mount_is_still_there(site: S
         await site.use()
         site.on = replace(site.on, attached=False)
         await site.look()
-        assert "was pulled out" in site.wrong()["drive"].says
+        assert "was unplugged" in site.wrong()["drive"].says
         torrent = next(iter(site.catalogue.all()))
         assert torrent.state is State.MISSING_DATA
         assert not site.engine.torrents
@@ -268,9 +278,9 @@ def test_a_drive_that_hangs_holds_up_neither_the_box_nor_its_end(
         os.mkfifo(mark)  # who opens it waits until somebody writes
         for _ in range(3):
             await site.look()
-            assert "does not answer" in site.wrong()["drive"].says
-        assert site.guard.main_present
-        assert site.guard.readings()[0].trouble == ""
+            assert "does not respond" in site.wrong()["drive"].says
+        assert site.guard.main.present
+        assert not site.guard.main.refusal
         pipe = os.open(mark, os.O_RDWR)
         mark.unlink()
         mark.write_text(secret)
@@ -287,10 +297,10 @@ def test_a_drive_that_hangs_holds_up_neither_the_box_nor_its_end(
 
 def test_a_drive_in_use_is_written_to_and_nothing_stays_behind(site: Site) -> None:
     async def use() -> None:
-        assert site.guard.readings()[1].writable is None, "nobody uses it: nobody tried"
+        assert site.guard.volumes()[1].writable is None, "nobody uses it: nobody tried"
         await site.use()
         await site.look(WRITE_S)
-        assert site.guard.readings()[1].writable is True
+        assert site.guard.volumes()[1].writable is True
         assert sorted(path.name for path in site.further.iterdir()) == [MARK, "film1"]
 
     play(site, use)
@@ -301,14 +311,14 @@ def test_a_write_that_fails_has_a_finding_of_its_own_and_freezes_the_downloads(s
         await site.use()
         (site.further / _CHECK).mkdir()  # what was to be written cannot be
         await site.look(WRITE_S)
-        assert site.guard.readings()[1].writable is False
+        assert site.guard.volumes()[1].writable is False
         assert "Writing to" in site.wrong()["drive-writing"].says
         assert "drive" not in site.wrong(), "it is there, and seeded from"
         assert next(iter(site.catalogue.all())).state is State.SEEDING
         (site.further / _CHECK).rmdir()
         await site.look(READ_S)
         assert not site.wrong(), "tried again soon"
-        assert site.guard.readings()[1].writable is True
+        assert site.guard.volumes()[1].writable is True
 
     play(site, fail)
 
@@ -319,9 +329,9 @@ def test_a_drive_that_became_read_only_has_a_finding_of_its_own(site: Site) -> N
         site.on = replace(site.on, read_only=True)
         await site.look(WRITE_S)
         assert list(site.wrong()) == ["drive-read-only"]
-        assert "can only be read" in site.wrong()["drive-read-only"].says
-        assert site.guard.readings()[1].read_only
-        assert site.guard.standings()[1].worst.says.startswith("The drive of")
+        assert "is read-only" in site.wrong()["drive-read-only"].says
+        assert site.guard.volumes()[1].read_only
+        assert site.guard.statuses()[1].worst.says.startswith("The drive with")
         site.on = replace(site.on, read_only=False)
         await site.look()
         assert not site.wrong()
@@ -331,13 +341,13 @@ def test_a_drive_that_became_read_only_has_a_finding_of_its_own(site: Site) -> N
 
 def test_a_failing_drive_takes_nothing_new_and_a_worn_one_is_told(site: Site) -> None:
     async def wear() -> None:
-        site.guard.hear_disks([replace(DISK, healthy=False), replace(DISK, device="/dev/sdy")])
+        site.guard.apply_disks([replace(DISK, healthy=False), replace(DISK, device="/dev/sdy")])
         assert "is failing" in site.wrong()["drive-health"].says
         admitted = await site.catalogue.add(parsed(2, name="new"), Wish())
         assert site.catalogue.get(admitted.id).record.folder == str(site.main)
-        site.guard.hear_disks([replace(DISK, wear_percent=90)])
+        site.guard.apply_disks([replace(DISK, wear_percent=90)])
         assert site.wrong()["drive-health"].verdict is Verdict.WARNING
-        site.guard.hear_disks([DISK])
+        site.guard.apply_disks([DISK])
         assert not site.wrong()
 
     play(site, wear)
@@ -348,9 +358,9 @@ def test_a_disk_that_rests_is_neither_read_nor_written_but_looked_for(site: Site
     async def rest() -> None:
         await site.use()
         if why == "resting":
-            site.guard.resting = lambda: True
+            site.resting = True
         else:
-            site.guard.hear_disks([replace(DISK, asleep=True)])
+            site.guard.apply_disks([replace(DISK, asleep=True)])
         (site.further / _CHECK).mkdir()
         await site.look(WRITE_S)
         assert not site.wrong(), "nobody tried"

@@ -39,8 +39,8 @@ from appliance.domain.governor.readings import (
     Pressure,
     Readings,
     Supply,
-    VolumeReading,
 )
+from appliance.domain.volumes.volume import Volume
 from tests.support.control import control_server
 
 MINUTE = 60_000
@@ -244,9 +244,9 @@ class FakeBox:
         self.override_until = self.now + asked.minutes * MINUTE if asked.minutes else 0
         return self.governor()
 
-    def _notice(self, _: care.TryNotice) -> care.Told:
+    def _notice(self, _: care.TryNotice) -> care.NoticesSent:
         self.notices += 1
-        return care.Told(lines=self.told)
+        return care.NoticesSent(lines=self.told)
 
     def _rules(self, at: int) -> set[str]:
         return {one.rule for one in self.decisions if one.at <= at < (one.until or self.now + 1)}
@@ -324,14 +324,11 @@ def whole_readings() -> Readings:
         ram_total=4 * GIB,
         ram_available=3 * GIB,
         volumes=(
-            VolumeReading(
+            Volume(
                 path="/srv/content",
                 uuid="2f1c",
                 device="/dev/sda1",
-                present=True,
-                read_only=False,
                 writable=True,
-                trouble="",
                 total=2_000 * GIB,
                 free=420 * GIB,
                 inodes_free_percent=98,
@@ -369,10 +366,10 @@ def whole_readings() -> Readings:
     )
 
 
-def some_issues() -> list[care.Issue]:
+def some_issues() -> list[care.IssueAnswer]:
     """Two that are open, and one that is mended."""
     return [
-        care.Issue(
+        care.IssueAnswer(
             check="drive",
             severity=Verdict.ERROR,
             says="The drive of /mnt/archive is not connected; its 3 torrents wait for it.",
@@ -381,7 +378,7 @@ def some_issues() -> list[care.Issue]:
             last=NOW - MINUTE,
             mended=0,
         ),
-        care.Issue(
+        care.IssueAnswer(
             check="power-supply",
             severity=Verdict.WARNING,
             says="The power supply was too weak at some time since the box was started.",
@@ -390,7 +387,7 @@ def some_issues() -> list[care.Issue]:
             last=NOW - 2 * MINUTE,
             mended=0,
         ),
-        care.Issue(
+        care.IssueAnswer(
             check="free-space",
             severity=Verdict.WARNING,
             says="Less than 5 % of /srv/content was free.",
@@ -402,10 +399,10 @@ def some_issues() -> list[care.Issue]:
     ]
 
 
-def some_volumes() -> list[care.Volume]:
+def some_volumes() -> list[care.VolumeAnswer]:
     """One that is here, and one that is away."""
     return [
-        care.Volume(
+        care.VolumeAnswer(
             path="/srv/content",
             uuid="2f1c0a9e-4b1d-4c1a-9a56-5d1b3c0a7e11",
             device="/dev/sda1",
@@ -417,7 +414,7 @@ def some_volumes() -> list[care.Volume]:
             main=True,
             says="It is here, and was written last a minute ago.",
         ),
-        care.Volume(
+        care.VolumeAnswer(
             path="/mnt/archive",
             uuid="77d0b6a2-90f7-4c7a-8e0b-0d5f4f1f2b3c",
             device="",

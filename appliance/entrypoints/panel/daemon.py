@@ -1,30 +1,30 @@
-"""What the panel says to the daemon, in a thread of its own: one that hangs must not freeze the light."""
+"""What the panel asks of the daemon, in a thread of its own: one that hangs must not freeze the light."""
 
 import queue
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from appliance.control import machine as care
+from appliance.control import machine as api
 from appliance.control.client import ControlClient
 from appliance.control.command import Command
 from appliance.core.clock import Clock
 from appliance.core.errors import SeedboxError
 from appliance.entrypoints.panel.button import Action
-from appliance.entrypoints.panel.light import Heard, Show
+from appliance.entrypoints.panel.light import DaemonState, Show
 
 POLL_S = 2.0
 ANSWER_S = 5.0
 """How long an answer may take."""
 
-_COMMANDS: Mapping[Action, Callable[[], Command[care.Done]]] = {
-    Action.SHOW_YOURSELF: care.ShowYourself,
-    Action.SHUT_DOWN: care.ShutDown,
-    Action.RESET: care.ResetSettings,
+_COMMANDS: Mapping[Action, Callable[[], Command[api.Done]]] = {
+    Action.SHOW_YOURSELF: api.ShowYourself,
+    Action.SHUT_DOWN: api.ShutDown,
+    Action.RESET: api.ResetSettings,
 }
 
 
-class Talk:
+class DaemonTalk:
     """Asks every two seconds what to show, and passes on what the button asks for."""
 
     def __init__(
@@ -37,8 +37,8 @@ class Talk:
         self._say = say
         self._wanted: queue.SimpleQueue[Action] = queue.SimpleQueue()
         self._trouble = ""
-        self.heard: Heard | None = None
-        """The last answer."""
+        self.state: DaemonState | None = None
+        """What the daemon last answered; None: nothing yet."""
 
     def start(self) -> None:
         """Talk until the process ends."""
@@ -62,9 +62,9 @@ class Talk:
         self._pass_on(action)
 
     def _poll(self) -> None:
-        answer = self._call(care.GetPanel())
+        answer = self._call(api.GetPanel())
         if answer is not None:
-            self.heard = Heard(Show(answer.light), self._clock.mono())
+            self.state = DaemonState(Show(answer.light), self._clock.mono())
 
     def _pass_on(self, action: Action) -> None:
         answer = self._call(_COMMANDS[action]())
@@ -73,13 +73,13 @@ class Talk:
         elif action is Action.SHUT_DOWN:
             # The daemon is away, or hangs. Systemd ends it in order, as far as it can, before the power goes.
             self._say(
-                "The machine is switched off without the daemon."
+                "The daemon does not answer; the machine shuts down without it."
                 if self._power_off()
-                else "The daemon does not answer, and this machine may not be switched off from here."
+                else "The daemon does not answer, and the panel has no permission to shut down this machine."
             )
 
     def _call(self, command: Command[Any]) -> Any:
-        """The answer, or None; a trouble is told once, not every two seconds."""
+        """The answer, or None; an error is shown once, not every two seconds."""
         try:
             answer = self._client.call(command)
         except SeedboxError as error:
