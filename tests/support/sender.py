@@ -1,4 +1,4 @@
-"""A box's upload with courtesy: the real engine, probe and rule, and one complete torrent.
+"""A box's upload with the uplink guard: the real engine, probe and rule, and one complete torrent.
 
 As a program: reads a JSON object on stdin, then writes a line of JSON ten times a second.
 """
@@ -23,7 +23,7 @@ from appliance.core.clock import SystemClock
 from appliance.core.config import Governor, LimitKeys, Network
 from appliance.core.units import BytesPerSecond
 from appliance.services.machine.limits import configured_limits
-from appliance.services.machine.uplink import Courtesy
+from appliance.services.machine.uplink import UplinkGuard, UplinkGuardPorts
 from tests.support.processes import start
 
 RAM = 1024**3
@@ -96,13 +96,16 @@ async def _send(request: dict[str, Any]) -> None:
 
     clock = SystemClock()
     probe = LatencyProbe("", clock)
-    courtesy = Courtesy(config, probe, sent, lambda: BytesPerSecond(0), cap, clock)
+    guard = UplinkGuard(
+        config,
+        UplinkGuardPorts(probe=probe, sent=sent, wanted=lambda: BytesPerSecond(0), set_cap=cap, clock=clock),
+    )
     async with asyncio.TaskGroup() as group:
-        group.create_task(courtesy.run(lambda: None))
+        group.create_task(guard.run(lambda: None))
         while True:
             said = {
-                "cap": courtesy.cap,
-                "gives_way": courtesy.gives_way,
+                "cap": guard.cap,
+                "gives_way": guard.gives_way,
                 "sent": engine.network.sent,
                 "latency_us": probe.latency_us,
                 "base_us": probe.latency_base_us,

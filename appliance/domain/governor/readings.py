@@ -1,4 +1,4 @@
-"""What the box knows of its own body at one moment; None: it could not be read, never that all is well."""
+"""What the sensors say at one moment; None: it could not be read, never that all is well."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,11 +23,11 @@ class Firmware:
 
     under_voltage: bool
     frequency_capped: bool | None
-    throttled: bool | None
+    firmware_throttled: bool | None
     soft_temperature_limit: bool | None
     under_voltage_before: bool
     frequency_capped_before: bool | None
-    throttled_before: bool | None
+    firmware_throttled_before: bool | None
     soft_temperature_limit_before: bool | None
 
 

@@ -66,7 +66,7 @@ def _facts(now: Readings) -> list[tuple[str, str]]:
     if firmware:
         words = {
             "under-voltage": (firmware.under_voltage, firmware.under_voltage_before),
-            "slowed": (firmware.throttled, firmware.throttled_before),
+            "slowed": (firmware.firmware_throttled, firmware.firmware_throttled_before),
             "clock capped": (firmware.frequency_capped, firmware.frequency_capped_before),
             "warm": (firmware.soft_temperature_limit, firmware.soft_temperature_limit_before),
         }
@@ -163,7 +163,7 @@ def override(app: App, span: int) -> None:
 
 def _eases(told: care.GovernorAnswer) -> list[str]:
     lines = []
-    for one in told.eases:
+    for one in told.throttles:
         lines += textwrap.wrap(f"{one.says} (since {when(one.since)[:16]})", 100)
     if not lines:
         lines.append(click.style("Nothing eases the box.", fg="green"))

@@ -45,11 +45,12 @@ from appliance.entrypoints.daemon.watchdog import Heart
 from appliance.services.intake.jobs import Jobs
 from appliance.services.intake.places import places
 from appliance.services.intake.watch import WatchFolder
-from appliance.services.machine.governing import Governing, HomeLine, Sold
+from appliance.services.machine.governing import Governing
+from appliance.services.machine.governing_ports import GoverningPorts, SlotSales
 from appliance.services.machine.issues import IssueKeeper
-from appliance.services.machine.limits import LimitsKeeper, configured_limits
-from appliance.services.machine.meter import Meter
-from appliance.services.machine.uplink import Courtesy
+from appliance.services.machine.limits import LimitsKeeper, LimitsPorts, configured_limits
+from appliance.services.machine.meter import Meter, MeterPorts
+from appliance.services.machine.uplink import UplinkGuard, UplinkGuardPorts
 from appliance.services.machine.volumes import Guard, content_folders
 
 if TYPE_CHECKING:
@@ -84,14 +85,21 @@ class Box:
         self.settings = Settings(database)
         self.journal = EventJournal(database, self.clock)
         self.traffic = TrafficLog(database, self.clock)
-        self.meter = Meter(self.clock, self.traffic, self.settings)
+        self.meter = Meter(MeterPorts(clock=self.clock, traffic=self.traffic, store=self.settings))
         self.store = TorrentStore(database, state.torrents)
         mounts = Mounts()
         folders = content_folders(config.content, state, mounts)
         self.content = folders[0]
         self.machine = Machine()
         ram = self.machine.total_ram()
-        self.limits = LimitsKeeper(configured_limits(config.limits, ram), self.settings)
+        self.limits = LimitsKeeper(
+            configured_limits(config.limits, ram),
+            LimitsPorts(
+                store=self.settings,
+                apply=lambda limits: self.engine.apply(limits),
+                review=lambda: self.governing.decide(),
+            ),
+        )
         self.engine = LibtorrentEngine(
             engine_settings(
                 config.network,
@@ -121,15 +129,18 @@ class Box:
         self.jobs = Jobs(self.catalogue, self.journal)
         self.money = self._account(database)
         self.trading = self._market()
-        self.courtesy = Courtesy(
+        self.uplink_guard = UplinkGuard(
             config.governor,
-            LatencyProbe(config.governor.courtesy_host, self.clock),
-            self._sent,
-            lambda: self.limits.uncapped.upload_rate,
-            lambda cap: self.limits.cap(cap or BytesPerSecond(0)),
-            self.clock,
+            UplinkGuardPorts(
+                probe=LatencyProbe(config.governor.courtesy_host, self.clock),
+                sent=self._sent,
+                wanted=lambda: self.limits.uncapped.upload_rate,
+                set_cap=lambda cap: self.limits.cap(cap or BytesPerSecond(0)),
+                clock=self.clock,
+            ),
         )
         self.governing = self._governor(database)
+        self.guard.resting = lambda: self.governing.resting
         self.issues = IssueKeeper(
             IssueStore(database),
             self.journal,
@@ -183,34 +194,33 @@ class Box:
         )
 
     def _governor(self, database: Database) -> Governing:
-        config = self.config
-        governing = Governing(
-            config.governor,
-            config.energy,
-            Body(ups=config.energy.ups, plug=config.energy.plug),
-            self.guard,
-            self.limits,
-            self.meter,
-            self.traffic,
-            self.catalogue,
-            self.journal,
-            self.settings,
-            ReadingLog(database, self.clock, self.traffic),
-            DecisionLog(database, self.clock),
-            self.clock,
+        config, trading = self.config, self.trading
+        ports = GoverningPorts(
+            sensors=Body(ups=config.energy.ups, plug=config.energy.plug),
+            clock=self.clock,
+            store=self.settings,
+            journal=self.journal,
+            readings=ReadingLog(database, self.clock, self.traffic),
+            throttles=DecisionLog(database, self.clock),
+            traffic=self.traffic,
+            meter=self.meter,
+            limits=self.limits,
+            volumes=self.guard.readings,
+            disks_read=self.guard.hear_disks,
+            uplink=self.uplink_guard.reading,
+            sales=lambda: (
+                SlotSales(trading.leased, trading.told.free_share) if trading else SlotSales(False, 0)
+            ),
+            throttle_torrents=self.catalogue.throttle,
+            throttle_market=self._throttle_market,
+            shut_down=self.switch_off,
+            fail=self._fail,
         )
-        governing.shut_down = self.switch_off
-        governing.line = self._home_line
-        if trading := self.trading:
-            governing.sold = lambda: Sold(trading.leased, trading.told.free_share)
-            governing.ease_market = lambda rate, says, new_work: trading.ease(rate, says, new_work=new_work)
-        return governing
+        return Governing(config.governor, config.energy, ports)
 
-    def _home_line(self) -> HomeLine:
-        probe = self.courtesy.probe
-        # The owner, and who pays, hear of what lasts; the cap itself moves by the second.
-        cap = self.courtesy.cap if self.courtesy.gives_way else None
-        return HomeLine(cap, probe.latency_us, probe.latency_base_us)
+    def _throttle_market(self, rate: int, says: str, new_work: bool) -> None:
+        if self.trading:
+            self.trading.ease(rate, says, new_work=new_work)
 
     def _sent(self) -> int:
         """Bytes sent; counted anew more often than for the page while it matters to others on the line."""
@@ -228,7 +238,8 @@ class Box:
         self.engine.heard = self.catalogue.hear
         self.engine.failed = self._fail
         self.engine.start(loop)
-        self.limits.apply = self.engine.apply
+        await self.uplink_guard.start()
+        await self.governing.start()
         records = self.store.load()
         await self.catalogue.load(records.values(), self.store.resumes)
         for report in self.store.reports:
@@ -255,11 +266,10 @@ class Box:
             ("write", self._write),
             ("drives", self.guard.run),
             ("governor", self.governing.run),
+            ("uplink", self.uplink_guard.run),
             ("health", self._watch_health),
             ("issues", self.issues.run),
         ]
-        if self.config.governor.courtesy:
-            loops.append(("courtesy", self.courtesy.run))
         if self.config.content.watch:
             watch = WatchFolder(
                 self.state.resolve(self.config.content.watch),
@@ -285,6 +295,7 @@ class Box:
             await _stage("market", 3, self.trading.stop())
         if self.money:
             self.money.close()
+        await _stage("governor", 3, self.governing.stop())
         await _stage("metrics", 5, self._last_write())
         await _stage("session", 8, asyncio.to_thread(self.engine.close, loop))
 
@@ -309,7 +320,7 @@ class Box:
             f"(`systemctl enable --now {UNIT}` allows it)."
         )
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         if self._failed and not self._failed.done():
             self._failed.set_exception(error)
 

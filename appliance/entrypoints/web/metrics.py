@@ -106,7 +106,7 @@ class _Body:
     governor: care.GovernorAnswer
     volumes: list[care.Volume]
     issues: list[care.Issue]
-    energy: care.Energy
+    energy: care.EnergyAnswer
 
     def collect(self) -> Iterator[Metric]:
         """All series; as many as there are disks, volumes, rules and checks."""
@@ -199,7 +199,7 @@ class _Body:
 
     def _decided(self) -> Iterator[Metric]:
         eases = GaugeMetricFamily("seedbox_eased", "1 for each rule that eases the box.", labels=["rule"])
-        for rule in sorted({one.rule for one in self.governor.eases}):
+        for rule in sorted({one.rule for one in self.governor.throttles}):
             eases.add_metric([rule], 1)
         yield eases
         rate = GaugeMetricFamily(
