@@ -1,24 +1,28 @@
-"""From facts to findings: pure rules, each with a remedy that a person can carry out."""
+"""From facts to findings: pure rules, each with a remedy that a person can carry out.
+
+Whatever the governor acts on has its threshold there, or in the owner's settings, and is only asked for here.
+"""
 
 from collections.abc import Iterator
 
-from appliance.core.units import GIB, MIB, show_bytes, show_span
+from appliance.core.units import show_bytes, show_span
 from appliance.domain.doctor.facts import Facts, MachineFacts, NetworkFacts, Volume
 from appliance.domain.doctor.model import Finding, Verdict
+from appliance.domain.governor.hours import SET_SINCE_YEAR
+from appliance.domain.governor.pressure import memory_is_low
+from appliance.domain.governor.room import FEW_INODES_PERCENT, SPENT, floor_of
+from appliance.domain.governor.settings import GovernorSettings
 
-BUILD_YEAR = 2026
-"""A clock that is before it was never set."""
-LOW_RAM = 64 * MIB
 FEW_FILES = 1_024
-HOT_MC, WARM_MC = 80_000, 70_000
-"""Raspberry Pi boards slow themselves down from 80 degrees Celsius on."""
-ROOM_FLOOR = 2 * GIB
 _SMALL_KINDS = ("vfat", "msdos", "exfat")
 
 
-def examine(facts: Facts) -> list[Finding]:
-    """One finding for each thing looked at; what could not be learnt is `unknown`."""
-    return [*_network(facts.network), *_machine(facts.machine)]
+def examine(facts: Facts, settings: GovernorSettings) -> list[Finding]:
+    """One finding for each thing looked at; what could not be learnt is `unknown`.
+
+    `settings` are the governor's: what it throttles by is what is warned of.
+    """
+    return [*_network(facts.network), *_machine(facts.machine, settings)]
 
 
 def _network(network: NetworkFacts | None) -> Iterator[Finding]:
@@ -98,19 +102,19 @@ def _dht(network: NetworkFacts) -> Finding:
     )
 
 
-def _machine(machine: MachineFacts) -> Iterator[Finding]:
+def _machine(machine: MachineFacts, settings: GovernorSettings) -> Iterator[Finding]:
     yield _clock(machine)
-    yield from _volume("content", "content folder", machine.content)
-    yield from _volume("state", "state folder", machine.state)
+    yield from _volume("content", "content folder", machine.content, settings.floor)
+    yield from _volume("state", "state folder", machine.state, settings.floor)
     yield _card(machine.content)
     yield _ram(machine)
-    yield _heat(machine)
+    yield _heat(machine, settings)
     yield _ipv6(machine)
     yield _files(machine)
 
 
 def _clock(machine: MachineFacts) -> Finding:
-    if machine.year < BUILD_YEAR:
+    if machine.year < SET_SINCE_YEAR:
         return Finding(
             "clock",
             Verdict.ERROR,
@@ -126,7 +130,7 @@ def _clock(machine: MachineFacts) -> Finding:
     return _ok("clock", "The clock is set and kept by the network.")
 
 
-def _volume(check: str, name: str, volume: Volume) -> Iterator[Finding]:
+def _volume(check: str, name: str, volume: Volume, reserve: int) -> Iterator[Finding]:
     if not volume.exists:
         yield Finding(
             f"{check}-folder",
@@ -144,7 +148,7 @@ def _volume(check: str, name: str, volume: Volume) -> Iterator[Finding]:
         )
     else:
         yield _ok(f"{check}-folder", f"The {name} {volume.path} can be written.")
-    yield _room(check, name, volume)
+    yield _room(check, name, volume, reserve)
     if volume.kind in _SMALL_KINDS:
         yield _warning(
             f"{check}-filesystem",
@@ -154,16 +158,16 @@ def _volume(check: str, name: str, volume: Volume) -> Iterator[Finding]:
         )
 
 
-def _room(check: str, name: str, volume: Volume) -> Finding:
+def _room(check: str, name: str, volume: Volume, reserve: int) -> Finding:
     if volume.free is None or volume.total is None:
         return _unknown(f"{check}-room", f"The free room of the {name} cannot be read.")
-    floor = max(ROOM_FLOOR, volume.total // 20)
+    floor = floor_of(volume.total, reserve)
     says = f"{show_bytes(volume.free)} of {show_bytes(volume.total)} are free for the {name}."
-    if volume.inodes_free_percent is not None and volume.inodes_free_percent < 2:
+    if volume.inodes_free_percent is not None and volume.inodes_free_percent < FEW_INODES_PERCENT:
         return _warning(
             f"{check}-room", f"The {name} has hardly any room for more files.", "Remove small files."
         )
-    if volume.free < 200 * MIB:
+    if volume.free < min(SPENT, floor):
         return Finding(f"{check}-room", Verdict.ERROR, says, "Make room: remove torrents with their data.")
     if volume.free < floor:
         return _warning(f"{check}-room", says, "Make room soon, or connect a larger drive.")
@@ -186,20 +190,20 @@ def _ram(machine: MachineFacts) -> Finding:
     if machine.ram_available is None or machine.ram_total is None:
         return _unknown("memory", "The memory of this machine cannot be read.")
     says = f"{show_bytes(machine.ram_available)} of {show_bytes(machine.ram_total)} memory are available."
-    if machine.ram_available < LOW_RAM:
+    if memory_is_low(machine.ram_available, machine.ram_total):
         return _warning("memory", says, "End other programs, or lower limits.connections in seedbox.toml.")
     return _ok("memory", says)
 
 
-def _heat(machine: MachineFacts) -> Finding:
+def _heat(machine: MachineFacts, settings: GovernorSettings) -> Finding:
     if machine.temperature_mc is None:
         return _unknown("temperature", "This machine does not tell its temperature.")
     says = f"The processor is at {machine.temperature_mc // 1_000} °C."
-    if machine.temperature_mc >= HOT_MC:
+    if machine.temperature_mc >= settings.heat_hard:
         return Finding(
             "temperature", Verdict.ERROR, says, "Give it air or a heat sink: it slows itself down."
         )
-    if machine.temperature_mc >= WARM_MC:
+    if machine.temperature_mc >= settings.heat_ease:
         return _warning("temperature", says, "Give it more air.")
     return _ok("temperature", says)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from appliance.core.units import show_span
 from appliance.domain.doctor.model import Finding, Verdict
+from appliance.domain.governor.power import battery_low
 from appliance.domain.governor.readings import Readings, Supply
 
 SLOW_LINK_MBIT = 10
@@ -38,7 +39,7 @@ def _ups(readings: Readings) -> Iterator[Finding]:
     battery = f" ({', '.join(left)} left)" if left else ""
     if readings.supply is Supply.MAINS:
         yield Finding("mains", Verdict.OK, "The box runs on mains power.")
-    elif readings.supply is Supply.BATTERY:
+    elif not battery_low(readings):
         yield Finding(
             "mains",
             Verdict.WARNING,

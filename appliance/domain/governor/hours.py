@@ -5,15 +5,16 @@ one that the change back repeats comes twice.
 """
 
 from collections.abc import Iterator
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from appliance.core.units import UtcMs
 from appliance.domain.governor.settings import GovernorSettings
 from appliance.domain.governor.spans import DAY_MIN, HourSpan, lies_in
 from appliance.domain.governor.throttle import ONE, Cut, Throttle, ThrottleRule
 
-SET_SINCE = UtcMs(1_735_689_600_000)
-"""2025-01-01: a clock before it was never set, and tells no time of day."""
+SET_SINCE_YEAR = 2026
+"""A clock before this year was never set, and tells no time of day."""
+SET_SINCE = UtcMs(int(datetime(SET_SINCE_YEAR, 1, 1, tzinfo=UTC).timestamp()) * 1_000)
 
 
 def minute_of(at: UtcMs, zone: tzinfo) -> int:

@@ -84,16 +84,21 @@ def _lowered(bound: int, reached: bool) -> int:
 def _memory_level(readings: Readings, level: int) -> int | None:
     asked = (
         _stall_level(readings.memory, level, _MEMORY),
-        _left_level(_share_left(readings), level),
+        _left_level(share_left(readings.ram_available, readings.ram_total), level),
     )
     return max((one for one in asked if one is not None), default=None)
 
 
-def _share_left(readings: Readings) -> int | None:
-    """Ppm of the memory that is available."""
-    if readings.ram_available is None or not readings.ram_total:
+def memory_is_low(available: int | None, total: int | None) -> bool:
+    """Whether so little memory (bytes) is available that it throttles the box."""
+    return bool(_left_level(share_left(available, total), 0))
+
+
+def share_left(available: int | None, total: int | None) -> int | None:
+    """Ppm of the memory that is available; None: it is unknown."""
+    if available is None or not total:
         return None
-    return readings.ram_available * ONE // readings.ram_total
+    return available * ONE // total
 
 
 def _left_level(share: int | None, level: int) -> int | None:
@@ -114,6 +119,6 @@ def _io_says(level: int, io: Pressure | None) -> str:
 
 
 def _memory_says(level: int, readings: Readings) -> str:
-    share = _share_left(readings)
+    share = share_left(readings.ram_available, readings.ram_total)
     left = "" if share is None else f" ({share // 10_000} % available)"
     return f"Memory is low{left}; connections are reduced to {_MEMORY_LESS[level]} until there is more."

@@ -363,7 +363,7 @@ class Box:
         """What the doctor finds at this moment."""
         machine = await asyncio.to_thread(self.machine.facts, self.content.path, self.state.path)
         return [
-            *examine(Facts(machine, self._network_facts())),
+            *examine(Facts(machine, self._network_facts()), self.governing.settings),
             *self.guard.findings(),
             *examine_body(self.governing.readings),
         ]
