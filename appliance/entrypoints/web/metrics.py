@@ -14,7 +14,7 @@ from appliance.control import auction
 from appliance.control import machine as care
 from appliance.control.api import GetHealth, GetStatus, Health, Status, Verdict
 from appliance.control.client import ControlClient
-from appliance.control.machine import Pressure, Readings, Supply
+from appliance.control.machine import Firmware, Readings, Supply
 from appliance.core.errors import SeedboxError
 from appliance.entrypoints.web.guard import secrets_of, signed_in
 
@@ -43,7 +43,7 @@ def metrics_pages(box: ControlClient) -> Blueprint:
         registry = CollectorRegistry()
         registry.register(_Reading(box.call(GetStatus()), box.call(GetHealth())))
         registry.register(
-            _Body(
+            MachineMetrics(
                 readings=box.call(care.GetReadings()).readings,
                 governor=box.call(care.GetGovernor()),
                 volumes=box.call(care.ListVolumes()).volumes,
@@ -99,8 +99,8 @@ class _Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Body:
-    """One reading of the box's own body; what is unknown has no series, rather than a false one."""
+class MachineMetrics:
+    """One reading of the machine; what is unknown has no series, rather than a false one."""
 
     readings: Readings
     governor: care.GovernorAnswer
@@ -123,18 +123,17 @@ class _Body:
                 "seedbox_temperature_celsius", "Of the processor.", value=now.temperature_mc / 1_000
             )
         if now.firmware is not None:
-            told = GaugeMetricFamily(
+            flags = GaugeMetricFamily(
                 "seedbox_firmware", "What the board's firmware reports.", labels=["flag", "since"]
             )
-            for flag in ("under_voltage", "frequency_capped", "throttled", "soft_temperature_limit"):
-                told.add_metric([flag, "now"], getattr(now.firmware, flag))
-                told.add_metric([flag, "boot"], getattr(now.firmware, f"{flag}_before"))
-            yield told
+            for flag, since, value in _flags(now.firmware):
+                if value is not None:
+                    flags.add_metric([flag, since], value)
+            yield flags
         waits = GaugeMetricFamily(
             "seedbox_pressure_ratio", "Time that some work stood still, of 10 seconds.", labels=["resource"]
         )
-        for resource in ("cpu", "io", "memory"):
-            pressure: Pressure | None = getattr(now, resource)
+        for resource, pressure in (("cpu", now.cpu), ("io", now.io), ("memory", now.memory)):
             if pressure is not None:
                 waits.add_metric([resource], pressure.some10 / 1_000_000)
         yield waits
@@ -239,6 +238,22 @@ class _Body:
                 money = GaugeMetricFamily(f"seedbox_day_{name}", says, labels=["currency"])
                 money.add_metric([energy.currency], amount / 1_000)
                 yield money
+
+
+def _flags(firmware: Firmware) -> Iterator[tuple[str, str, bool | None]]:
+    """(flag, since when, whether it is set); None: the board does not tell."""
+    for flag, now, boot in (
+        ("under_voltage", firmware.under_voltage, firmware.under_voltage_before),
+        ("frequency_capped", firmware.frequency_capped, firmware.frequency_capped_before),
+        ("throttled", firmware.firmware_throttled, firmware.firmware_throttled_before),
+        (
+            "soft_temperature_limit",
+            firmware.soft_temperature_limit,
+            firmware.soft_temperature_limit_before,
+        ),
+    ):
+        yield flag, "now", now
+        yield flag, "boot", boot
 
 
 class _Market:
