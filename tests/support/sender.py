@@ -16,7 +16,7 @@ from typing import Any, Self
 import libtorrent as lt
 
 from appliance.adapters.board.latency import LatencyProbe
-from appliance.adapters.engine.gentle import even_settings, utp_settings
+from appliance.adapters.engine.pacing import even_settings, utp_settings
 from appliance.adapters.engine.session import LibtorrentEngine
 from appliance.adapters.engine.settings import engine_settings
 from appliance.core.clock import SystemClock
@@ -33,13 +33,13 @@ class Sender:
     """The other end of that program."""
 
     def __init__(
-        self, folder: Path, metainfo: bytes, ip: str, *, courtesy: bool, prefix: tuple[str, ...] = ()
+        self, folder: Path, metainfo: bytes, ip: str, *, guarded: bool, prefix: tuple[str, ...] = ()
     ) -> None:
         self._request = {
             "folder": str(folder),
             "metainfo": base64.b64encode(metainfo).decode(),
             "ip": ip,
-            "courtesy": courtesy,
+            "guarded": guarded,
         }
         self._prefix = prefix
         self.said: dict[str, Any] = {}
@@ -74,7 +74,7 @@ class Sender:
 async def _send(request: dict[str, Any]) -> None:
     network = Network(listen_addresses=(request["ip"],), dht=False, lsd=False, upnp=False, natpmp=False)
     limits = configured_limits(LimitKeys(), RAM)  # type: ignore[arg-type]
-    config = Governor(courtesy=request["courtesy"])
+    config = Governor(courtesy=request["guarded"])
     settings = engine_settings(network, limits, RAM, "seedbox", "0")  # type: ignore[arg-type]
     settings |= utp_settings(config.courtesy_delay if config.courtesy else None)
     engine = LibtorrentEngine(settings, pex=False)

@@ -17,8 +17,8 @@ from appliance.adapters.board.latency import LatencyProbe
 from appliance.adapters.board.machine import Machine
 from appliance.adapters.board.mounts import Mounts
 from appliance.adapters.board.sensors import Body
-from appliance.adapters.engine.gentle import utp_settings
 from appliance.adapters.engine.metainfo import parse_magnet, parse_torrent
+from appliance.adapters.engine.pacing import utp_settings
 from appliance.adapters.engine.queries import Queries
 from appliance.adapters.engine.session import LibtorrentEngine
 from appliance.adapters.engine.settings import engine_settings, shown_name

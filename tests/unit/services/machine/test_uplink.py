@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.adapters.engine.gentle import even_settings
+from appliance.adapters.engine.pacing import even_settings
 from appliance.adapters.engine.settings import engine_settings
 from appliance.core.clock import FakeClock
 from appliance.core.config import Governor, LimitKeys, Network
