@@ -8,7 +8,8 @@ from pathlib import Path
 
 from appliance.core.config import Governor
 from appliance.core.units import MonoNs
-from appliance.domain.governor.policy import GovernorMoment, GovernorState, decide
+from appliance.domain.governor.model import GovernorMoment, GovernorState
+from appliance.domain.governor.policy import decide
 from appliance.domain.governor.settings import GovernorSettings, settings_of
 from tests.bench.figure import Figure
 from tests.simulation.noise import NOISES, UPLINK, changes, noisy

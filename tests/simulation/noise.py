@@ -4,7 +4,8 @@ import random
 from collections.abc import Callable, Iterator
 
 from appliance.core.units import GIB, MonoNs, UtcMs
-from appliance.domain.governor.policy import GovernorMoment, GovernorState, decide
+from appliance.domain.governor.model import GovernorMoment, GovernorState
+from appliance.domain.governor.policy import decide
 from appliance.domain.governor.readings import Firmware, Pressure, Readings, Supply, VolumeReading
 from appliance.domain.governor.settings import GovernorSettings
 from tests.simulation.weather import WANTED

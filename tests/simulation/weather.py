@@ -20,7 +20,8 @@ from zoneinfo import ZoneInfo
 from appliance.core.config import LimitKeys
 from appliance.core.units import GIB, Bytes, MonoNs, UtcMs
 from appliance.domain.governor.cap import month_of
-from appliance.domain.governor.policy import GovernorMoment, GovernorState, decide
+from appliance.domain.governor.model import GovernorMoment, GovernorState
+from appliance.domain.governor.policy import decide
 from appliance.domain.governor.readings import Readings
 from appliance.domain.governor.settings import GovernorSettings
 from appliance.domain.governor.spans import parse_spans

@@ -6,13 +6,8 @@ from typing import Any
 from appliance.core.config import LimitKeys
 from appliance.core.units import GIB, Bytes, MonoNs, UtcMs
 from appliance.domain.governor.limits import Limits
-from appliance.domain.governor.policy import (
-    GovernorDecision,
-    GovernorMoment,
-    GovernorState,
-    ThrottleEvent,
-    decide,
-)
+from appliance.domain.governor.model import GovernorDecision, GovernorMoment, GovernorState, ThrottleEvent
+from appliance.domain.governor.policy import decide
 from appliance.domain.governor.readings import Firmware, Pressure, Readings, VolumeReading
 from appliance.domain.governor.settings import GovernorSettings
 from appliance.services.machine.limits import configured_limits

@@ -5,6 +5,7 @@ trackers and the DHT. So `OVERHEAD_PPM` is kept for them, and a little besides, 
 end comes.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 
@@ -104,13 +105,13 @@ def _midnight(day: date, zone: tzinfo) -> UtcMs:
 
 def assess(
     state: AllowanceState, readings: Readings, base: int, settings: GovernorSettings, at: UtcMs, gate: Gate
-) -> tuple[AllowanceState, Throttle | None]:
+) -> tuple[AllowanceState, list[Throttle]]:
     """Take a reading: the next state, and what throttles the box.
 
     `base` is what the box would send, in bytes a second.
     """
     if not settings.month_cap:
-        return AllowanceState(), None
+        return AllowanceState(), []
     # With a clock that was never set nobody knows the month: what held before goes on.
     if at >= SET_SINCE:
         month = month_of(at, settings.cap_day, settings.zone)
@@ -169,16 +170,21 @@ def _rates(budget: _Budget, base: int, counts: Counts) -> _Rates:
 
 def _due(state: AllowanceState, rates: _Rates, month: CapMonth, gate: Gate) -> bool:
     """Whether the rates are set anew: at once where they are twice too high, else each hour at most."""
-    if state.spent or not state.known:
-        return True
     pairs = tuple(zip((state.upload, state.download), rates, strict=True))
-    if any(_twice_too_high(old, new) for old, new in pairs):
+    fresh = state.spent or not state.known
+    if fresh or _any(_twice_too_high, pairs):
         return True
     hour_over = gate.now - state.set >= HOUR_NS
     if gate.relax and (hour_over or state.day != month.day):
-        return any(_differs(old, new) for old, new in pairs)
+        return _any(_differs, pairs)
     # Lower is not asked of the gate: the cap is kept.
-    return hour_over and any(_lower(old, new) for old, new in pairs)
+    return hour_over and _any(_lower, pairs)
+
+
+def _any(
+    test: Callable[[int | None, int | None], bool], pairs: Iterable[tuple[int | None, int | None]]
+) -> bool:
+    return any(test(old, new) for old, new in pairs)
 
 
 def _twice_too_high(old: int | None, new: int | None) -> bool:
@@ -220,14 +226,11 @@ def _spent(settings: GovernorSettings, month: CapMonth, gate: Gate) -> Allowance
 _PAUSED: dict[Counts, str] = {"both": "uploads and downloads", "upload": "uploads", "download": "downloads"}
 
 
-def _throttle(state: AllowanceState, counts: Counts) -> Throttle | None:
+def _throttle(state: AllowanceState, counts: Counts) -> list[Throttle]:
     if state.spent:
-        return always(Throttle(rule=ThrottleRule.CAP, says=state.says, cut=_SPENT_CUTS[counts]))
-    if state.upload is None and state.download is None:
-        return None
-    return Throttle(
-        rule=ThrottleRule.CAP, says=state.says, cut=Cut(upload=state.upload, download=state.download)
-    )
+        return [always(Throttle(rule=ThrottleRule.CAP, says=state.says, cut=_SPENT_CUTS[counts]))]
+    cut = Cut(upload=state.upload, download=state.download)
+    return [] if cut == Cut() else [Throttle(rule=ThrottleRule.CAP, says=state.says, cut=cut)]
 
 
 _SPENT_CUTS: dict[Counts, Cut] = {

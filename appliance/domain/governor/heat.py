@@ -76,7 +76,7 @@ class _Course:
 
 def assess(
     state: HeatState, temperature: int | None, sent: int, base: int, settings: GovernorSettings, gate: Gate
-) -> tuple[HeatState, Throttle | None]:
+) -> tuple[HeatState, list[Throttle]]:
     """Take a reading: the next state, and what throttles the box.
 
     `sent` is what the box sends, `base` what it would send, in bytes a second.
@@ -207,14 +207,14 @@ def _more(room: int) -> int:
     return next((percent for bound, percent in _MORE if room < bound), 200)
 
 
-def _throttle(state: HeatState) -> Throttle | None:
+def _throttle(state: HeatState) -> list[Throttle]:
     if state.cap is None:
-        return None
+        return []
     cut = Cut(upload=state.cap, checking=False)
     if not state.hard:
-        return Throttle(rule=ThrottleRule.HEAT, says=state.says, cut=cut)
+        return [Throttle(rule=ThrottleRule.HEAT, says=state.says, cut=cut)]
     stopped = replace(cut, writing=False, new_work=False)
-    return always(Throttle(rule=ThrottleRule.HEAT, says=state.says, cut=stopped))
+    return [always(Throttle(rule=ThrottleRule.HEAT, says=state.says, cut=stopped))]
 
 
 def _degrees(temperature: int) -> str:

@@ -41,7 +41,7 @@ def reopens_at(total: int, floor: int) -> int:
 
 def assess(
     state: RoomState, volumes: tuple[VolumeReading, ...], floor: int, gate: Gate
-) -> tuple[RoomState, Throttle | None]:
+) -> tuple[RoomState, list[Throttle]]:
     """Take a reading: the next state, and what throttles the box.
 
     A drive that is away, or whose room is unknown, stays as it was.
@@ -52,12 +52,12 @@ def assess(
         lambda level: _says(level, full, volumes, floor)
     )
     if not now.level:
-        return RoomState(full=full), None
+        return RoomState(full=full), []
     if now.level != (asked or 0):
         # A drive that is full again within the calm minutes must not be written to meanwhile.
         full = (*(path for path in state.full if path not in full), *full)
     throttle = Throttle(rule=ThrottleRule.ROOM, says=now.says, cut=Cut(writing=now.level < 2))
-    return RoomState(full=full, hysteresis=now), always(throttle)
+    return RoomState(full=full, hysteresis=now), [always(throttle)]
 
 
 def _level(volumes: tuple[VolumeReading, ...], full: tuple[str, ...]) -> int | None:

@@ -192,15 +192,19 @@ def _unused(state: UplinkState, line: HomeLineReading) -> UplinkState:
 
 def _shown(state: UplinkState, line: HomeLineReading) -> UplinkState:
     """What the owner sees: only what lasts."""
-    holds = state.cap is not None and _used(state, line) and not 0 < line.wanted <= state.cap
-    if holds:
+    if _binds(state, line):
         began = line.now if state.bound_since is None else state.bound_since
         shown = state.gives_way or line.now - began >= _SHOW
         return replace(state, bound_since=began, bound_at=line.now, gives_way=shown)
-    shown = state.gives_way and line.now - state.bound_at < _HIDE
+    pause = line.now - state.bound_at
     # A pause of a moment, as when a peer's turn ends, does not count.
-    since = state.bound_since if line.now - state.bound_at < _SETTLE else None
-    return replace(state, bound_since=since, gives_way=shown)
+    since = state.bound_since if pause < _SETTLE else None
+    return replace(state, bound_since=since, gives_way=state.gives_way and pause < _HIDE)
+
+
+def _binds(state: UplinkState, line: HomeLineReading) -> bool:
+    """Whether the cap holds the upload back, and no other limit does."""
+    return state.cap is not None and _used(state, line) and not 0 < line.wanted <= state.cap
 
 
 def _grown(rate: int, ppm: int, passed: int) -> BytesPerSecond:

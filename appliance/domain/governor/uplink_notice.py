@@ -27,7 +27,7 @@ class UplinkNotice:
 
 def assess(
     notice: UplinkNotice, cap: int | None, upload: int, readings: Readings, gate: Gate
-) -> tuple[UplinkNotice, Throttle | None]:
+) -> tuple[UplinkNotice, list[Throttle]]:
     """Take a reading: the next notice, and what throttles the box.
 
     `cap` is what others leave of the uplink, and `upload` what would be sent, in bytes a second.
@@ -37,8 +37,8 @@ def assess(
     elif gate.now - notice.last >= CALM_NS:
         notice = UplinkNotice()
     if not notice.says:
-        return notice, None
-    return notice, Throttle(rule=ThrottleRule.UPLINK, says=notice.says, cut=Cut())
+        return notice, []
+    return notice, [Throttle(rule=ThrottleRule.UPLINK, says=notice.says, cut=Cut())]
 
 
 def _says(readings: Readings) -> str:

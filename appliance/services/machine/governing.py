@@ -22,7 +22,7 @@ from appliance.core.tasks import Tasks
 from appliance.core.units import MicroBtt, UtcMs
 from appliance.domain.governor import energy, policy
 from appliance.domain.governor.cap import month_of
-from appliance.domain.governor.policy import GovernorDecision, GovernorMoment, ThrottleEvent
+from appliance.domain.governor.model import GovernorDecision, GovernorMoment, ThrottleEvent, override
 from appliance.domain.governor.readings import DiskReading, Readings
 from appliance.domain.governor.settings import settings_of
 from appliance.domain.governor.spans import share_minutes
@@ -231,7 +231,7 @@ class Governing:
     async def override(self, minutes: int) -> None:
         """Lift throttling for so many minutes, but for what would do harm; 0: throttle again."""
         clock = self._ports.clock
-        self._state = policy.override(self._state, minutes, clock.now(), clock.mono())
+        self._state = override(self._state, minutes, clock.now(), clock.mono())
         self.decide()
         await self._write(durable=True)
 

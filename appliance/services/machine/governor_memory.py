@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from appliance.core.clock import Clock
-from appliance.domain.governor.policy import GovernorState, resumed
+from appliance.domain.governor.model import GovernorState, resumed
 from appliance.services.machine.ports import SettingStore
 
 log = logging.getLogger(__name__)

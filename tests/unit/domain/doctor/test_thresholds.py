@@ -10,7 +10,7 @@ from appliance.domain.doctor.checks import examine
 from appliance.domain.doctor.facts import Facts
 from appliance.domain.doctor.model import Verdict
 from appliance.domain.doctor.sensors import examine_body
-from appliance.domain.governor.policy import GovernorDecision
+from appliance.domain.governor.model import GovernorDecision
 from appliance.domain.governor.readings import Readings, Supply
 from appliance.domain.governor.settings import GovernorSettings
 from appliance.domain.governor.throttle import ThrottleRule

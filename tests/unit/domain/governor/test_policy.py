@@ -11,14 +11,9 @@ from appliance.core.config import Governor
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import BytesPerSecond, MonoNs, UtcMs
 from appliance.domain.governor.hysteresis import BLIND_NS, Gate, Hysteresis, follow
-from appliance.domain.governor.policy import (
-    SAFETY_RULES,
-    GovernorDecision,
-    GovernorState,
-    left_for_payers,
-    override,
-    resumed,
-)
+from appliance.domain.governor.model import GovernorDecision, GovernorState, override, resumed
+from appliance.domain.governor.payers import left_for_payers
+from appliance.domain.governor.policy import SAFETY_RULES
 from appliance.domain.governor.readings import Supply
 from appliance.domain.governor.settings import GovernorSettings, settings_of
 from appliance.domain.governor.throttle import ONE, Cut, ThrottleRule, strictest, throttled

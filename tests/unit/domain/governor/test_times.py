@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import GIB, Bytes, MonoNs, UtcMs
 from appliance.domain.governor.cap import month_of, usable
-from appliance.domain.governor.policy import override
+from appliance.domain.governor.model import override
 from appliance.domain.governor.settings import GovernorSettings
 from appliance.domain.governor.spans import DAY_MIN, HourSpan, parse_spans, share_minutes
 from appliance.domain.governor.throttle import ThrottleRule
