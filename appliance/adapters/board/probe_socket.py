@@ -47,7 +47,7 @@ class Target:
     hops: int = 0
     """0: it answers itself; else the router this many hops away does, on the way to `address`."""
     echo: bool = False
-    """By ICMP echo; else by UDP."""
+    """Whether it is asked by ICMP echo; else by UDP."""
 
     @property
     def interval_s(self) -> float:
@@ -201,7 +201,7 @@ def _offender(extra: _Extra) -> str | None:
 
 _ERRORS = tuple((of.level, of.errors) for of in _FAMILIES.values())
 _WHERE = {socket.AF_INET: slice(4, 8), socket.AF_INET6: slice(8, 24)}
-"""Of the address within a `sockaddr_in` and a `sockaddr_in6`."""
+"""Where the address is within a `sockaddr_in` and a `sockaddr_in6`."""
 
 
 def _address(sockaddr: bytes) -> str | None:

@@ -17,10 +17,10 @@ from appliance.domain.governor.settings import Counts, GovernorSettings
 from appliance.domain.governor.throttle import LEAST_UPLOAD, ONE, Cut, Throttle, ThrottleRule, always
 
 OVERHEAD_PPM = 50_000
-"""Of the payload: 40 to 52 bytes of headers in 1,500 are 3 % (RFC 9293, RFC 8200), acknowledgements of the
-other direction and small messages the rest."""
+"""Overhead on top of the payload: 40 to 52 bytes of headers in 1,500 are 3 % (RFC 9293, RFC 8200), and
+acknowledgements of the other direction and small messages are the rest."""
 RESERVE_PPM = 5_000
-"""Of the cap, never used."""
+"""The part of the cap that is never used."""
 MOST_RUSH = 3
 """How much faster than evenly a day's part may be used up, as demand has its hours."""
 LAST_PPM = 50_000
@@ -42,7 +42,7 @@ class AllowanceState:
     spent: bool = False
     says: str = ""
     day: int = 0
-    """Of the cap's month, when the rates were set."""
+    """The day of the cap's month on which the rates were set."""
     set: MonoNs = MonoNs(0)  # noqa: RUF009  a NewType, not a call
     known: bool = False
     """The clock has been right since the cap was first looked at."""

@@ -96,13 +96,13 @@ class Tariff:
 
     currency: str
     price: int
-    """Of a kilowatt hour."""
+    """The price of a kilowatt hour."""
     cheap_price: int = 0
-    """Of one in cheap hours; 0: the same."""
+    """The price of one in cheap hours; 0: the same."""
     cheap_minutes: int = 0
-    """Of a day."""
+    """Minutes of a day that are cheap."""
     btt_price: int = 0
-    """Of a million BTT."""
+    """The price of a million BTT."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

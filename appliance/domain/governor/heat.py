@@ -26,12 +26,12 @@ UP_NS = 10 * MINUTE_NS
 HARD_NS = 5 * MINUTE_NS
 """How long the hard limit's cut lasts at least."""
 AIM_PERCENT = 60
-"""Of the way from `heat_ease` to `heat_hard`, where the temperature is to settle: a sensor that is a degree
-wrong now and then must not reach `heat_hard` from there."""
+"""Where the temperature is to settle, as part of the way from `heat_ease` to `heat_hard`: a sensor that is a
+degree wrong now and then must not reach `heat_hard` from there."""
 ABOVE, BELOW = 800, 1_000
 """Millidegrees about that, within which nothing is changed."""
 LEAST_PPM = 50_000
-"""Of what the box would send, that is left at the hard limit."""
+"""The part of what the box would send that is left at the hard limit."""
 SENT_NS = 5 * MINUTE_NS
 """Over this time the upload is averaged: a step is taken of what is really sent."""
 

@@ -30,7 +30,7 @@ class GovernorMoment:
     leased: bool = False
     """Somebody pays for a slot now."""
     free_percent: int = 0
-    """Of the upload, for those who do not pay, while slots are sold."""
+    """The part of the upload that those who do not pay keep while slots are sold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ class GovernorDecision:
     """The limits are others than at the last decision, by the governor's doing."""
     overridden: bool
     payers: str
-    """What buyers are to be told; empty: they get what they got, and the free share alone shrinks."""
+    """The sentence for buyers; empty: they get what they got, and the free share alone shrinks."""
     no_writing: str
     """Why nothing is downloaded; empty: something is."""
     no_sending: str

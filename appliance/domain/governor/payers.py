@@ -1,4 +1,4 @@
-"""What a reduced upload leaves for those who pay, and what they are told of it."""
+"""What a reduced upload leaves for those who pay, and what the box says to them about it."""
 
 from appliance.core.units import KIB, show_rate
 from appliance.domain.governor.model import GovernorMoment
@@ -16,8 +16,8 @@ def left_for_payers(upload: int, usual: int, free_percent: int) -> int:
     return max(0, min(usual - usual * free_percent // 100, upload - LEAST_FREE))
 
 
-def told_to_payers(throttles: list[Throttle], upload: int, usual: int, moment: GovernorMoment) -> str:
-    """What buyers are told, where there are any and they get less than usual."""
+def notice_to_payers(throttles: list[Throttle], upload: int, usual: int, moment: GovernorMoment) -> str:
+    """The sentence for buyers, where there are any and they get less than usual; else empty."""
     slowing = [one for one in throttles if one.cut.reduces_upload or one.rule is ThrottleRule.UPLINK]
     if not slowing or not moment.leased:
         return ""

@@ -28,7 +28,7 @@ from appliance.domain.governor.model import (
     ThrottleOverride,
     resumed,
 )
-from appliance.domain.governor.payers import told_to_payers
+from appliance.domain.governor.payers import notice_to_payers
 from appliance.domain.governor.readings import Readings
 from appliance.domain.governor.settings import GovernorSettings
 from appliance.domain.governor.throttle import (
@@ -85,7 +85,7 @@ def decide(
         events=_events(state.in_force, reasons),
         changed=changed,
         overridden=overridden,
-        payers=told_to_payers(throttles, upload, state.base, moment),
+        payers=notice_to_payers(throttles, upload, state.base, moment),
         no_writing=_first(one.says for one in throttles if not one.cut.writing),
         no_sending=_first(one.says for one in throttles if not one.cut.sending),
         full=state.room.full,

@@ -49,7 +49,7 @@ class VolumeReading:
 
     path: str
     uuid: str
-    """Of its file system; empty where nobody knows."""
+    """The UUID of its file system; empty where nobody knows."""
     device: str
     """Such as `/dev/sda1`; empty while it is away."""
     present: bool
@@ -77,7 +77,7 @@ class DiskReading:
     temperature_mc: int | None
     """Millidegrees Celsius."""
     wear_percent: int | None
-    """Of its life, used up; above 100 for some drives that live longer."""
+    """How much of its life is used up; above 100 for some drives that live longer."""
     bad_sectors: int | None
     """Reallocated, pending and uncorrectable."""
     hours: int | None
@@ -92,7 +92,7 @@ class Readings:
 
     at: UtcMs
     temperature_mc: int | None = None
-    """Of the processor, millidegrees Celsius."""
+    """The processor's temperature, millidegrees Celsius."""
     firmware: Firmware | None = None
     """None where the board is no Raspberry Pi."""
     cpu: Pressure | None = None

@@ -10,11 +10,11 @@ from appliance.domain.governor.throttle import Cut, Throttle, ThrottleRule, alwa
 CALM_NS = MINUTE_NS // 2
 """People make room, and then want to see that it goes on; a quarter more than the floor keeps it calm."""
 PERCENT = 5
-"""Of a drive that stay free at least."""
+"""The part of a drive that stays free at least."""
 SPENT = 200 * MIB
 """Bytes below which a file system is as good as full, whatever the owner keeps free."""
 FEW_INODES_PERCENT = 2
-"""Of a file system's inodes (files and folders), below which it soon takes no more."""
+"""The part of a file system's inodes (files and folders) below which it will soon take no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

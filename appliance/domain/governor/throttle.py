@@ -58,7 +58,7 @@ class Cut:
     """What is taken away; as it is built, nothing."""
 
     upload_ppm: int = ONE
-    """Of what the box would send: its upload limit, or what its uplink can do."""
+    """The part that is left of what the box would send: of its upload limit, or of what its uplink can do."""
     upload: int | None = None
     """Bytes a second at most; None: no such bound."""
     download: int | None = None

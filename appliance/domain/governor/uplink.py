@@ -24,7 +24,7 @@ _STEADY = 120 * _SECOND
 _UNUSED = 600 * _SECOND
 """A cap that was not reached for so long is taken away."""
 _SHOW, _HIDE = 10 * _SECOND, 1_200 * _SECOND
-"""The owner is told of what lasts: three times an hour on, and off, at most."""
+"""Only what lasts is shown to the owner: on three times an hour at most, and off as often."""
 
 _MILLION = 1_000_000
 _LEAST_CUT, _CUT_PER_TARGET, _MOST_CUT = 80_000, 40_000, 500_000
@@ -42,7 +42,7 @@ _RELEASE = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeLineReading:
-    """The home line as it is seen at one moment."""
+    """The home line at one moment."""
 
     now: MonoNs
     latency_us: int | None
@@ -81,9 +81,9 @@ class UplinkState:
     gives_way: bool = False
     """What the owner sees: someone else needs the connection."""
     bound_since: MonoNs | None = None
-    """Since when the cap has held the upload back; None: it does not."""
+    """Since when the cap has limited the upload; None: it does not."""
     bound_at: MonoNs = _NEVER
-    """When it held the upload back last."""
+    """When it last limited the upload."""
 
 
 def decide(

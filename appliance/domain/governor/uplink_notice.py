@@ -1,4 +1,4 @@
-"""What the owner is told of the uplink guard: its cap itself moves by the second, and is applied elsewhere.
+"""The owner's notice of the uplink guard, whose cap itself moves by the second and is applied elsewhere.
 
 A notice stays for some minutes, so that the owner reads one sentence and not sixty.
 """

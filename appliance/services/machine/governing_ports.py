@@ -131,7 +131,7 @@ class SlotSales(NamedTuple):
 
     leased: bool
     free_percent: int
-    """Of the upload, for those who do not pay, while slots are sold."""
+    """The part of the upload that those who do not pay keep while slots are sold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ _KEY = "governor"
 
 class _Kept(msgspec.Struct, frozen=True):
     boot: str
-    """Of which the monotonic clock in `state` is."""
+    """The boot whose monotonic clock `state` uses."""
     state: dict[str, Any]
 
 

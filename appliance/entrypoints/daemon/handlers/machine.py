@@ -73,7 +73,7 @@ class CareHandlers:
         )
 
     async def _earned_day(self) -> MicroBtt:
-        """Of the last 24 hours, by the rounds of the auction; of a box without one, nothing."""
+        """What the last 24 hours have earned, by the rounds of the auction; nothing for a box without one."""
         trading = self._box.trading
         if trading is None:
             return MicroBtt(0)

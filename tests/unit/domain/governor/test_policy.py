@@ -41,7 +41,7 @@ cuts = st.builds(
 
 
 def rules(decision: GovernorDecision) -> list[ThrottleRule]:
-    return [ease.rule for ease in decision.throttles]
+    return [reason.rule for reason in decision.throttles]
 
 
 # -------------------------------------------------------------------------------------- what is left
@@ -63,7 +63,7 @@ def test_no_cut_ever_allows_more_than_was_wanted_or_than_a_single_one_allows(
             assert getattr(left, name) <= getattr(limits, name)
 
 
-def test_without_a_reason_nothing_is_eased() -> None:
+def test_without_a_reason_nothing_is_throttled() -> None:
     box = Governed()
     decision = box.look(temperature_mc=60_000, firmware=WELL, supply=Supply.MAINS, io=pressure())
     assert decision.limits == WANTED
@@ -79,7 +79,7 @@ def test_a_share_is_taken_of_the_owners_limit_where_there_is_one_and_else_of_the
     assert limited.last(3 * MINUTE, firmware=WEAK).limits.upload_rate == 25_000
 
 
-def test_an_eased_box_does_not_take_its_own_slowness_for_a_slow_line() -> None:
+def test_a_throttled_box_does_not_take_its_own_slowness_for_a_slow_line() -> None:
     box = Governed()
     first = box.last(3 * MINUTE, firmware=WEAK).limits
     for uplink in (UPLINK // 2, UPLINK // 4, UPLINK // 10):
@@ -136,7 +136,7 @@ def test_noise_in_up_to_three_readings_at_once_changes_the_limits_at_most_six_ti
     assert most_in_an_hour(changes(sorted(names), seed, settings=GovernorSettings(), hours=3)) <= 6
 
 
-def test_what_harms_is_eased_at_once_however_often_the_limits_changed() -> None:
+def test_what_harms_is_throttled_at_once_however_often_the_limits_changed() -> None:
     box = Governed()
     for _ in range(40):
         box.look(io=pressure(some=900_000))
@@ -160,7 +160,7 @@ def test_what_harms_is_eased_at_once_however_often_the_limits_changed() -> None:
         {"volumes": (volume(0),)},
     ],
 )
-def test_what_cannot_be_read_eases_nothing_and_ends_no_ease_for_some_minutes(
+def test_what_cannot_be_read_throttles_nothing_and_ends_no_throttle_for_some_minutes(
     trouble: dict[str, object],
 ) -> None:
     box = Governed()
@@ -174,7 +174,7 @@ def test_what_cannot_be_read_eases_nothing_and_ends_no_ease_for_some_minutes(
 # ------------------------------------------------------------------------------------------ telling
 
 
-def test_reasons_change_only_when_an_ease_begins_or_ends() -> None:
+def test_reasons_change_only_when_a_throttle_begins_or_ends() -> None:
     box = Governed()
     box.look(temperature_mc=76_100)
     for degrees in (76_300, 75_900, 77_000, 76_600):
@@ -189,10 +189,10 @@ def test_reasons_change_only_when_an_ease_begins_or_ends() -> None:
 def test_every_reason_is_told_with_its_beginning_while_it_holds() -> None:
     box = Governed()
     first = box.look(firmware=WEAK)
-    (ease,) = first.throttles
-    assert (ease.rule, ease.since) == (ThrottleRule.UNDER_VOLTAGE, box.at)
-    assert "4.63 V" in ease.says
-    assert "Replace the power supply" in ease.says
+    (reason,) = first.throttles
+    assert (reason.rule, reason.since) == (ThrottleRule.UNDER_VOLTAGE, box.at)
+    assert "4.63 V" in reason.says
+    assert "Replace the power supply" in reason.says
     assert box.look(firmware=WEAK).throttles == first.throttles
 
 
@@ -276,8 +276,8 @@ def test_the_rules_that_an_override_does_not_switch_off_are_those_that_say_so() 
     bad = {"temperature_mc": 90_000, "firmware": WEAK, "supply": Supply.LOW, "volumes": (volume(0),)}
     bad |= {"io": pressure(some=900_000), "ram_total": 100, "ram_available": 1, "month_up": 10**12}
     decision = box.look(**bad)
-    assert {ease.rule for ease in decision.throttles if ease.kept} == set(SAFETY_RULES)
-    assert {ease.rule for ease in decision.throttles} > set(SAFETY_RULES)
+    assert {reason.rule for reason in decision.throttles if reason.kept} == set(SAFETY_RULES)
+    assert {reason.rule for reason in decision.throttles} > set(SAFETY_RULES)
 
 
 # ------------------------------------------------------------------------------------------ restarts
@@ -309,7 +309,7 @@ def test_after_a_boot_everything_is_as_long_ago_as_it_was() -> None:
 
 
 @given(st.integers(-(10**12), 10**12), st.integers(0, 10**18))
-def test_a_wall_clock_that_went_back_only_makes_an_ease_last_longer(wall: int, mono: int) -> None:
+def test_a_wall_clock_that_went_back_only_makes_a_throttle_last_longer(wall: int, mono: int) -> None:
     box = Governed()
     box.look(firmware=WEAK)
     box.look(firmware=WELL)

@@ -20,7 +20,7 @@ WELL = firmware(under_voltage_before=True)
 # ---------------------------------------------------------------------------------------------- heat
 
 
-def test_below_75_degrees_nothing_is_eased_and_from_75_on_less_is_sent() -> None:
+def test_below_75_degrees_nothing_is_throttled_and_from_75_on_less_is_sent() -> None:
     box = Governed()
     assert box.last(5 * MINUTE, temperature_mc=74_900).limits == WANTED
     hot = box.last(2 * MINUTE, temperature_mc=76_000)
@@ -155,7 +155,7 @@ def test_overloaded_disks_first_stop_checks_and_then_slow_the_upload() -> None:
     assert box.last(2 * MINUTE, io=pressure(some=100_000)).limits == WANTED
 
 
-def test_a_pressure_that_has_only_fallen_a_little_keeps_its_ease() -> None:
+def test_a_pressure_that_has_only_fallen_a_little_keeps_its_throttle() -> None:
     box = Governed()
     box.look(io=pressure(some=650_000))
     assert box.last(30 * MINUTE, io=pressure(some=400_000)).throttles

@@ -129,7 +129,7 @@ def test_a_day_that_loses_an_hour_has_23() -> None:
     assert month_of(UtcMs(at(2026, 10, 25, 0, 0)), 1, BERLIN).left_s == 25 * HOUR
 
 
-def test_a_cap_that_would_last_anyhow_eases_nothing() -> None:
+def test_a_cap_that_would_last_anyhow_throttles_nothing() -> None:
     box = box_at(2026, 6, 10, 12, 0, month_cap=Bytes(100_000 * GIB))
     assert box.look(month_up=GIB).limits == WANTED
 
@@ -171,7 +171,7 @@ def test_a_cap_that_is_used_up_stops_what_it_counts_until_the_next_month(
     assert box.look(7 * HOUR).limits.sending
 
 
-def test_what_the_provider_does_not_count_eases_nothing() -> None:
+def test_what_the_provider_does_not_count_throttles_nothing() -> None:
     down = box_at(2026, 6, 29, 12, 0, month_cap=CAP, cap_counts="upload").look(month_down=10 * CAP)
     assert down.limits.sending
     assert down.limits.download_rate == 0
