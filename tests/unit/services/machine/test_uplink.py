@@ -317,6 +317,24 @@ def test_where_it_is_off_nothing_is_capped() -> None:
     assert caps == []
 
 
+def test_the_owner_and_the_buyers_hear_of_a_cap_that_lasts_and_not_of_each_seconds() -> None:
+    clock, probe, sent = FakeClock(), KnownLine(), 0
+    guard = guard_of(Governor(), probe, lambda: sent, [], clock)
+    shown: list[bool] = []
+    for tick in range(80):
+        clock.advance(0.5)
+        sent += min(CAPACITY, guard.cap or CAPACITY) // 2
+        probe.latency_us = 90_000 if 6 <= tick < 9 else 10_000
+        guard.tick()
+        reading = guard.reading()
+        assert reading.cap in (None, guard.cap)
+        assert (reading.latency_us, reading.base_us) == (probe.latency_us, 10_000)
+        if guard.cap:
+            shown.append(reading.cap is not None)
+    assert shown[:10] == [False] * 10
+    assert shown[-1]
+
+
 def test_the_line_is_looked_at_closely_only_while_the_box_sends() -> None:
     async def play() -> list[bool]:
         clock, probe, sent, seen = FakeClock(), KnownLine(), [0], []
