@@ -1,25 +1,27 @@
-"""The commands about the box's own body: readings, what eases it, its power, its drives, and its issues.
+"""The commands about the machine: readings, what throttles it, its energy, its drives, and its issues.
 
 Times are UtcMs, temperatures millidegrees Celsius, power milliwatts, shares ppm.
 """
 
 from typing import Literal
 
+from msgspec import field
+
 from appliance.control.command import Answer, Command
 from appliance.domain.doctor.model import Verdict
-from appliance.domain.governor.ease import Rule as Rule
 from appliance.domain.governor.limits import Limits
 from appliance.domain.governor.readings import DiskReading as DiskReading
 from appliance.domain.governor.readings import Firmware as Firmware
 from appliance.domain.governor.readings import Pressure as Pressure
 from appliance.domain.governor.readings import Readings as Readings
 from appliance.domain.governor.readings import Supply as Supply
+from appliance.domain.governor.throttle import ThrottleRule as ThrottleRule
 
 # ------------------------------------------------------------------------------------------- readings
 
 
 class ReadingsAnswer(Answer, frozen=True, kw_only=True):
-    """What is read now; None: it cannot be known."""
+    """The latest readings; None: it cannot be known."""
 
     readings: Readings
     board: str
@@ -27,15 +29,15 @@ class ReadingsAnswer(Answer, frozen=True, kw_only=True):
 
 
 class GetReadings(Command[ReadingsAnswer], frozen=True, kw_only=True):
-    """What is read now."""
+    """The latest readings."""
 
 
-class Decided(Answer, frozen=True, kw_only=True):
-    """A change of the limits by the governor."""
+class PastThrottle(Answer, frozen=True, kw_only=True):
+    """A time in which one rule of the governor throttled the box."""
 
     at: int
     until: int
-    """0: it still holds."""
+    """0: it still does."""
     rule: str
     """Such as `heat`."""
     says: str
@@ -60,8 +62,8 @@ class History(Answer, frozen=True, kw_only=True):
     """Bytes a second, the mean of the bucket."""
     limit: list[int | None]
     """Upload limit in force, bytes a second, the least of the bucket; 0: none."""
-    decisions: list[Decided]
-    """All that held at some time of it, newest first."""
+    decisions: list[PastThrottle]
+    """All that were in force at some time of it, newest first."""
 
 
 class GetHistory(Command[History], frozen=True, kw_only=True):
@@ -73,7 +75,7 @@ class GetHistory(Command[History], frozen=True, kw_only=True):
 # ------------------------------------------------------------------------------------------- governor
 
 
-class Ease(Answer, frozen=True, kw_only=True):
+class ThrottleReason(Answer, frozen=True, kw_only=True):
     """Why the box does less than it could."""
 
     rule: str
@@ -84,23 +86,24 @@ class Ease(Answer, frozen=True, kw_only=True):
 class GovernorAnswer(Answer, frozen=True, kw_only=True):
     """What the governor does."""
 
-    eases: list[Ease]
+    throttles: list[ThrottleReason] = field(name="eases")
+    """On the socket they keep the name that they have had since the first version."""
     limits: Limits
     """In force."""
     wanted: Limits
     """What the owner and the configuration allow."""
     override_until: int
-    """Until when the owner has switched the easing off; 0: it is on."""
+    """Until when the owner has lifted the throttling; 0: it is on."""
     kept: list[str]
-    """Rules that an override does not switch off, as they keep the box and its data from harm."""
+    """Rules that an override does not lift, as they protect the box and its data."""
 
 
 class GetGovernor(Command[GovernorAnswer], frozen=True, kw_only=True):
-    """What the governor does, and why."""
+    """Show what the governor does, and why."""
 
 
 class SetOverride(Command[GovernorAnswer], frozen=True, kw_only=True):
-    """Ease nothing for some time, but for what would do harm; 0 minutes: go back to easing."""
+    """Lift throttling for some time; safety limits stay on. 0 minutes: throttle again."""
 
     minutes: int
 
@@ -108,8 +111,8 @@ class SetOverride(Command[GovernorAnswer], frozen=True, kw_only=True):
 # --------------------------------------------------------------------------------------------- energy
 
 
-class Energy(Answer, frozen=True, kw_only=True):
-    """What the box takes and costs, beside what it earns."""
+class EnergyAnswer(Answer, frozen=True, kw_only=True):
+    """What the box draws and costs, beside what it earns."""
 
     watts_mw: int | None
     source: Literal["plug", "ups", "told", "model", "unknown"]
@@ -121,11 +124,11 @@ class Energy(Answer, frozen=True, kw_only=True):
     """The same in thousandths of the currency."""
     currency: str
     sentence: str
-    """Is this box worth its power?"""
+    """What it costs to run the box, beside what it earned, in words."""
 
 
-class GetEnergy(Command[Energy], frozen=True, kw_only=True):
-    """Whether the box is worth its power."""
+class GetEnergy(Command[EnergyAnswer], frozen=True, kw_only=True):
+    """What it costs to run the box."""
 
 
 # --------------------------------------------------------------------------------------------- drives

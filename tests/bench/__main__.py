@@ -28,7 +28,7 @@ from appliance.control.torrents import ListTorrents
 from appliance.core.config import Network
 from appliance.domain.catalogue.record import Record
 from appliance.services.machine.limits import configured_limits
-from tests.bench import auction, care, care_drives, courtesy, money
+from tests.bench import auction, care, care_drives, money, uplink_guard
 from tests.bench.figure import Figure
 from tests.support.addresses import address
 from tests.support.box import SEEDBOX, Box
@@ -381,7 +381,7 @@ BENCHES: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     "slots": auction.slots,
     "whole": auction.whole,
     "selling": auction.selling,
-    "courtesy": courtesy.courtesy,
+    "uplink": uplink_guard.uplink,
     "governor": care.governor,
     "weather": care.weather,
     "drives": care_drives.drives,

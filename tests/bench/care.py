@@ -8,8 +8,9 @@ from pathlib import Path
 
 from appliance.core.config import Governor
 from appliance.core.units import MonoNs
-from appliance.domain.governor.policy import Moment, State, decide
-from appliance.domain.governor.settings import Settings, settings_of
+from appliance.domain.governor.model import GovernorMoment, GovernorState
+from appliance.domain.governor.policy import decide
+from appliance.domain.governor.settings import GovernorSettings, settings_of
 from tests.bench.figure import Figure
 from tests.simulation.noise import NOISES, UPLINK, changes, noisy
 from tests.simulation.weather import (
@@ -39,10 +40,10 @@ WORLDS: dict[str, Callable[[int], World]] = {
 def governor(folder: Path, pairs: int) -> Iterator[Figure]:
     """A decision with all its rules at work, and unrest at noisy readings."""
     keys = Governor(month_cap=1_000, cheap_hours=("22:00-06:00",), quiet_hours=("01:00-05:00",))
-    settings, state, took = settings_of(keys, ZONE), State(), []
+    settings, state, took = settings_of(keys, ZONE), GovernorState(), []
     for seconds, readings in noisy(list(NOISES), 1, hours=10):
-        moment = Moment(
-            at=readings.at, mono=MonoNs(seconds * 10**9), wanted=WANTED, uplink=UPLINK, courtesy=500_000
+        moment = GovernorMoment(
+            at=readings.at, mono=MonoNs(seconds * 10**9), wanted=WANTED, uplink=UPLINK, uplink_cap=500_000
         )
         started = time.process_time_ns()
         state, _ = decide(settings, state, readings, moment)
@@ -54,10 +55,10 @@ def governor(folder: Path, pairs: int) -> Iterator[Figure]:
         "readings and governor, a look in five seconds", _looking(folder), None, "<= 2,000", "ppm of a core"
     )
     for name in NOISES:
-        times = [changes([name], seed, settings=Settings()) for seed in range(1, pairs + 1)]
+        times = [changes([name], seed, settings=GovernorSettings()) for seed in range(1, pairs + 1)]
         worst = max(most_in_an_hour(one) for one in times)
         yield Figure(f"most changes in an hour, noise: {name}", worst, None, "<= 6", "/h")
-    every = [changes(list(NOISES), seed, settings=Settings()) for seed in range(1, pairs + 1)]
+    every = [changes(list(NOISES), seed, settings=GovernorSettings()) for seed in range(1, pairs + 1)]
     worst = max(most_in_an_hour(one) for one in every)
     yield Figure("most changes in an hour, noise in all readings", worst, None, "<= 6", "/h")
 
@@ -69,7 +70,7 @@ def _looking(folder: Path) -> float:
     async def look() -> None:
         for _ in range(looks):
             attic.clock.seconds += 5
-            await attic.governing.look()
+            await attic.governing.refresh()
 
     started = time.process_time_ns()
     asyncio.run(look())

@@ -327,7 +327,7 @@ def test_a_full_disk_eases_the_download_which_goes_on_when_there_is_room(tmp_pat
             Peer(tmp_path / "seed", metainfo, call=(box.address, box.port), enable_outgoing_utp=False),
         ):
             id = box.add(metainfo)
-            row = box.wait_state(id, State.EASED, 40)
+            row = box.wait_state(id, State.THROTTLED, 40)
             assert "The disk is full" in row.reason
             ballast.unlink()
             box.wait_state(id, State.SEEDING, 75)

@@ -166,7 +166,7 @@ def test_a_drive_that_is_mounted_read_only_seeds_on_and_its_downloads_wait(
         id = box.add(metainfo)
         box.wait_state(id, State.DOWNLOADING)
         drive.read_only(True)
-        row = box.wait_state(id, State.EASED, 5)
+        row = box.wait_state(id, State.THROTTLED, 5)
         assert "is read-only" in row.reason
         assert wrong(box, "drive-read-only:")
         assert box.row(seed).state is State.SEEDING
@@ -188,7 +188,7 @@ def test_what_a_drive_lost_when_it_gave_up_writing_is_fetched_again(tmp_path: Pa
         with Peer(tmp_path / "seed", metainfo, call=(box.address, box.port)):
             until(lambda: box.row(id).downloaded > 8 * MIB, "some of it")
             drive.trip()
-            row = box.wait_state(id, State.EASED, 20)
+            row = box.wait_state(id, State.THROTTLED, 20)
             assert "is read-only" in row.reason
             assert wrong(box, "drive-read-only:")
             drive.unmount()
@@ -229,7 +229,7 @@ def test_a_download_goes_to_the_drive_with_room_and_one_that_fits_nowhere_waits(
             assert where[first] == where[second] == str(large.point / "seedbox")
             assert where[third] == ""
             row = box.row(third)
-            assert row.state is State.EASED
+            assert row.state is State.THROTTLED
             assert "Every disk is too full" in row.reason
             shutil.copy(data[2], small.point / "seedbox")
             box.wait_state(third, State.SEEDING, 40)

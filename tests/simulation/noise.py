@@ -4,9 +4,10 @@ import random
 from collections.abc import Callable, Iterator
 
 from appliance.core.units import GIB, MonoNs, UtcMs
-from appliance.domain.governor.policy import Moment, State, decide
+from appliance.domain.governor.model import GovernorMoment, GovernorState
+from appliance.domain.governor.policy import decide
 from appliance.domain.governor.readings import Firmware, Pressure, Readings, Supply
-from appliance.domain.governor.settings import Settings
+from appliance.domain.governor.settings import GovernorSettings
 from appliance.domain.volumes.volume import Volume
 from tests.simulation.weather import WANTED
 
@@ -24,12 +25,12 @@ def _pressure(some: int, full: int) -> Pressure:
 
 
 def _firmware(low: bool, before: bool) -> Firmware:
-    other = {"frequency_capped": False, "throttled": False, "soft_temperature_limit": False}
+    other = {"frequency_capped": False, "firmware_throttled": False, "soft_temperature_limit": False}
     return Firmware(
         under_voltage=low,
         under_voltage_before=before,
         frequency_capped_before=False,
-        throttled_before=False,
+        firmware_throttled_before=False,
         soft_temperature_limit_before=False,
         **other,
     )
@@ -79,11 +80,11 @@ def noisy(
         yield seconds, Readings(at=UtcMs(START + seconds * 1_000), up_rate=sent, **told)  # type: ignore[arg-type]
 
 
-def changes(names: list[str], seed: int, *, settings: Settings, hours: int = 24) -> list[float]:
+def changes(names: list[str], seed: int, *, settings: GovernorSettings, hours: int = 24) -> list[float]:
     """When the limits change, in seconds."""
-    state, times = State(), []
+    state, times = GovernorState(), []
     for seconds, readings in noisy(names, seed, hours=hours):
-        moment = Moment(at=readings.at, mono=MonoNs(seconds * 10**9), wanted=WANTED, uplink=UPLINK)
+        moment = GovernorMoment(at=readings.at, mono=MonoNs(seconds * 10**9), wanted=WANTED, uplink=UPLINK)
         state, decision = decide(settings, state, readings, moment)
         if decision.changed:
             times.append(float(seconds))

@@ -20,10 +20,11 @@ from zoneinfo import ZoneInfo
 from appliance.core.config import LimitKeys
 from appliance.core.units import GIB, Bytes, MonoNs, UtcMs
 from appliance.domain.governor.cap import month_of
-from appliance.domain.governor.hours import parse_spans
-from appliance.domain.governor.policy import Moment, State, decide
+from appliance.domain.governor.model import GovernorMoment, GovernorState
+from appliance.domain.governor.policy import decide
 from appliance.domain.governor.readings import Readings
-from appliance.domain.governor.settings import Settings
+from appliance.domain.governor.settings import GovernorSettings
+from appliance.domain.governor.spans import parse_spans
 from appliance.services.machine.limits import configured_limits
 
 ZONE = ZoneInfo("Europe/Berlin")
@@ -55,7 +56,7 @@ class World:
     """Mean demand, of the uplink."""
     hot: float = 31.0
     """Mean of the day's highest temperature under the roof, °C; heat waves are 12 K above."""
-    settings: Settings = field(default_factory=lambda: Settings(zone=ZONE))
+    settings: GovernorSettings = field(default_factory=lambda: GovernorSettings(zone=ZONE))
 
 
 @dataclass
@@ -72,8 +73,8 @@ class Outcome:
     hottest: float = 0.0
     longest_s: float = 0.0
     """That the true temperature was above the hard limit at once."""
-    eased_s: float = 0.0
-    """That heat eased the box."""
+    hot_s: float = 0.0
+    """That heat throttled the box."""
     changes: list[float] = field(default_factory=list)
     """Seconds since the start."""
 
@@ -125,14 +126,14 @@ def heat_wave(seed: int = 1) -> World:
 
 def capped(seed: int = 1) -> World:
     """A cap that is a third less than what is asked for, and a cool cellar."""
-    settings = Settings(zone=ZONE, month_cap=Bytes(2_500 * GIB), cap_counts="upload", cap_day=10)
+    settings = GovernorSettings(zone=ZONE, month_cap=Bytes(2_500 * GIB), cap_counts="upload", cap_day=10)
     return World(seed=seed, hot=18.0, settings=settings)
 
 
 def tariff(seed: int = 1) -> World:
     """Power is cheap at night and at noon."""
     cheap = parse_spans("cheap_hours", ("22:00-06:00", "12:00-15:00"))
-    return World(seed=seed, hot=18.0, settings=Settings(zone=ZONE, cheap=cheap, dear_percent=25))
+    return World(seed=seed, hot=18.0, settings=GovernorSettings(zone=ZONE, cheap=cheap, dear_percent=25))
 
 
 def everything(seed: int = 1) -> World:
@@ -203,7 +204,7 @@ def simulate(world: World) -> Outcome:
     could, achievable = _oracle(world, weather)
     one = Outcome(achievable=achievable)
     chance = random.Random(-world.seed)
-    board, state, sent, counted = _Board(weather[0].air + 25), State(), 0, 0
+    board, state, sent, counted = _Board(weather[0].air + 25), GovernorState(), 0, 0
     uplink, above, month = 0.0, 0.0, month_of(weather[0].at, world.settings.cap_day, ZONE)
     for now, (best, hot) in zip(weather, could, strict=True):
         if now.at >= month.end:
@@ -213,7 +214,9 @@ def simulate(world: World) -> Outcome:
         uplink = max(uplink * (1 - world.step_s / 86_400), rate)
         said = _sensor(chance, board.chip(rate / world.uplink))
         readings = Readings(at=now.at, temperature_mc=said, month_up=counted, up_rate=rate)
-        moment = Moment(at=now.at, mono=MonoNs(now.seconds * 10**9), wanted=WANTED, uplink=round(uplink))
+        moment = GovernorMoment(
+            at=now.at, mono=MonoNs(now.seconds * 10**9), wanted=WANTED, uplink=round(uplink)
+        )
         state, decision = decide(world.settings, state, readings, moment)
         if decision.changed:
             one.changes.append(now.seconds)
@@ -229,7 +232,7 @@ def simulate(world: World) -> Outcome:
         chip = board.chip(rate / world.uplink)
         above = above + world.step_s if chip > world.settings.heat_hard / 1_000 else 0.0
         one.hottest, one.longest_s = max(one.hottest, chip), max(one.longest_s, above)
-        one.eased_s += world.step_s * any(ease.rule == "heat" for ease in decision.eases)
+        one.hot_s += world.step_s * any(reason.rule == "heat" for reason in decision.throttles)
     one.months.append((round(counted * COUNTED), world.settings.month_cap))
     return one
 

@@ -63,14 +63,14 @@ WANTED = Limits(
     upload_slots=24,
     active_downloads=3,
 )
-EASED = replace(WANTED, upload_rate=BytesPerSecond(MIB), connections=200, checking=False)
+THROTTLED = replace(WANTED, upload_rate=BytesPerSecond(MIB), connections=200, checking=False)
 HEAT = "The processor is at 76 °C; the box sends slower until it is below 70 °C. Give it air."
 COURTESY = "Others in the house waited 48 ms longer for their answers, so the box sends slower."
 
 
-def decided(rule: str, says: str, at: int, until: int = 0) -> care.Decided:
+def decided(rule: str, says: str, at: int, until: int = 0) -> care.PastThrottle:
     """One decision."""
-    return care.Decided(at=at, until=until, rule=rule, says=says)
+    return care.PastThrottle(at=at, until=until, rule=rule, says=says)
 
 
 DECISIONS = [
@@ -104,7 +104,7 @@ class FakeBox:
         self.now = NOW
         self.readings = whole_readings()
         self.decisions = DECISIONS
-        self.eases = [care.Ease(rule="heat", says=HEAT, since=local(21, 17, 5))]
+        self.throttles = [care.ThrottleReason(rule="heat", says=HEAT, since=local(21, 17, 5))]
         self.override_until = 0
         self.overrides: list[int] = []
         """Minutes that were asked for."""
@@ -115,7 +115,7 @@ class FakeBox:
         self.issues = some_issues()
         self.told = ["json://192.168.1.5: sent", "mailto://mail.example: refused the password"]
         self.notices = 0
-        self.energy = care.Energy(
+        self.energy = care.EnergyAnswer(
             watts_mw=7_400,
             source="plug",
             cost_day=53,
@@ -179,7 +179,7 @@ class FakeBox:
             disk=Disk(path="/srv/content", total=2_000 * GIB, free=420 * GIB),
             listen_port=6881,
             dht_nodes=300,
-            limits=EASED,
+            limits=THROTTLED,
             health=Verdict.WARNING,
             problems=[
                 Finding(one.check, one.severity, one.says, one.remedy)
@@ -229,11 +229,11 @@ class FakeBox:
         return msgspec.structs.replace(told, **dict.fromkeys(self.unmeasured, gone))
 
     def governor(self) -> care.GovernorAnswer:
-        """Eased, unless the owner does not want it."""
-        eases = [] if self.override_until else self.eases
+        """Throttled, unless the owner does not want it."""
+        throttles = [] if self.override_until else self.throttles
         return care.GovernorAnswer(
-            eases=eases,
-            limits=EASED if eases else WANTED,
+            throttles=throttles,
+            limits=THROTTLED if throttles else WANTED,
             wanted=WANTED,
             override_until=self.override_until,
             kept=["heat", "under-voltage", "ups", "room", "cap"],
@@ -310,11 +310,11 @@ def whole_readings() -> Readings:
         firmware=Firmware(
             under_voltage=False,
             frequency_capped=False,
-            throttled=False,
+            firmware_throttled=False,
             soft_temperature_limit=False,
             under_voltage_before=True,
             frequency_capped_before=True,
-            throttled_before=False,
+            firmware_throttled_before=False,
             soft_temperature_limit_before=False,
         ),
         cpu=calm,

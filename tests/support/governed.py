@@ -6,9 +6,10 @@ from typing import Any
 from appliance.core.config import LimitKeys
 from appliance.core.units import GIB, Bytes, MonoNs, UtcMs
 from appliance.domain.governor.limits import Limits
-from appliance.domain.governor.policy import Decision, Event, Moment, State, decide
+from appliance.domain.governor.model import GovernorDecision, GovernorMoment, GovernorState, ThrottleEvent
+from appliance.domain.governor.policy import decide
 from appliance.domain.governor.readings import Firmware, Pressure, Readings
-from appliance.domain.governor.settings import Settings
+from appliance.domain.governor.settings import GovernorSettings
 from appliance.domain.volumes.volume import Volume
 from appliance.services.machine.limits import configured_limits
 
@@ -22,26 +23,26 @@ START = UtcMs(1_780_000_000_000)
 class Governed:
     """The governor of one box."""
 
-    settings: Settings = field(default_factory=Settings)
+    settings: GovernorSettings = field(default_factory=GovernorSettings)
     wanted: Limits = WANTED
-    state: State = field(default_factory=State)
+    state: GovernorState = field(default_factory=GovernorState)
     at: int = START
     mono: int = 10**15
-    events: list[Event] = field(default_factory=list)
+    events: list[ThrottleEvent] = field(default_factory=list)
     changes: int = 0
 
-    def look(self, after: int = 10, *, moment: dict[str, Any] | None = None, **told: Any) -> Decision:
+    def look(self, after: int = 10, *, moment: dict[str, Any] | None = None, **told: Any) -> GovernorDecision:
         """What is decided `after` seconds at these readings."""
         self.at += after * 1_000
         self.mono += after * 10**9
         readings = Readings(at=UtcMs(self.at), **({"up_rate": UPLINK} | told))
-        shown = Moment(at=UtcMs(self.at), mono=MonoNs(self.mono), wanted=self.wanted, uplink=UPLINK)
+        shown = GovernorMoment(at=UtcMs(self.at), mono=MonoNs(self.mono), wanted=self.wanted, uplink=UPLINK)
         self.state, decision = decide(self.settings, self.state, readings, replace(shown, **(moment or {})))
         self.events += decision.events
         self.changes += decision.changed
         return decision
 
-    def last(self, seconds: int, **told: Any) -> Decision:
+    def last(self, seconds: int, **told: Any) -> GovernorDecision:
         """What is decided at last, when these readings last for so long, looked at each ten seconds."""
         for _ in range(max(1, seconds // 10)):
             decision = self.look(**told)

@@ -139,15 +139,15 @@ def _must(*words: str) -> None:
 
 @contextmanager
 def uploading(
-    folder: Path, home: HomeLine, *, courtesy: bool, over: str, peers: int, size: int
+    folder: Path, home: HomeLine, *, guarded: bool, over: str, peers: int, size: int
 ) -> Iterator[Sender]:
     """A box that sends to peers in the internet, who take all that they get over `tcp` or `utp`."""
     metainfo = make_torrent(write_data(folder / "data.bin", size), "v1", piece=256 * 1024)
     with ExitStack() as stack:
         box = stack.enter_context(
-            Sender(folder, metainfo, home.BOX, courtesy=courtesy, prefix=home.inside("box"))
+            Sender(folder, metainfo, home.BOX, guarded=guarded, prefix=home.inside("box"))
         )
-        if courtesy:
+        if guarded:
             until(lambda: box.said["base_us"] is not None, "a measured round trip")
         for number in range(peers):
             stack.enter_context(

@@ -1,4 +1,4 @@
-"""A box's upload with courtesy: the real engine, probe and rule, and one complete torrent.
+"""A box's upload with the uplink guard: the real engine, probe and rule, and one complete torrent.
 
 As a program: reads a JSON object on stdin, then writes a line of JSON ten times a second.
 """
@@ -16,14 +16,14 @@ from typing import Any, Self
 import libtorrent as lt
 
 from appliance.adapters.board.latency import LatencyProbe
-from appliance.adapters.engine.gentle import even_settings, utp_settings
+from appliance.adapters.engine.pacing import even_settings, utp_settings
 from appliance.adapters.engine.session import LibtorrentEngine
 from appliance.adapters.engine.settings import engine_settings
 from appliance.core.clock import SystemClock
 from appliance.core.config import Governor, LimitKeys, Network
 from appliance.core.units import BytesPerSecond
 from appliance.services.machine.limits import configured_limits
-from appliance.services.machine.uplink import Courtesy
+from appliance.services.machine.uplink import UplinkGuard, UplinkGuardPorts
 from tests.support.processes import pipe, start
 
 RAM = 1024**3
@@ -33,13 +33,13 @@ class Sender:
     """The other end of that program."""
 
     def __init__(
-        self, folder: Path, metainfo: bytes, ip: str, *, courtesy: bool, prefix: tuple[str, ...] = ()
+        self, folder: Path, metainfo: bytes, ip: str, *, guarded: bool, prefix: tuple[str, ...] = ()
     ) -> None:
         self._request = {
             "folder": str(folder),
             "metainfo": base64.b64encode(metainfo).decode(),
             "ip": ip,
-            "courtesy": courtesy,
+            "guarded": guarded,
         }
         self._prefix = prefix
         self.said: dict[str, Any] = {}
@@ -74,7 +74,7 @@ class Sender:
 async def _send(request: dict[str, Any]) -> None:
     network = Network(listen_addresses=(request["ip"],), dht=False, lsd=False, upnp=False, natpmp=False)
     limits = configured_limits(LimitKeys(), RAM)  # type: ignore[arg-type]
-    config = Governor(courtesy=request["courtesy"])
+    config = Governor(courtesy=request["guarded"])
     settings = engine_settings(network, limits, RAM, "seedbox", "0")  # type: ignore[arg-type]
     settings |= utp_settings(config.courtesy_delay if config.courtesy else None)
     engine = LibtorrentEngine(settings, pex=False)
@@ -96,13 +96,16 @@ async def _send(request: dict[str, Any]) -> None:
 
     clock = SystemClock()
     probe = LatencyProbe("", clock)
-    courtesy = Courtesy(config, probe, sent, lambda: BytesPerSecond(0), cap, clock)
+    guard = UplinkGuard(
+        config,
+        UplinkGuardPorts(probe=probe, sent=sent, wanted=lambda: BytesPerSecond(0), set_cap=cap, clock=clock),
+    )
     async with asyncio.TaskGroup() as group:
-        group.create_task(courtesy.run(lambda: None))
+        group.create_task(guard.run(lambda: None))
         while True:
             said = {
-                "cap": courtesy.cap,
-                "gives_way": courtesy.gives_way,
+                "cap": guard.cap,
+                "gives_way": guard.gives_way,
                 "sent": engine.network.sent,
                 "latency_us": probe.latency_us,
                 "base_us": probe.latency_base_us,

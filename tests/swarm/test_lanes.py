@@ -42,7 +42,7 @@ def test_who_wins_takes_the_uplink_live_and_nobody_else_is_shut_out(tmp_path: Pa
         await seller.arrange(lanes, wishes)
         seated = [lanes.lane_of(one.key) for one in wishes]
         assert None not in seated
-        seller.lanes.share(free_share(UPLINK, 20, leases=2))
+        seller.lanes.share(free_share(UPLINK, 20))
 
         def win(*winners: int) -> None:
             for number, lane in enumerate(seated):
@@ -58,7 +58,7 @@ def test_who_wins_takes_the_uplink_live_and_nobody_else_is_shut_out(tmp_path: Pa
             lost = [rates.get(one.address, 0) for number, one in enumerate(bidders) if number not in winners]
             others = sum(rates.get(peer.address, 0) for peer in free)
             assert max(lost) < 60_000, rates
-            assert others < 1.35 * free_share(UPLINK, 20, leases=2), rates
+            assert others < 1.35 * free_share(UPLINK, 20), rates
             return won / (won + sum(lost) + others)
 
         win(0, 1)
@@ -75,7 +75,7 @@ def test_who_wins_takes_the_uplink_live_and_nobody_else_is_shut_out(tmp_path: Pa
         # Nobody bids any more: the uplink is everybody's.
         await seller.arrange(lanes, [])
         assert lanes.seats == {}
-        seller.lanes.share(free_share(UPLINK, 20, leases=0))
+        seller.lanes.share(0)
         await asyncio.sleep(6)
         rates = await seller.rates(4)
         assert sum(rates.values()) > 0.5 * UPLINK, rates
@@ -103,7 +103,7 @@ def test_the_last_of_all_lanes_can_be_given_out_and_works(tmp_path: Path) -> Non
             if one.ip in theirs:
                 seller.lanes.call(one.torrent, one.ip, one.port)
         await seller.until(lambda: theirs <= set(seller.connections()))
-        seller.lanes.share(free_share(UPLINK, 20, leases=1))
+        seller.lanes.share(free_share(UPLINK, 20))
 
         async def settles(true: Callable[[float], bool]) -> None:
             # Both may have called: one of the two connections goes, and a count with it.

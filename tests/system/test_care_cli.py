@@ -127,7 +127,7 @@ def test_readings_are_shown_with_their_units(daemon: Answering) -> None:
         readings=Readings(
             at=UtcMs(AT),
             temperature_mc=71_250,
-            firmware=Firmware(**(flags | {"under_voltage": True, "throttled_before": True})),
+            firmware=Firmware(**(flags | {"under_voltage": True, "firmware_throttled_before": True})),
             io=some,
             load_milli=1_500,
             ram_total=2**30,
@@ -172,7 +172,7 @@ def test_readings_are_shown_with_their_units(daemon: Answering) -> None:
         assert part in text, text
 
 
-def governed(*eases: care.Ease, until: int = 0) -> care.GovernorAnswer:
+def governed(*throttles: care.ThrottleReason, until: int = 0) -> care.GovernorAnswer:
     wanted = Limits(
         upload_rate=BytesPerSecond(0),
         download_rate=BytesPerSecond(0),
@@ -189,13 +189,13 @@ def governed(*eases: care.Ease, until: int = 0) -> care.GovernorAnswer:
         writing=False,
     )
     return care.GovernorAnswer(
-        eases=list(eases), limits=now, wanted=wanted, override_until=until, kept=["under-voltage"]
+        throttles=list(throttles), limits=now, wanted=wanted, override_until=until, kept=["under-voltage"]
     )
 
 
 def test_the_governor_says_why_and_what_it_has_changed(daemon: Answering) -> None:
     daemon.answers[care.GetGovernor] = governed(
-        care.Ease(rule="heat", says="The processor is hot.", since=AT)
+        care.ThrottleReason(rule="heat", says="The processor is hot.", since=AT)
     )
     text = daemon.typed("governor", "show").stdout
     assert "The processor is hot. (since 2025-06-1" in text
@@ -223,7 +223,7 @@ def test_a_span_that_is_none_is_refused_and_nothing_is_asked(daemon: Answering, 
 
 
 def test_energy_begins_with_the_answer_to_the_question(daemon: Answering) -> None:
-    daemon.answers[care.GetEnergy] = care.Energy(
+    daemon.answers[care.GetEnergy] = care.EnergyAnswer(
         watts_mw=5_200,
         source="plug",
         cost_day=37,
@@ -240,7 +240,7 @@ def test_energy_begins_with_the_answer_to_the_question(daemon: Answering) -> Non
 
 
 def test_energy_without_prices_says_which_key_to_set(daemon: Answering) -> None:
-    daemon.answers[care.GetEnergy] = care.Energy(
+    daemon.answers[care.GetEnergy] = care.EnergyAnswer(
         watts_mw=None,
         source="unknown",
         cost_day=None,

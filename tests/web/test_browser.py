@@ -165,7 +165,7 @@ def test_limits_are_set_and_wrong_ones_refused(page: Page, site: Site) -> None:
     assert site.box.call(GetLimits()).limits.upload_rate == 750 * 1024
     page.get_by_label("Connections").fill("3")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("connections is 3; it must lie between")).to_be_visible()
+    expect(page.get_by_text("connections is 3; it must be between")).to_be_visible()
     page.get_by_role("button", name="As configured").click()
     assert site.box.call(GetLimits()).limits.upload_rate == 0
 

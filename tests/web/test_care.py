@@ -65,8 +65,8 @@ def section(page: str, heading: str) -> str:
 def blind(box: FakeBox) -> None:
     """A machine that tells nothing of itself."""
     box.blind, box.readings = True, Readings(at=UtcMs(NOW))
-    box.eases, box.decisions, box.issues, box.volumes = [], [], [], []
-    box.energy = care.Energy(
+    box.throttles, box.decisions, box.issues, box.volumes = [], [], [], []
+    box.energy = care.EnergyAnswer(
         watts_mw=None,
         source="unknown",
         cost_day=None,
@@ -233,7 +233,7 @@ def test_the_overview_says_whether_the_box_is_worth_its_power_and_why_it_is_slow
     assert f"Slower on purpose: {HEAT}" in said
     assert box.energy.sentence in said
     assert HEAT in owner.client.get("/live", base_url="http://127.0.0.1").get_json()["numbers"]["eased"]
-    box.eases = []
+    box.throttles = []
     assert "Slower on purpose" not in text_of(owner.get("/")[1])
 
 
@@ -247,7 +247,7 @@ def test_what_drives_and_disks_are_called_is_text_and_never_markup(owner: Visito
     )
     box.volumes = [msgspec.structs.replace(one, path=evil, says=evil) for one in box.volumes]
     box.decisions = [decided(evil, evil, local(21, 16), local(21, 17))]
-    box.eases = [care.Ease(rule=evil, says=evil, since=NOW)]
+    box.throttles = [care.ThrottleReason(rule=evil, says=evil, since=NOW)]
     box.told = [evil]
     for page in (
         *(owner.get(f"/health?span={span}")[1] for span in SPANS),
@@ -310,11 +310,11 @@ def test_a_board_that_tells_only_of_its_voltage_has_metrics_without_the_other_fl
     firmware = Firmware(
         under_voltage=True,
         frequency_capped=None,
-        throttled=None,
+        firmware_throttled=None,
         soft_temperature_limit=None,
         under_voltage_before=True,
         frequency_capped_before=None,
-        throttled_before=None,
+        firmware_throttled_before=None,
         soft_temperature_limit_before=None,
     )
     box.readings = replace(box.readings, firmware=firmware)
@@ -443,7 +443,9 @@ def test_the_page_follows_the_box_while_one_looks(context: BrowserContext, site:
 
 
 def test_a_machine_that_tells_nothing_has_a_page_all_the_same(context: BrowserContext, site: Site) -> None:
-    kept = {name: getattr(site.box, name) for name in ("readings", "eases", "decisions", "issues", "volumes")}
+    kept = {
+        name: getattr(site.box, name) for name in ("readings", "throttles", "decisions", "issues", "volumes")
+    }
     energy = site.box.energy
     try:
         blind(site.box)

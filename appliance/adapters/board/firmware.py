@@ -74,11 +74,11 @@ class FirmwareFlags:
         return Firmware(
             under_voltage=any(alarms),
             frequency_capped=None,
-            throttled=None,
+            firmware_throttled=None,
             soft_temperature_limit=None,
             under_voltage_before=bool(self._seen & 1),
             frequency_capped_before=None,
-            throttled_before=None,
+            firmware_throttled_before=None,
             soft_temperature_limit_before=None,
         )
 
@@ -98,10 +98,10 @@ def _firmware(bits: int, seen: int) -> Firmware:
     return Firmware(
         under_voltage=bool(bits & 1),
         frequency_capped=bool(bits & 2),
-        throttled=bool(bits & 4),
+        firmware_throttled=bool(bits & 4),
         soft_temperature_limit=bool(bits & 8),
         under_voltage_before=bool(seen & 1),
         frequency_capped_before=bool(seen & 2),
-        throttled_before=bool(seen & 4),
+        firmware_throttled_before=bool(seen & 4),
         soft_temperature_limit_before=bool(seen & 8),
     )

@@ -12,8 +12,8 @@ import libtorrent as lt
 
 from appliance.adapters.engine.alerts import snapshot, trouble_kind
 from appliance.adapters.engine.classes import ClassPool, make_pool
-from appliance.adapters.engine.gentle import QUICK_TICK_MS, USUAL_TICK_MS, even_settings
 from appliance.adapters.engine.metainfo import checked, parse_resume
+from appliance.adapters.engine.pacing import QUICK_TICK_MS, USUAL_TICK_MS, even_settings
 from appliance.adapters.engine.settings import PREAD, limit_settings
 from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.domain.catalogue.model import Priority

@@ -157,9 +157,9 @@ def one_each(wishes: Iterable[Wish]) -> list[Wish]:
     return chosen
 
 
-def free_share(uplink: int, percent: int, *, leases: int) -> int:
-    """Bytes a second for everybody who has no lane: their share while slots are sold, else 0, unlimited."""
-    return max(1, uplink * percent // 100) if leases and uplink else 0
+def free_share(uplink: int, percent: int) -> int:
+    """Bytes a second for all who have no lane, while slots are sold; 0, unlimited, of an unknown uplink."""
+    return max(1, uplink * percent // 100) if uplink else 0
 
 
 def eased(free_rate: int, usual: int, now: int, least: int) -> int:

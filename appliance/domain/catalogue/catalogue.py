@@ -77,7 +77,7 @@ class Catalogue:
         self.volume_is = self._duties.volume_is
         self.get = self._held.get
 
-    def ease(self, writes: str, sends: str) -> None:
+    def throttle(self, writes: str, sends: str) -> None:
         """Why nothing is written, and why nothing is sent at the moment, as those say that wait for it."""
         if (writes, sends) == (self._held.eased, self._held.silent):
             return

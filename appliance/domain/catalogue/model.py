@@ -14,7 +14,7 @@ class State(StrEnum):
     DOWNLOADING = "downloading"
     SEEDING = "seeding"
     PAUSED = "paused"
-    EASED = "eased"
+    THROTTLED = "eased"
     MISSING_DATA = "missing-data"
     FAILED = "failed"
 
@@ -30,7 +30,7 @@ _SENTENCES = {
     State.DOWNLOADING: "Some wanted data is not here yet; the box fetches it and passes on what it has.",
     State.SEEDING: "All wanted data is here, and peers that ask for it get it.",
     State.PAUSED: "The owner, or the goal that the owner set, has stopped it; no peer is served.",
-    State.EASED: "The box has stopped it for a while, and starts it again by itself.",
+    State.THROTTLED: "The box has stopped it for a while, and starts it again by itself.",
     State.MISSING_DATA: "Data that was here cannot be read now; it goes on by itself when that is back.",
     State.FAILED: "Something stopped it that needs the owner.",
 }

@@ -41,13 +41,13 @@ def state_of(
 
 def _state_of_phase(record: Record, snapshot: Snapshot, eased: str, silent: str) -> tuple[State, str]:
     if snapshot.phase is Phase.COMPLETE:
-        return (State.EASED, silent) if silent else (State.SEEDING, "")
+        return (State.THROTTLED, silent) if silent else (State.SEEDING, "")
     if snapshot.phase is Phase.METADATA or not record.pieces:
         return State.ADDING, "" if snapshot.peers else "No peer has been found yet that knows it."
     if snapshot.phase is Phase.CHECKING:
         return State.CHECKING, ""
     if eased and snapshot.paused:
-        return State.EASED, eased
+        return State.THROTTLED, eased
     if snapshot.phase is Phase.QUEUED_CHECK:
         return State.CHECKING, "It waits for another torrent to be checked."
     if snapshot.paused:
@@ -59,9 +59,9 @@ def _state_of_phase(record: Record, snapshot: Snapshot, eased: str, silent: str)
 
 _STATE_OF_TROUBLE = {
     TroubleKind.MISSING: State.MISSING_DATA,
-    TroubleKind.DISK_FULL: State.EASED,
-    TroubleKind.NO_PLACE: State.EASED,
-    TroubleKind.FROZEN: State.EASED,
+    TroubleKind.DISK_FULL: State.THROTTLED,
+    TroubleKind.NO_PLACE: State.THROTTLED,
+    TroubleKind.FROZEN: State.THROTTLED,
 }
 
 

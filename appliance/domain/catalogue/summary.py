@@ -47,7 +47,7 @@ def _trouble(states: Mapping[State, int]) -> str:
         parts.append(f"{_count(missing)} {'lacks its' if missing == 1 else 'lack their'} data")
     if failed := states.get(State.FAILED):
         parts.append(f"{_count(failed)} {'needs' if failed == 1 else 'need'} you")
-    if eased := states.get(State.EASED):
+    if eased := states.get(State.THROTTLED):
         parts.append(f"{_count(eased)} {'waits' if eased == 1 else 'wait'} for better times")
     if not parts:
         return ""

@@ -1,22 +1,21 @@
-"""From facts to findings: pure rules, each with a remedy that a person can carry out."""
+"""From facts to findings: pure rules, each with a remedy that a person can carry out.
+
+Whatever the governor acts on has its threshold there, or in the owner's settings, and is only asked for here.
+"""
 
 from collections.abc import Iterator
 
-from appliance.core.units import GIB, MIB, show_bytes
+from appliance.core.units import show_bytes
 from appliance.domain.doctor.facts import Facts, MachineFacts
 from appliance.domain.doctor.model import Finding, error, ok, unknown, warning
 from appliance.domain.doctor.network import examine_network
+from appliance.domain.governor.hours import SET_SINCE_YEAR
+from appliance.domain.governor.pressure import memory_is_low
+from appliance.domain.governor.room import FEW_INODES_PERCENT, SPENT, floor_of
+from appliance.domain.governor.settings import GovernorSettings
 from appliance.domain.volumes.volume import Volume
 
-BUILD_YEAR = 2026
-"""A clock that is before it was never set."""
-LOW_RAM = 64 * MIB
 FEW_FILES = 1_024
-HOT_MC, WARM_MC = 80_000, 70_000
-"""Raspberry Pi boards slow themselves down from 80 degrees Celsius on."""
-ROOM_FLOOR = 2 * GIB
-_HARDLY_ANY = 200 * MIB
-_FEW_INODES_PERCENT = 2
 _LACKS = {
     "vfat": "sparse files, or files over 4 GiB",
     "msdos": "sparse files, or files over 4 GiB",
@@ -25,9 +24,12 @@ _LACKS = {
 """What file systems of SD cards and USB sticks cannot store."""
 
 
-def examine(facts: Facts) -> list[Finding]:
-    """One finding for each thing looked at; what could not be learnt is `unknown`."""
-    return [*_network(facts), *_machine(facts.machine)]
+def examine(facts: Facts, settings: GovernorSettings) -> list[Finding]:
+    """One finding for each thing looked at; what could not be learnt is `unknown`.
+
+    `settings` are the governor's: what it throttles by is what is warned of.
+    """
+    return [*_network(facts), *_machine(facts.machine, settings)]
 
 
 def _network(facts: Facts) -> Iterator[Finding]:
@@ -38,20 +40,20 @@ def _network(facts: Facts) -> Iterator[Finding]:
     yield _folder("content", facts.machine.content)
 
 
-def _machine(machine: MachineFacts) -> Iterator[Finding]:
+def _machine(machine: MachineFacts, settings: GovernorSettings) -> Iterator[Finding]:
     yield _clock(machine)
-    yield from _room_and_kind("content", machine.content)
+    yield from _room_and_kind("content", machine.content, settings.floor)
     yield _folder("state", machine.state)
-    yield from _room_and_kind("state", machine.state)
+    yield from _room_and_kind("state", machine.state, settings.floor)
     yield _card(machine.content)
     yield _ram(machine)
-    yield _heat(machine)
+    yield _heat(machine, settings)
     yield _ipv6(machine)
     yield _files(machine)
 
 
 def _clock(machine: MachineFacts) -> Finding:
-    if machine.year < BUILD_YEAR:
+    if machine.year < SET_SINCE_YEAR:
         return error(
             "clock",
             f"The clock says it is {machine.year}; it was never set.",
@@ -76,24 +78,25 @@ def _folder(name: str, volume: Volume) -> Finding:
     return ok(check, f"The {name} folder {volume.path} is writable.")
 
 
-def _room_and_kind(name: str, volume: Volume) -> Iterator[Finding]:
-    yield _room(f"{name}-room", f"The {name} folder", volume)
+def _room_and_kind(name: str, volume: Volume, reserve: int) -> Iterator[Finding]:
+    yield _room(f"{name}-room", f"The {name} folder", volume, reserve)
     if lacks := _LACKS.get(volume.kind):
         says = f"The {name} folder is on {volume.kind}, which cannot store {lacks}."
         yield warning(f"{name}-filesystem", says, "Format the drive with ext4 when it is empty.")
 
 
-def _room(check: str, name: str, volume: Volume) -> Finding:
+def _room(check: str, name: str, volume: Volume, reserve: int) -> Finding:
     if volume.free is None or volume.total is None:
         return unknown(check, f"{name}: the free space cannot be read.")
     inodes = volume.inodes_free_percent
-    if inodes is not None and inodes < _FEW_INODES_PERCENT:
+    if inodes is not None and inodes < FEW_INODES_PERCENT:
         says = f"{name} has almost no room for more files (inodes)."
         return warning(check, says, "Delete small files that you do not need.")
     says = f"{name} has {show_bytes(volume.free)} free of {show_bytes(volume.total)}."
-    if volume.free < _HARDLY_ANY:
+    floor = floor_of(volume.total, reserve)
+    if volume.free < min(SPENT, floor):
         return error(check, says, "Free up space: remove torrents together with their data.")
-    if volume.free < max(ROOM_FLOOR, volume.total // 20):
+    if volume.free < floor:
         return warning(check, says, "Free up space soon, or connect a larger drive.")
     return ok(check, says)
 
@@ -114,18 +117,18 @@ def _ram(machine: MachineFacts) -> Finding:
     if machine.ram_available is None or machine.ram_total is None:
         return unknown("memory", "The available memory cannot be read.")
     says = f"{show_bytes(machine.ram_available)} of {show_bytes(machine.ram_total)} memory are available."
-    if machine.ram_available < LOW_RAM:
+    if memory_is_low(machine.ram_available, machine.ram_total):
         return warning("memory", says, "Close other programs, or lower limits.connections in seedbox.toml.")
     return ok("memory", says)
 
 
-def _heat(machine: MachineFacts) -> Finding:
+def _heat(machine: MachineFacts, settings: GovernorSettings) -> Finding:
     if machine.temperature_mc is None:
         return unknown("temperature", "This machine does not report its temperature.")
     says = f"The processor is at {machine.temperature_mc // 1_000} °C."
-    if machine.temperature_mc >= HOT_MC:
+    if machine.temperature_mc >= settings.heat_hard:
         return error("temperature", says, "Improve the airflow or add a heat sink: it slows itself down.")
-    if machine.temperature_mc >= WARM_MC:
+    if machine.temperature_mc >= settings.heat_ease:
         return warning("temperature", says, "Improve the airflow.")
     return ok("temperature", says)
 

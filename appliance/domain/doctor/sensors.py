@@ -2,6 +2,7 @@
 
 from appliance.core.units import show_span
 from appliance.domain.doctor.model import Finding, error, ok, warning
+from appliance.domain.governor.power import battery_low
 from appliance.domain.governor.readings import Firmware, Readings, Supply
 
 SLOW_LINK_MBIT = 10
@@ -34,7 +35,7 @@ def _mains(readings: Readings) -> Finding | None:
         return None
     if readings.supply is Supply.MAINS:
         return ok("mains", "The box is on mains power.")
-    if readings.supply is Supply.BATTERY:
+    if not battery_low(readings):
         return warning(
             "mains",
             f"Mains power is out; the box is running on battery{_left(readings)}.",

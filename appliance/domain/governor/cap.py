@@ -5,21 +5,22 @@ trackers and the DHT. So `OVERHEAD_PPM` is kept for them, and a little besides, 
 end comes.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 
 from appliance.core.units import MonoNs, UtcMs, show_bytes
-from appliance.domain.governor.ease import LEAST_UPLOAD, ONE, Cut, Ease, Rule
 from appliance.domain.governor.hours import SET_SINCE
 from appliance.domain.governor.hysteresis import HOUR_NS, Gate
 from appliance.domain.governor.readings import Readings
-from appliance.domain.governor.settings import Settings
+from appliance.domain.governor.settings import Counts, GovernorSettings
+from appliance.domain.governor.throttle import LEAST_UPLOAD, ONE, Cut, Throttle, ThrottleRule, always
 
 OVERHEAD_PPM = 50_000
-"""Of the payload: 40 to 52 bytes of headers in 1,500 are 3 % (RFC 9293, RFC 8200), acknowledgements of the
-other direction and small messages the rest."""
+"""Overhead on top of the payload: 40 to 52 bytes of headers in 1,500 are 3 % (RFC 9293, RFC 8200), and
+acknowledgements of the other direction and small messages are the rest."""
 RESERVE_PPM = 5_000
-"""Of the cap, never used."""
+"""The part of the cap that is never used."""
 MOST_RUSH = 3
 """How much faster than evenly a day's part may be used up, as demand has its hours."""
 LAST_PPM = 50_000
@@ -33,7 +34,7 @@ CHANGE_PPM = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
+class AllowanceState:
     """What is remembered; rates are bytes a second, None for no bound."""
 
     upload: int | None = None
@@ -41,14 +42,14 @@ class Spread:
     spent: bool = False
     says: str = ""
     day: int = 0
-    """Of the cap's month, when the rates were set."""
+    """The day of the cap's month on which the rates were set."""
     set: MonoNs = MonoNs(0)
     known: bool = False
     """The clock has been right since the cap was first looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Month:
+class CapMonth:
     """The cap's month: days counted from 1."""
 
     start: UtcMs
@@ -59,7 +60,28 @@ class Month:
     """Seconds to the next midnight."""
 
 
-def month_of(at: UtcMs, first: int, zone: tzinfo) -> Month:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Budget:
+    """What is left of the month's data, in bytes of payload."""
+
+    total: int
+    left: int
+    today: int
+    """What today's part and the days before have left; below zero where they were overdrawn."""
+    rate: int
+    """Bytes a second that today may be used at."""
+
+    @property
+    def nearly_over(self) -> bool:
+        """Whether so little is left that downloads must be slowed down as well."""
+        return self.left * ONE < self.total * LAST_PPM
+
+
+_Rates = tuple[int | None, int | None]
+"""Upload and download, in bytes a second; None: no bound."""
+
+
+def month_of(at: UtcMs, first: int, zone: tzinfo) -> CapMonth:
     """The month that `at` lies in, where months begin on the day `first` at midnight; days may have 23 hours.
 
     `first` is at most 28, so that every month has it.
@@ -68,7 +90,7 @@ def month_of(at: UtcMs, first: int, zone: tzinfo) -> Month:
     before = today if today.day >= first else today.replace(day=1) - timedelta(days=1)
     start = before.replace(day=first)
     end = (start.replace(day=1) + timedelta(days=32)).replace(day=first)
-    return Month(
+    return CapMonth(
         start=_midnight(start, zone),
         end=_midnight(end, zone),
         day=(today - start).days + 1,
@@ -81,16 +103,20 @@ def _midnight(day: date, zone: tzinfo) -> UtcMs:
     return UtcMs(int(datetime.combine(day, time(), zone).timestamp()) * 1_000)
 
 
-def look(
-    spread: Spread, readings: Readings, base: int, settings: Settings, at: UtcMs, gate: Gate
-) -> tuple[Spread, Ease | None]:
-    """Take a reading. `base` is what the box would send, in bytes a second."""
+def assess(
+    state: AllowanceState, readings: Readings, base: int, settings: GovernorSettings, at: UtcMs, gate: Gate
+) -> tuple[AllowanceState, list[Throttle]]:
+    """Take a reading: the next state, and what throttles the box.
+
+    `base` is what the box would send, in bytes a second.
+    """
     if not settings.month_cap:
-        return Spread(), None
+        return AllowanceState(), []
     # With a clock that was never set nobody knows the month: what held before goes on.
     if at >= SET_SINCE:
-        spread = _plan(spread, readings, base, settings, month_of(at, settings.cap_day, settings.zone), gate)
-    return spread, _ease(spread, settings)
+        month = month_of(at, settings.cap_day, settings.zone)
+        state = _planned(state, _budget(readings, settings, month), base, settings, month, gate)
+    return state, _throttle(state, settings.cap_counts)
 
 
 def usable(cap: int) -> int:
@@ -98,91 +124,125 @@ def usable(cap: int) -> int:
     return cap * (ONE - RESERVE_PPM) // (ONE + OVERHEAD_PPM)
 
 
-def _plan(
-    spread: Spread, readings: Readings, base: int, settings: Settings, month: Month, gate: Gate
-) -> Spread:
+def _budget(readings: Readings, settings: GovernorSettings, month: CapMonth) -> _Budget:
     total = usable(settings.month_cap)
-    used = _used(readings, settings)
-    even = max(1, total // (month.days * 86_400))
+    used = _used(readings, settings.cap_counts)
     today = total * month.day // month.days - used
-    if used >= total:
-        if spread.spent:
-            return spread
-        says = (
-            f"The month's data, {show_bytes(settings.month_cap)}, is used up; {_what(settings)} until "
-            f"{_day(month, settings)}. To go on, raise governor.month_cap."
-        )
-        return Spread(spent=True, says=says, day=month.day, set=gate.now, known=True)
-    rate = max(LEAST_UPLOAD, even // TRICKLE)
-    if today > 0:
-        rate = max(rate, today // max(month.left_s // MOST_RUSH, min(month.left_s, LEAST_S)))
-    upload = download = None
-    if settings.cap_counts != "download" and rate < base:
-        upload = _round(rate)
-    if settings.cap_counts == "download":
-        download = _round(rate)
-    elif settings.cap_counts == "both" and (total - used) * ONE < total * LAST_PPM:
-        download = _round(max(LEAST_UPLOAD, (total - used) // 3_600))
-    if not _anew(spread, upload, download, month, gate):
-        return spread
-    says = ""
-    if upload is not None or download is not None:
-        # The figure of the day's first rate stays: one sentence a day, and not one an hour.
-        says = spread.says if spread.day == month.day and not spread.spent else ""
-        says = says or (
-            f"{show_bytes(max(0, today))} of the month's data were left for today; the box "
-            f"{'fetches' if upload is None else 'sends'} slower so that they last."
-        )
-    return Spread(upload=upload, download=download, says=says, day=month.day, set=gate.now, known=True)
+    trickle = max(LEAST_UPLOAD, total // (month.days * 86_400) // TRICKLE)
+    lasts_s = max(month.left_s // MOST_RUSH, min(month.left_s, LEAST_S))
+    return _Budget(total=total, left=total - used, today=today, rate=max(trickle, today // lasts_s))
 
 
-def _anew(spread: Spread, upload: int | None, download: int | None, month: Month, gate: Gate) -> bool:
+def _used(readings: Readings, counts: Counts) -> int:
+    counted = {
+        "both": readings.month_up + readings.month_down,
+        "upload": readings.month_up,
+        "download": readings.month_down,
+    }
+    return counted[counts]
+
+
+def _planned(
+    state: AllowanceState, budget: _Budget, base: int, settings: GovernorSettings, month: CapMonth, gate: Gate
+) -> AllowanceState:
+    if budget.left <= 0:
+        return state if state.spent else _spent(settings, month, gate)
+    rates = _rates(budget, base, settings.cap_counts)
+    if not _due(state, rates, month, gate):
+        return state
+    # The figure of the day's first rate stays: one sentence a day, and not one an hour.
+    same_day = state.day == month.day and not state.spent
+    says = _says(budget, rates, state.says if same_day else "")
+    upload, download = rates
+    return AllowanceState(
+        upload=upload, download=download, says=says, day=month.day, set=gate.now, known=True
+    )
+
+
+def _rates(budget: _Budget, base: int, counts: Counts) -> _Rates:
+    """The rates that make the month's data last; `base` is what the box would send."""
+    if counts == "download":
+        return None, _round(budget.rate)
+    upload = _round(budget.rate) if budget.rate < base else None
+    slowed = counts == "both" and budget.nearly_over
+    return upload, _round(max(LEAST_UPLOAD, budget.left // 3_600)) if slowed else None
+
+
+def _due(state: AllowanceState, rates: _Rates, month: CapMonth, gate: Gate) -> bool:
     """Whether the rates are set anew: at once where they are twice too high, else each hour at most."""
-    pairs = ((spread.upload, upload), (spread.download, download))
-    if spread.spent or not spread.known:
+    pairs = tuple(zip((state.upload, state.download), rates, strict=True))
+    fresh = state.spent or not state.known
+    if fresh or _any(_twice_too_high, pairs):
         return True
-    if any(new is not None and (old is None or old > 2 * new) for old, new in pairs):
-        return True
-    if not (gate.relax and (spread.day != month.day or gate.now - spread.set >= HOUR_NS)):
-        # Lower is not asked of the gate: the cap is kept.
-        lower = any(
-            new is not None and old is not None and _far(old, new) and new < old for old, new in pairs
-        )
-        return lower and gate.now - spread.set >= HOUR_NS
-    return any((old is None) != (new is None) or _far(old, new) for old, new in pairs)
+    hour_over = gate.now - state.set >= HOUR_NS
+    if gate.relax and (hour_over or state.day != month.day):
+        return _any(_differs, pairs)
+    # Lower is not asked of the gate: the cap is kept.
+    return hour_over and _any(_lower, pairs)
 
 
-def _far(old: int | None, new: int | None) -> bool:
-    return old is not None and new is not None and abs(old - new) * ONE > old * CHANGE_PPM
+def _any(
+    test: Callable[[int | None, int | None], bool], pairs: Iterable[tuple[int | None, int | None]]
+) -> bool:
+    return any(test(old, new) for old, new in pairs)
 
 
-def _ease(spread: Spread, settings: Settings) -> Ease | None:
-    if spread.spent:
-        counts = settings.cap_counts
-        cut = Cut(sending=counts == "download", writing=counts == "upload", new_work=counts == "download")
-        ease = Ease(rule=Rule.CAP, says=spread.says, cut=cut)
-        return Ease(rule=Rule.CAP, says=spread.says, cut=cut, kept=ease)
-    if spread.upload is None and spread.download is None:
-        return None
-    return Ease(rule=Rule.CAP, says=spread.says, cut=Cut(upload=spread.upload, download=spread.download))
+def _twice_too_high(old: int | None, new: int | None) -> bool:
+    return new is not None and (old is None or old > 2 * new)
 
 
-def _used(readings: Readings, settings: Settings) -> int:
-    up = readings.month_up if settings.cap_counts != "download" else 0
-    return up + (readings.month_down if settings.cap_counts != "upload" else 0)
+def _differs(old: int | None, new: int | None) -> bool:
+    if old is None or new is None:
+        return old is not new
+    return abs(old - new) * ONE > old * CHANGE_PPM
 
 
-def _what(settings: Settings) -> str:
-    return {
-        "both": "nothing is sent or fetched",
-        "upload": "nothing is sent",
-        "download": "nothing is fetched",
-    }[settings.cap_counts]
+def _lower(old: int | None, new: int | None) -> bool:
+    return old is not None and new is not None and new < old and _differs(old, new)
 
 
-def _day(month: Month, settings: Settings) -> str:
-    end = datetime.fromtimestamp(month.end // 1_000, settings.zone)
-    return f"{end.day} {_MONTHS[end.month - 1]}"
+# --------------------------------------------------------------------------------------------- in words
+
+
+def _says(budget: _Budget, rates: _Rates, before: str) -> str:
+    if rates == (None, None):
+        return ""
+    what = "downloads" if rates[0] is None else "upload"
+    return before or (
+        f"{show_bytes(max(0, budget.today))} of data allowance left for today; {what} limited to make it "
+        "last."
+    )
+
+
+def _spent(settings: GovernorSettings, month: CapMonth, gate: Gate) -> AllowanceState:
+    says = (
+        f"The month's data allowance of {show_bytes(settings.month_cap)} is used up; "
+        f"{_PAUSED[settings.cap_counts]} are paused until {_day(month.end, settings.zone)}. To continue, "
+        "raise governor.month_cap."
+    )
+    return AllowanceState(spent=True, says=says, day=month.day, set=gate.now, known=True)
+
+
+_PAUSED: dict[Counts, str] = {"both": "uploads and downloads", "upload": "uploads", "download": "downloads"}
+
+
+def _throttle(state: AllowanceState, counts: Counts) -> list[Throttle]:
+    if state.spent:
+        return [always(Throttle(rule=ThrottleRule.CAP, says=state.says, cut=_SPENT_CUTS[counts]))]
+    cut = Cut(upload=state.upload, download=state.download)
+    return [] if cut == Cut() else [Throttle(rule=ThrottleRule.CAP, says=state.says, cut=cut)]
+
+
+_SPENT_CUTS: dict[Counts, Cut] = {
+    "both": Cut(sending=False, writing=False, new_work=False),
+    "upload": Cut(sending=False, new_work=False),
+    "download": Cut(writing=False),
+}
+
+
+def _day(at: UtcMs, zone: tzinfo) -> str:
+    day = datetime.fromtimestamp(at // 1_000, zone)
+    return f"{day.day} {_MONTHS[day.month - 1]}"
 
 
 _MONTHS = (

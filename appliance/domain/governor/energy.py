@@ -1,4 +1,4 @@
-"""Energy: what the box takes, what that costs, and whether it is worth it.
+"""Energy: what the box draws, what that costs, and whether it pays for itself.
 
 Sources of the model, each rounded:
 - Raspberry Pi's documentation, "Power supply" (currents idle and under stress at 5.1 V): Pi 2, 3 B, 4, Zero;
@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Literal
 
 from appliance.core.units import MicroBtt, show_btt, show_money, show_watts
-from appliance.domain.governor.hours import DAY_MIN
+from appliance.domain.governor.spans import DAY_MIN
 
 Source = Literal["plug", "ups", "told", "model", "unknown"]
 
@@ -31,7 +31,7 @@ FEW_PERCENT = 20
 """An estimate differs by so much at least: within it nobody can say whether the box is worth its power."""
 
 
-class Drive(StrEnum):
+class DriveKind(StrEnum):
     """What a drive is, as far as its power goes."""
 
     LARGE = "3.5-inch hard disk"
@@ -42,11 +42,11 @@ class Drive(StrEnum):
 
 
 _DRIVES_MW = {
-    Drive.LARGE: (4_500, 7_000, 800),
-    Drive.SMALL: (1_100, 1_700, 200),
-    Drive.SSD: (300, 2_000, 100),
-    Drive.NVME: (700, 3_500, 100),
-    Drive.CARD: (50, 300, 50),
+    DriveKind.LARGE: (4_500, 7_000, 800),
+    DriveKind.SMALL: (1_100, 1_700, 200),
+    DriveKind.SSD: (300, 2_000, 100),
+    DriveKind.NVME: (700, 3_500, 100),
+    DriveKind.CARD: (50, 300, 50),
 }
 """Milliwatts turning, working, asleep."""
 
@@ -75,16 +75,16 @@ _X86_MW = (10_000, 23_000)
 
 
 @dataclass(frozen=True, slots=True)
-class Disk:
+class DriveActivity:
     """One drive of the machine."""
 
-    kind: Drive
+    kind: DriveKind
     asleep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Power:
-    """What the machine takes; None: nobody knows."""
+class PowerDraw:
+    """What the machine draws; None: nobody knows."""
 
     milliwatts: int | None
     source: Source
@@ -96,89 +96,92 @@ class Tariff:
 
     currency: str
     price: int
-    """Of a kilowatt hour."""
+    """The price of a kilowatt hour."""
     cheap_price: int = 0
-    """Of one in cheap hours; 0: the same."""
+    """The price of one in cheap hours; 0: the same."""
     cheap_minutes: int = 0
-    """Of a day."""
+    """Minutes of a day that are cheap."""
     btt_price: int = 0
-    """Of a million BTT."""
+    """The price of a million BTT."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class EnergyAccount:
     """A day of the box."""
 
-    power: Power
+    power: PowerDraw
     cost_day: int | None
     """Thousandths of the currency; None: unknown."""
     earned_day: MicroBtt
     worth_day: int | None
     """What is earned, in thousandths of the currency; None: unknown."""
     sentence: str
-    """Is this box worth its power?"""
+    """What it costs to run the box, beside what it earned."""
 
 
-def kind_of(device: str, *, rotational: bool | None, inches_tenths: int | None = None) -> Drive:
+def kind_of(device: str, *, rotational: bool | None, inches_tenths: int | None = None) -> DriveKind:
     """What a drive is, by its name (`/dev/sda`), whether it turns, and its size (25 for 2.5 inches).
 
     A drive that does not tell its size is a small one: those are what a board's USB port feeds.
     """
     name = device.rpartition("/")[2]
-    if name.startswith("nvme"):
-        return Drive.NVME
-    if name.startswith("mmcblk"):
-        return Drive.CARD
-    if rotational is False:
-        return Drive.SSD
-    return Drive.LARGE if inches_tenths is not None and inches_tenths > 30 else Drive.SMALL
+    by_name = next((kind for prefix, kind in _BY_NAME if name.startswith(prefix)), None)
+    if by_name or rotational is False:
+        return by_name or DriveKind.SSD
+    return DriveKind.LARGE if (inches_tenths or 0) > 30 else DriveKind.SMALL
+
+
+_BY_NAME = (("nvme", DriveKind.NVME), ("mmcblk", DriveKind.CARD))
 
 
 def power_of(
     *,
     measured_mw: int | None,
     measured_by: Literal["plug", "ups"],
-    told_w: int,
+    owner_w: int,
     board: str,
     x86: bool,
     load_milli: int | None,
-    disks: Iterable[Disk],
-) -> Power:
-    """What the machine takes: measured, else told by its owner, else estimated.
+    disks: Iterable[DriveActivity],
+) -> PowerDraw:
+    """What the machine draws: measured, else as its owner set it (`owner_w`), else estimated.
 
     `board` is what the board calls itself (device tree `model`), `load_milli` the load for each processor in
-    thousandths. A UPS that feeds other machines too measures them as well: then the owner tells the watts.
+    thousandths. A UPS that feeds other machines too measures them as well: then the owner's figure counts.
     """
-    if told_w and measured_by == "ups":
-        return Power(told_w * 1_000, "told")
+    owner_knows = owner_w > 0 and (measured_by == "ups" or measured_mw is None)
+    if owner_knows:
+        return PowerDraw(owner_w * 1_000, "told")
     if measured_mw is not None:
-        return Power(measured_mw, measured_by)
-    if told_w:
-        return Power(told_w * 1_000, "told")
+        return PowerDraw(measured_mw, measured_by)
     bounds = _board(board, x86)
-    if bounds is None:
-        return Power(None, "unknown")
+    return _estimated(bounds, load_milli or 0, disks) if bounds else PowerDraw(None, "unknown")
+
+
+def _estimated(bounds: tuple[int, int], load_milli: int, disks: Iterable[DriveActivity]) -> PowerDraw:
+    busy = max(0, min(1_000, load_milli))
     idle, full = bounds
-    busy = max(0, min(1_000, load_milli or 0))
-    total = idle + (full - idle) * busy // 1_000
-    for disk in disks:
-        turning, working, asleep = _DRIVES_MW[disk.kind]
-        total += asleep if disk.asleep else turning + (working - turning) * busy // 1_000
-    return Power(total * SUPPLY_PPM // 1_000_000, "model")
+    total = idle + (full - idle) * busy // 1_000 + sum(_drive_mw(disk, busy) for disk in disks)
+    return PowerDraw(total * SUPPLY_PPM // 1_000_000, "model")
 
 
-def account(power: Power, tariff: Tariff, earned_day: MicroBtt) -> Account:
+def _drive_mw(disk: DriveActivity, busy: int) -> int:
+    turning, working, asleep = _DRIVES_MW[disk.kind]
+    return asleep if disk.asleep else turning + (working - turning) * busy // 1_000
+
+
+def account(draw: PowerDraw, tariff: Tariff, earned_day: MicroBtt) -> EnergyAccount:
     """A day's cost beside what was earned in the last 24 hours, and what to say of it."""
     cost = None
-    if power.milliwatts is not None and tariff.price:
-        cost = cost_day(power.milliwatts, tariff)
+    if draw.milliwatts is not None and tariff.price:
+        cost = cost_day(draw.milliwatts, tariff)
     worth = _nearest(earned_day * tariff.btt_price, MILLION_BTT) if tariff.btt_price else None
-    return Account(
-        power=power,
+    return EnergyAccount(
+        power=draw,
         cost_day=cost,
         earned_day=earned_day,
         worth_day=worth,
-        sentence=_sentence(power, tariff, cost, earned_day, worth),
+        sentence=_sentence(draw, tariff, cost, earned_day, worth),
     )
 
 
@@ -192,46 +195,43 @@ def cost_day(milliwatts: int, tariff: Tariff) -> int:
 # ------------------------------------------------------------------------------------------- the answer
 
 
-def _sentence(power: Power, tariff: Tariff, cost: int | None, earned: MicroBtt, worth: int | None) -> str:
-    if power.milliwatts is None:
-        return (
-            "Not known yet: what the box takes is unknown. Set energy.watts, or energy.plug for a smart plug."
-        )
-    takes = f"{_ABOUT[power.source]}{show_watts(power.milliwatts)}"
-    got = f"{_amount(earned)} in the last day" if earned > 0 else "nothing in the last day"
+def _sentence(draw: PowerDraw, tariff: Tariff, cost: int | None, earned: MicroBtt, worth: int | None) -> str:
+    if draw.milliwatts is None:
+        return "Running cost unknown. Set energy.watts, or energy.plug if the box is on a smart plug."
+    takes = f"{_ABOUT[draw.source]}{show_watts(draw.milliwatts)}"
     if cost is None:
-        return f"Not known yet: it takes {takes} and earned {got}. Set energy.price to see what that costs."
-    costs = f"{takes} cost {show_money(cost, tariff.currency)} a day"
-    if earned <= 0:
-        return f"No, if you look at money alone: {costs}, and it earned {got}. What it seeds is still a gift."
+        return f"Running cost: {takes}. Set energy.price to your electricity price to see it in money."
+    costs = f"costs {show_money(cost, tariff.currency)} a day to run ({takes})"
     if worth is None:
-        even = _nearest(cost * MILLION_BTT, earned)
-        return (
-            f"That depends: {costs}, and it earned {got}; it is worth it where a million BTT are worth "
-            f"{show_money(even, tariff.currency)}. Set energy.btt_price to what they are."
-        )
-    brings = f"the {_amount(earned)} of the last day are worth {show_money(worth, tariff.currency)}"
-    unsure = power.source == "model" and abs(worth - cost) * 100 <= cost * FEW_PERCENT
-    if unsure:
-        return f"Hard to say: {costs}, and {brings}; measure its power, and tell it as energy.watts."
-    if worth >= cost:
-        return f"Yes: {costs}, and {brings}."
-    return f"No, if you look at money alone: {costs}, and {brings}. What it seeds for free is a gift."
+        return _without_worth(costs, cost, tariff, earned)
+    both = f"It {costs} and earned {_amount(worth, tariff, earned)} in the last 24 hours."
+    if draw.source == "model" and abs(worth - cost) * 100 <= cost * FEW_PERCENT:
+        return f"About break-even. {both} Measure the power and set energy.watts to be sure."
+    return f"It pays for itself. {both}" if worth >= cost else both
+
+
+def _without_worth(costs: str, cost: int, tariff: Tariff, earned: MicroBtt) -> str:
+    """The answer where nobody has said what BTT are worth."""
+    if earned <= 0:
+        return f"It {costs} and earned nothing in the last 24 hours."
+    even = show_money(_nearest(cost * MILLION_BTT, earned), tariff.currency)
+    return (
+        f"It {costs} and earned {show_btt(earned)} BTT in the last 24 hours. It pays for itself if a million "
+        f"BTT are worth at least {even}; set energy.btt_price to compare."
+    )
+
+
+def _amount(worth: int, tariff: Tariff, earned: MicroBtt) -> str:
+    return f"{show_money(worth, tariff.currency)} ({show_btt(earned)} BTT)"
 
 
 _ABOUT: dict[Source, str] = {"plug": "", "ups": "", "told": "", "model": "about ", "unknown": ""}
 
 
-def _amount(earned: MicroBtt) -> str:
-    return f"{show_btt(earned)} BTT"
-
-
 def _board(board: str, x86: bool) -> tuple[int, int] | None:
     name = board.lower()
-    for part, idle, full in _BOARDS_MW:
-        if part in name:
-            return idle, full
-    return _X86_MW if x86 else None
+    known = ((idle, full) for part, idle, full in _BOARDS_MW if part in name)
+    return next(known, _X86_MW if x86 else None)
 
 
 def _nearest(value: int, by: int) -> int:

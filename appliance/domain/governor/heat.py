@@ -1,7 +1,8 @@
 """Heat: a controller that keeps the processor below a hard limit while the box sends as much as it can.
 
-From `ease` on it takes some of what is sent away, so that the temperature settles between `ease` and `hard`,
-and gives it back step by step, all of it below `back`. At `hard` it leaves next to nothing, at once.
+From `heat_ease` on it takes some of what is sent away, so that the temperature settles between that and
+`heat_hard`, and gives it back step by step, all of it below `heat_back`. At `heat_hard` it leaves next to
+nothing, at once.
 
 It acts on where the temperature will be in some minutes, as a box without a fan takes a quarter of an hour to
 show what a step has done. That comes from two averages of the readings, one slow and one fast: their distance
@@ -11,9 +12,9 @@ is the slope, and a single wrong reading moves neither.
 from dataclasses import dataclass, replace
 
 from appliance.core.units import MonoNs
-from appliance.domain.governor.ease import ONE, Cut, Ease, Rule
 from appliance.domain.governor.hysteresis import BLIND_NS, MINUTE_NS, SECOND_NS, Gate
-from appliance.domain.governor.settings import Settings
+from appliance.domain.governor.settings import GovernorSettings
+from appliance.domain.governor.throttle import ONE, Cut, Throttle, ThrottleRule, always
 
 FAST_NS = 90 * SECOND_NS
 SLOW_NS = 6 * MINUTE_NS
@@ -25,22 +26,22 @@ UP_NS = 10 * MINUTE_NS
 HARD_NS = 5 * MINUTE_NS
 """How long the hard limit's cut lasts at least."""
 AIM_PERCENT = 60
-"""Of the way from `ease` to `hard`, where the temperature is to settle: a sensor that is a degree wrong now
-and then must not reach `hard` from there."""
+"""Where the temperature is to settle, as part of the way from `heat_ease` to `heat_hard`: a sensor that is a
+degree wrong now and then must not reach `heat_hard` from there."""
 ABOVE, BELOW = 800, 1_000
 """Millidegrees about that, within which nothing is changed."""
 LEAST_PPM = 50_000
-"""Of what the box would send, that is left at the hard limit."""
+"""The part of what the box would send that is left at the hard limit."""
 SENT_NS = 5 * MINUTE_NS
 """Over this time the upload is averaged: a step is taken of what is really sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heat:
-    """What the controller remembers; temperatures are millidegrees."""
+class HeatState:
+    """What the controller remembers; temperatures are millidegrees Celsius."""
 
     cap: int | None = None
-    """Bytes a second; None while nothing is eased. What the uplink can do is a guess, this is not."""
+    """Bytes a second; None while heat throttles nothing. What the uplink can do is a guess, this is not."""
     hard: bool = False
     says: str = ""
     moved: MonoNs = MonoNs(0)
@@ -53,111 +54,167 @@ class Heat:
     """When the temperature was last read."""
 
 
-def look(
-    heat: Heat, temperature: int | None, sent: int, base: int, settings: Settings, gate: Gate
-) -> tuple[Heat, Ease | None]:
-    """Take a reading. `sent` is what the box sends, `base` what it would send, in bytes a second."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Course:
+    """One reading, and what follows from it."""
+
+    temperature: int
+    fast: int
+    expected: int
+    """The temperature some minutes from now, if nothing is changed."""
+    target: int
+    """The temperature at which it is to settle."""
+    sent: int
+    """Bytes a second, as what a step is taken of."""
+    least: int
+    """Bytes a second that are left at the hard limit."""
+    since: int
+    """Nanoseconds since the cap was last changed."""
+    settings: GovernorSettings
+    gate: Gate
+
+
+def assess(
+    state: HeatState, temperature: int | None, sent: int, base: int, settings: GovernorSettings, gate: Gate
+) -> tuple[HeatState, list[Throttle]]:
+    """Take a reading: the next state, and what throttles the box.
+
+    `sent` is what the box sends, `base` what it would send, in bytes a second.
+    """
     if temperature is None:
-        blind = heat.seen is None or gate.now - heat.seen >= BLIND_NS
-        heat = Heat() if blind and gate.relax else heat
+        state = _unread(state, gate)
     else:
-        heat = _act(_read(heat, temperature, sent, gate.now), temperature, base, settings, gate)
-    return heat, _ease(heat)
+        state = _read(state, temperature, sent, gate.now)
+        state = _steered(state, _course(state, temperature, base, settings, gate))
+    return state, _throttle(state)
 
 
-def _read(heat: Heat, temperature: int, sent: int, now: MonoNs) -> Heat:
-    if heat.fast is None or heat.slow is None or heat.sent is None or heat.seen is None:
-        return replace(heat, fast=temperature, slow=temperature, sent=sent, seen=now)
-    gone = max(0, now - heat.seen)
+def _unread(state: HeatState, gate: Gate) -> HeatState:
+    blind = state.seen is None or gate.now - state.seen >= BLIND_NS
+    return HeatState() if blind and gate.relax else state
+
+
+def _read(state: HeatState, temperature: int, sent: int, now: MonoNs) -> HeatState:
+    gone = 0 if state.seen is None else max(0, now - state.seen)
     return replace(
-        heat,
-        fast=_average(heat.fast, temperature, gone, FAST_NS),
-        slow=_average(heat.slow, temperature, gone, SLOW_NS),
-        sent=_average(heat.sent, sent, gone, SENT_NS),
+        state,
+        fast=_average(state.fast, temperature, gone, FAST_NS),
+        slow=_average(state.slow, temperature, gone, SLOW_NS),
+        sent=_average(state.sent, sent, gone, SENT_NS),
         seen=now,
     )
 
 
-def _average(old: int, new: int, gone: int, over: int) -> int:
-    return old + (new - old) * gone // (gone + over)
+def _average(old: int | None, new: int, gone: int, over: int) -> int:
+    return new if old is None else old + (new - old) * gone // (gone + over)
 
 
-def _act(heat: Heat, temperature: int, base: int, settings: Settings, gate: Gate) -> Heat:
-    assert heat.fast is not None and heat.slow is not None  # noqa: PT018
-    least, since = max(1, base * LEAST_PPM // ONE), gate.now - heat.moved
-    if temperature >= settings.heat_hard and not heat.hard:
-        says = (
-            f"The processor has reached {_degrees(temperature)}; the box sends next to nothing until it is "
-            f"below {_degrees(settings.heat_ease)}. Give it air, or a heat sink."
-        )
-        return replace(heat, hard=True, cap=least, says=says, moved=gate.now)
-    if heat.hard:
-        cooler = max(temperature, heat.fast) < settings.heat_ease and since >= HARD_NS
-        return _softened(heat, 4 * least, settings, gate) if cooler and gate.relax else heat
-    target = settings.heat_ease + (settings.heat_hard - settings.heat_ease) * AIM_PERCENT // 100
-    expected = heat.fast + (heat.fast - heat.slow) * LEAD_NS // (SLOW_NS - FAST_NS)
-    if heat.cap is None:
-        return _begun(heat, expected - target, least, settings, gate) if gate.ease else heat
-    if expected > target + ABOVE and since >= DOWN_NS and gate.ease and heat.cap > least:
-        cap = max(least, min(heat.cap, _sent(heat, least)) * _less(expected - target) // 100)
-        return replace(heat, cap=cap, moved=gate.now)
-    if expected < target - BELOW and since >= UP_NS and gate.relax:
-        return _raised(heat, target - expected, least, settings, gate)
-    return heat
-
-
-def _begun(heat: Heat, over: int, least: int, settings: Settings, gate: Gate) -> Heat:
-    assert heat.fast is not None
-    if heat.fast < settings.heat_ease:
-        return heat
-    says = (
-        f"The processor has reached {_degrees(heat.fast)}; the box sends less until it is below "
-        f"{_degrees(settings.heat_back)}."
+def _course(state: HeatState, temperature: int, base: int, settings: GovernorSettings, gate: Gate) -> _Course:
+    fast = temperature if state.fast is None else state.fast
+    slow = temperature if state.slow is None else state.slow
+    least = max(1, base * LEAST_PPM // ONE)
+    return _Course(
+        temperature=temperature,
+        fast=fast,
+        expected=fast + (fast - slow) * LEAD_NS // (SLOW_NS - FAST_NS),
+        target=settings.heat_ease + (settings.heat_hard - settings.heat_ease) * AIM_PERCENT // 100,
+        sent=max(state.sent or 0, 2 * least),
+        least=least,
+        since=gate.now - state.moved,
+        settings=settings,
+        gate=gate,
     )
-    return replace(heat, cap=_sent(heat, least) * _less(over) // 100, says=says, moved=gate.now)
 
 
-def _softened(heat: Heat, cap: int, settings: Settings, gate: Gate) -> Heat:
-    says = f"The processor was too hot; the box sends less until it is below {_degrees(settings.heat_back)}."
-    return replace(heat, hard=False, cap=cap, says=says, moved=gate.now)
+def _steered(state: HeatState, now: _Course) -> HeatState:
+    if state.hard:
+        return _after_hard(state, now)
+    if now.temperature >= now.settings.heat_hard:
+        return _at_hard(state, now)
+    if state.cap is None:
+        return _begun(state, now)
+    return _adjusted(state, state.cap, now)
 
 
-def _raised(heat: Heat, room: int, least: int, settings: Settings, gate: Gate) -> Heat:
-    assert heat.fast is not None and heat.cap is not None  # noqa: PT018
+def _at_hard(state: HeatState, now: _Course) -> HeatState:
+    says = (
+        f"The processor has reached {_degrees(now.temperature)}; almost nothing is uploaded until it is "
+        f"below {_degrees(now.settings.heat_ease)}. Improve the airflow, or fit a heat sink."
+    )
+    return replace(state, hard=True, cap=now.least, says=says, moved=now.gate.now)
+
+
+def _after_hard(state: HeatState, now: _Course) -> HeatState:
+    cool = max(now.temperature, now.fast) < now.settings.heat_ease
+    if not (cool and now.since >= HARD_NS and now.gate.relax):
+        return state
+    says = f"The processor was too hot; upload reduced until it is below {_degrees(now.settings.heat_back)}."
+    return replace(state, hard=False, cap=4 * now.least, says=says, moved=now.gate.now)
+
+
+def _begun(state: HeatState, now: _Course) -> HeatState:
+    if now.fast < now.settings.heat_ease or not now.gate.tighten:
+        return state
+    says = (
+        f"The processor has reached {_degrees(now.fast)}; upload reduced until it is below "
+        f"{_degrees(now.settings.heat_back)}."
+    )
+    cap = now.sent * _less(now.expected - now.target) // 100
+    return replace(state, cap=cap, says=says, moved=now.gate.now)
+
+
+def _adjusted(state: HeatState, cap: int, now: _Course) -> HeatState:
+    over = now.expected - now.target
+    if over > ABOVE:
+        return _lowered(state, cap, over, now)
+    if over < -BELOW and now.since >= UP_NS and now.gate.relax:
+        return _raised(state, cap, -over, now)
+    return state
+
+
+def _lowered(state: HeatState, cap: int, over: int, now: _Course) -> HeatState:
+    due = now.since >= DOWN_NS and now.gate.tighten
+    if not due or cap <= now.least:
+        return state
+    less = max(now.least, min(cap, now.sent) * _less(over) // 100)
+    return replace(state, cap=less, moved=now.gate.now)
+
+
+def _raised(state: HeatState, cap: int, room: int, now: _Course) -> HeatState:
     # Where others bound the upload, a higher cap changes nothing yet; it would come all at once later.
-    bound = _sent(heat, least) * 10 >= heat.cap * 8
-    cap, everything = heat.cap * _more(room) // 100, least * ONE // LEAST_PPM
-    if heat.fast >= settings.heat_back:
-        # All of it is given back below that only.
-        return replace(heat, cap=max(heat.cap, min(cap, everything - 1)), moved=gate.now) if bound else heat
-    if bound and cap < everything:
-        return replace(heat, cap=cap, moved=gate.now)
-    return replace(heat, cap=None, says="", moved=gate.now)
+    binds = now.sent * 10 >= cap * 8
+    more, everything = cap * _more(room) // 100, now.least * ONE // LEAST_PPM
+    cold = now.fast < now.settings.heat_back
+    if cold and not (binds and more < everything):
+        return replace(state, cap=None, says="", moved=now.gate.now)
+    if not binds:
+        return state
+    # All of it is given back below `heat_back` only.
+    return replace(state, cap=max(cap, min(more, everything - 1)), moved=now.gate.now)
 
 
-def _sent(heat: Heat, least: int) -> int:
-    """What is sent, as what a step is taken of."""
-    return max(heat.sent or 0, 2 * least)
+_LESS = ((2_000, 90), (4_000, 80))
+_MORE = ((3_000, 115), (6_000, 135))
 
 
 def _less(over: int) -> int:
     """Percent that are left, by how far the temperature would be over its target."""
-    return 90 if over < 2_000 else 80 if over < 4_000 else 60
+    return next((percent for bound, percent in _LESS if over < bound), 60)
 
 
 def _more(room: int) -> int:
     """Percent that come next, by how far the temperature would stay below its target."""
-    return 115 if room < 3_000 else 135 if room < 6_000 else 200
+    return next((percent for bound, percent in _MORE if room < bound), 200)
 
 
-def _ease(heat: Heat) -> Ease | None:
-    if heat.cap is None:
-        return None
-    if not heat.hard:
-        return Ease(rule=Rule.HEAT, says=heat.says, cut=Cut(upload=heat.cap, checking=False))
-    cut = Cut(upload=heat.cap, writing=False, checking=False, new_work=False)
-    hard = Ease(rule=Rule.HEAT, says=heat.says, cut=cut)
-    return replace(hard, kept=hard)
+def _throttle(state: HeatState) -> list[Throttle]:
+    if state.cap is None:
+        return []
+    cut = Cut(upload=state.cap, checking=False)
+    if not state.hard:
+        return [Throttle(rule=ThrottleRule.HEAT, says=state.says, cut=cut)]
+    stopped = replace(cut, writing=False, new_work=False)
+    return [always(Throttle(rule=ThrottleRule.HEAT, says=state.says, cut=stopped))]
 
 
 def _degrees(temperature: int) -> str:

@@ -1,6 +1,6 @@
 """`Limits`: the one object by which rates, connections and slots of the box are set."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Self
 
 from appliance.core.errors import OwnerMustAct
@@ -33,21 +33,20 @@ class Limits:
     new_work: bool = True
     """New leases and storage contracts are taken."""
     even: bool = False
-    """Others use the line: what is sent is sent evenly, which costs some CPU."""
+    """Others are using the connection: data is sent evenly, which costs some CPU."""
 
     def checked(self) -> Self:
         """Return these limits, or raise OwnerMustAct naming the first impossible value."""
-        for name, least, most in (
-            ("upload_rate", 0, 2**31 - 1),
-            ("download_rate", 0, 2**31 - 1),
-            ("connections", 10, MOST_CONNECTIONS),
-            ("upload_slots", 1, MOST_UPLOAD_SLOTS),
-            ("active_downloads", 1, 100),
-            ("active_checks", 1, 16),
+        for name, value, least, most in (
+            ("upload_rate", self.upload_rate, 0, 2**31 - 1),
+            ("download_rate", self.download_rate, 0, 2**31 - 1),
+            ("connections", self.connections, 10, MOST_CONNECTIONS),
+            ("upload_slots", self.upload_slots, 1, MOST_UPLOAD_SLOTS),
+            ("active_downloads", self.active_downloads, 1, 100),
+            ("active_checks", self.active_checks, 1, 16),
         ):
-            value = getattr(self, name)
             if not least <= value <= most:
-                raise OwnerMustAct(f"{name} is {value}; it must lie between {least} and {most}.")
+                raise OwnerMustAct(f"{name} is {value}; it must be between {least} and {most}.")
         return self
 
 
@@ -63,7 +62,11 @@ class LimitsChange:
 
     def set_fields(self) -> dict[str, int]:
         """The limits that this change names, by name."""
-        return {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def then(self, later: "LimitsChange") -> "LimitsChange":
+        """Both changes as one; where both set a limit, the later one counts."""
+        return replace(self, **later.set_fields())  # type: ignore[arg-type]
 
     def over(self, base: Limits) -> Limits:
         """The limits after this change; raises OwnerMustAct for an impossible value."""

@@ -2,35 +2,44 @@
 
 `decide` is pure; its state outlives a restart. The limits fall as soon as harm is near, and rise after it has
 been calm for some minutes. All rules together change them four times an hour at most, unless harm is near:
-see `held.Gate`. What others in the house need of the line is not among these changes; it comes and goes by
-the second, and is put over these limits as a cap (`Decision.upload_rate` has it).
+see `hysteresis.Gate`. What others in the house need of the line is not among these changes; it comes and goes
+by the second, and is put over these limits as a cap (`GovernorDecision.upload_rate` has it).
 
 An owner's override leaves only what keeps box, data and bill from harm: the hard limit of heat, the writes at
 under-voltage, an empty battery, the room that stays free, and a month's data that is used up.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
-from appliance.core.units import KIB, MIB, MonoNs, UtcMs, show_rate
-from appliance.domain.governor import cap, heat, hours, power, pressure, room
-from appliance.domain.governor import uplink_notice as polite
-from appliance.domain.governor.cap import Spread
-from appliance.domain.governor.ease import Cut, Ease, InForce, Rule, eased, strictest
-from appliance.domain.governor.heat import Heat
+from appliance.core.units import MIB, MonoNs, UtcMs
+from appliance.domain.governor import cap, heat, hours, power, pressure, room, uplink_notice
 from appliance.domain.governor.hysteresis import (
     HOUR_NS,
-    MINUTE_NS,
-    MOST_BEFORE_EASING,
     MOST_BEFORE_RELAXING,
+    MOST_BEFORE_TIGHTENING,
     Gate,
 )
-from appliance.domain.governor.limits import Limits
-from appliance.domain.governor.power import Power
-from appliance.domain.governor.pressure import Stalls
+from appliance.domain.governor.model import (
+    GovernorDecision,
+    GovernorMoment,
+    GovernorState,
+    ThrottleEvent,
+    ThrottleOverride,
+    resumed,
+)
+from appliance.domain.governor.payers import notice_to_payers
 from appliance.domain.governor.readings import Readings
-from appliance.domain.governor.room import Room
-from appliance.domain.governor.settings import Settings
-from appliance.domain.governor.uplink_notice import Courtesy
+from appliance.domain.governor.settings import GovernorSettings
+from appliance.domain.governor.throttle import (
+    ONE,
+    Cut,
+    Throttle,
+    ThrottleReason,
+    ThrottleRule,
+    strictest,
+    throttled,
+)
 
 UNKNOWN_UPLINK = MIB
 """Bytes a second, of which a share is taken where nobody knows what the uplink can do."""
@@ -38,285 +47,162 @@ FADE_NS = 14 * 24 * HOUR_NS
 """Over so long a time an uplink is forgotten that was never reached again: a line that nobody asks for much
 looks slow, and is not."""
 GROWN_PPM = 1_250_000
-"""While the box is eased, only an uplink that proves so much faster is believed."""
-LEAST_FREE = KIB
-"""Bytes a second that those who do not pay keep in any case."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """What `decide` looks at besides the readings."""
-
-    at: UtcMs
-    """For hours and months, and for people."""
-    mono: MonoNs
-    wanted: Limits
-    """What the owner and the configuration allow."""
-    uplink: int = 0
-    """What the box can send, in bytes a second; 0: nobody knows."""
-    courtesy: int | None = None
-    """What others in the house leave of the uplink, in bytes a second; None: all of it."""
-    leased: bool = False
-    """Somebody pays for a slot now."""
-    free_percent: int = 0
-    """Of the upload, for those who do not pay, while slots are sold."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Override:
-    """The owner wants nothing eased for some time."""
-
-    until: UtcMs
-    end: MonoNs
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """All that is remembered; msgspec writes and reads it."""
-
-    heat: Heat = Heat()
-    power: Power = Power()
-    stalls: Stalls = Stalls()
-    room: Room = Room()
-    spread: Spread = Spread()
-    courtesy: Courtesy = Courtesy()
-    override: Override | None = None
-    cut: Cut = Cut()
-    """In force, but for the courtesy."""
-    base: int = 0
-    """What shares are taken of, in bytes a second: the owner's limit, or `peak` when the easing began."""
-    peak: int = 0
-    """The most that was sent of late, in bytes a second."""
-    changes: tuple[MonoNs, ...] = ()
-    """When the limits changed, within the last hour."""
-    told: tuple[InForce, ...] = ()
-    at: UtcMs = UtcMs(0)
-    mono: MonoNs = MonoNs(0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """An ease has begun or ended."""
-
-    rule: Rule
-    says: str
-    begun: bool
-    since: UtcMs
-    """When it began."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What holds now, and why."""
-
-    limits: Limits
-    """Without the courtesy."""
-    upload_rate: int
-    """With it: bytes a second, 0 for unlimited."""
-    usual: int
-    """Bytes a second that the box would send if nothing were eased, as far as known."""
-    eases: tuple[InForce, ...]
-    events: tuple[Event, ...]
-    """What has changed of the eases since the last decision; the journal's and the graph's."""
-    changed: bool
-    """The limits are others than at the last decision, by the governor's doing."""
-    overridden: bool
-    payers: str
-    """What those who pay are to be told; empty: they get what they got, and the free share alone shrinks."""
-    no_writing: str
-    """Why nothing is fetched; empty: something is."""
-    no_sending: str
-    """Why nothing is sent."""
-    full: tuple[str, ...]
-    """Folders whose drives have too little room: nothing is fetched to them."""
-    shut_down: bool
-    """The battery is nearly empty: save everything and power off."""
-
-
-KEPT = (Rule.HEAT, Rule.UNDER_VOLTAGE, Rule.UPS, Rule.ROOM, Rule.CAP)
+"""While the box is throttled, only an uplink that proves so much faster is believed."""
+SAFETY_RULES = (
+    ThrottleRule.HEAT,
+    ThrottleRule.UNDER_VOLTAGE,
+    ThrottleRule.UPS,
+    ThrottleRule.ROOM,
+    ThrottleRule.CAP,
+)
 """Rules of which an override leaves what keeps from harm."""
 
 
-def decide(settings: Settings, state: State, readings: Readings, moment: Moment) -> tuple[State, Decision]:
+def decide(
+    settings: GovernorSettings, before: GovernorState, readings: Readings, moment: GovernorMoment
+) -> tuple[GovernorState, GovernorDecision]:
     """Take readings, and say what the box may do."""
-    state = _current(state, moment)
-    gate = Gate(
-        now=moment.mono,
-        relax=len(state.changes) < MOST_BEFORE_RELAXING,
-        ease=len(state.changes) < MOST_BEFORE_EASING,
+    state = _current(before, moment)
+    gate = _gate(state, moment)
+    overridden = state.override is not None
+    state, throttles = _assess(settings, state, readings, moment, gate)
+    throttles = _left(throttles, overridden)
+    cut = strictest(one.cut for one in throttles)
+    limits = throttled(moment.wanted, cut, state.base)
+    uplink_cap = None if overridden else moment.uplink_cap
+    upload = _under(limits.upload_rate, uplink_cap)
+    notice, uplink = uplink_notice.assess(
+        state.uplink_notice, uplink_cap, limits.upload_rate or state.base, readings, gate
     )
-    state, eases = _look(settings, state, readings, moment, gate)
-    if state.override:
-        eases = [ease.kept for ease in eases if ease.kept]
-    cut = strictest(ease.cut for ease in eases)
-    limits = eased(moment.wanted, cut, state.base)
-    now = moment.courtesy if state.override is None else None
-    courtesy, telling = polite.look(state.courtesy, now, limits.upload_rate or state.base, readings, gate)
-    if telling and state.override is None:
-        eases.append(telling)
-    upload = _under(limits.upload_rate, now)
-    told = _told(state.told, eases, moment.at, state.override is not None)
+    throttles += _left(uplink, overridden)
+    reasons = _reasons(state.in_force, throttles, moment.at, overridden)
     changed = cut != state.cut
-    decision = Decision(
+    decision = GovernorDecision(
         limits=limits,
         upload_rate=upload,
         usual=state.base,
-        eases=told,
-        events=_events(state.told, told),
+        throttles=reasons,
+        events=_events(state.in_force, reasons),
         changed=changed,
-        overridden=state.override is not None,
-        payers=_payers(eases, upload, state.base, moment) if moment.leased else "",
-        no_writing=next((ease.says for ease in eases if not ease.cut.writing), ""),
-        no_sending=next((ease.says for ease in eases if not ease.cut.sending), ""),
+        overridden=overridden,
+        payers=notice_to_payers(throttles, upload, state.base, moment),
+        no_writing=_first(one.says for one in throttles if not one.cut.writing),
+        no_sending=_first(one.says for one in throttles if not one.cut.sending),
         full=state.room.full,
-        shut_down=power.must_shut_down(readings),
+        shut_down=power.battery_low(readings),
     )
-    changes = (*state.changes, moment.mono) if changed else state.changes
-    return replace(state, courtesy=courtesy, cut=cut, changes=changes, told=told), decision
-
-
-def override(state: State, minutes: int, at: UtcMs, mono: MonoNs) -> State:
-    """The owner wants nothing eased for so many minutes; 0: the box eases itself again."""
-    if minutes <= 0:
-        return replace(state, override=None)
-    end = Override(until=UtcMs(at + minutes * 60_000), end=MonoNs(mono + minutes * MINUTE_NS))
-    return replace(state, override=end)
-
-
-def resumed(state: State, at: UtcMs, mono: MonoNs) -> State:
-    """A state of another boot, whose monotonic clock began elsewhere: everything is as long ago as it was.
-
-    The time in between is the wall clock's, and none where that has gone back: an ease rather lasts longer.
-    """
-    gone = max(0, at - state.at) * 1_000_000
-    move = mono - state.mono - gone
-
-    def moved(then: MonoNs) -> MonoNs:
-        return MonoNs(then + move)
-
-    held = {
-        "power": replace(state.power, weak=state.power.weak.moved(move), ups=state.power.ups.moved(move)),
-        "stalls": replace(
-            state.stalls, io=state.stalls.io.moved(move), memory=state.stalls.memory.moved(move)
-        ),
-        "room": replace(state.room, held=state.room.held.moved(move)),
-        "courtesy": state.courtesy.moved(move),
-    }
-    seen = state.heat.seen
-    until = state.override
-    return replace(
-        state,
-        **held,  # type: ignore[arg-type]
-        heat=replace(state.heat, moved=moved(state.heat.moved), seen=None if seen is None else moved(seen)),
-        spread=replace(state.spread, set=moved(state.spread.set)),
-        override=replace(until, end=moved(until.end)) if until else None,
-        changes=tuple(moved(then) for then in state.changes),
-        at=at,
-        mono=mono,
-    )
+    changes = (*state.changes, *([moment.mono] * changed))
+    return replace(state, uplink_notice=notice, cut=cut, changes=changes, in_force=reasons), decision
 
 
 # ------------------------------------------------------------------------------------------- the parts
 
 
-def _current(state: State, moment: Moment) -> State:
+def _current(state: GovernorState, moment: GovernorMoment) -> GovernorState:
     """The state at this moment: old changes forgotten, an override ended, what shares are taken of."""
     if moment.mono < state.mono:
         state = resumed(state, moment.at, moment.mono)
-    over = state.override
-    gone = min(FADE_NS, moment.mono - state.mono)
-    peak = max(moment.uplink, state.peak - state.peak * gone // FADE_NS - bool(gone), 0)
-    base = peak or UNKNOWN_UPLINK
-    if state.cut != Cut() and base * 1_000_000 <= state.base * GROWN_PPM:
-        base = state.base
+    peak = _peak(state, moment)
     return replace(
         state,
-        override=over if over and moment.mono < over.end else None,
+        override=_still(state.override, moment.mono),
         changes=tuple(then for then in state.changes if moment.mono - then < HOUR_NS),
         peak=peak,
-        base=moment.wanted.upload_rate or base,
+        base=moment.wanted.upload_rate or _base(state, peak or UNKNOWN_UPLINK),
         at=moment.at,
         mono=moment.mono,
     )
 
 
-def _look(
-    settings: Settings, state: State, readings: Readings, moment: Moment, gate: Gate
-) -> tuple[State, list[Ease]]:
+def _still(override: ThrottleOverride | None, now: MonoNs) -> ThrottleOverride | None:
+    return override if override and now < override.end else None
+
+
+def _peak(state: GovernorState, moment: GovernorMoment) -> int:
+    gone = min(FADE_NS, moment.mono - state.mono)
+    return max(moment.uplink, state.peak - state.peak * gone // FADE_NS - bool(gone), 0)
+
+
+def _base(state: GovernorState, peak: int) -> int:
+    """What shares are taken of, where no limit says it: a throttled box must not take itself for the line."""
+    believed = state.cut == Cut() or peak * ONE > state.base * GROWN_PPM
+    return peak if believed else state.base
+
+
+def _gate(state: GovernorState, moment: GovernorMoment) -> Gate:
+    return Gate(
+        now=moment.mono,
+        relax=len(state.changes) < MOST_BEFORE_RELAXING,
+        tighten=len(state.changes) < MOST_BEFORE_TIGHTENING,
+    )
+
+
+def _assess(
+    settings: GovernorSettings, state: GovernorState, readings: Readings, moment: GovernorMoment, gate: Gate
+) -> tuple[GovernorState, list[Throttle]]:
     """Ask every rule."""
-    sent, at = readings.up_rate, moment.at
-    hot, hot_ease = heat.look(state.heat, readings.temperature_mc, sent, state.base, settings, gate)
-    supply, supply_eases = power.look(state.power, readings, gate)
-    stalls, stall_eases = pressure.look(state.stalls, readings, gate)
-    space, space_ease = room.look(state.room, readings.volumes, settings.floor, gate)
-    spread, spread_ease = cap.look(state.spread, readings, state.base, settings, at, gate)
-    eases = [
-        *supply_eases,
-        *(ease for ease in (hot_ease, space_ease, spread_ease) if ease),
-        *stall_eases,
-        *hours.look(
-            settings.cheap, settings.quiet, settings.dear_percent, settings.spin_down, at, settings.zone
-        ),
+    hot, too_hot = heat.assess(
+        state.heat, readings.temperature_mc, readings.up_rate, state.base, settings, gate
+    )
+    supply, too_weak = power.assess(state.power, readings, gate)
+    stalls, stalled = pressure.assess(state.stalls, readings, gate)
+    space, too_full = room.assess(state.room, readings.volumes, settings.floor, gate)
+    spread, too_much = cap.assess(state.spread, readings, state.base, settings, moment.at, gate)
+    throttles = [
+        *too_weak,
+        *too_hot,
+        *too_full,
+        *too_much,
+        *stalled,
+        *hours.assess(settings, moment.at),
     ]
     state = replace(state, heat=hot, power=supply, stalls=stalls, room=space, spread=spread)
-    return state, eases
+    return state, throttles
 
 
-def _under(rate: int, courtesy: int | None) -> int:
-    if courtesy is None:
-        return rate
-    return max(1, min(rate, courtesy) if rate else courtesy)
+def _left(throttles: list[Throttle], overridden: bool) -> list[Throttle]:
+    """The throttles that hold; of each an override leaves what keeps from harm."""
+    if not overridden:
+        return throttles
+    return [left for one in throttles if (left := one.under_override)]
 
 
-def _told(before: tuple[InForce, ...], eases: list[Ease], at: UtcMs, overridden: bool) -> tuple[InForce, ...]:
-    """What is told of the eases; who has said the same before began then."""
+def _first(says: Iterable[str]) -> str:
+    return next(iter(says), "")
+
+
+def _under(rate: int, uplink_cap: int | None) -> int:
+    """A rate, 0 for unlimited, under what others leave of the uplink."""
+    return rate if uplink_cap is None else max(1, min(rate or uplink_cap, uplink_cap))
+
+
+def _reasons(
+    before: tuple[ThrottleReason, ...], throttles: list[Throttle], at: UtcMs, overridden: bool
+) -> tuple[ThrottleReason, ...]:
+    """The throttles as the owner sees them; what said the same before began then."""
     since = {(one.rule, one.says): one.since for one in before}
     return tuple(
-        InForce(
-            rule=ease.rule,
-            says=ease.says,
-            since=since.get((ease.rule, ease.says), at),
-            kept=overridden or ease.kept is not None,
+        ThrottleReason(
+            rule=one.rule,
+            says=one.says,
+            since=since.get((one.rule, one.says), at),
+            kept=overridden or one.under_override is not None,
         )
-        for ease in eases
+        for one in throttles
     )
 
 
-def _events(before: tuple[InForce, ...], now: tuple[InForce, ...]) -> tuple[Event, ...]:
-    was, is_ = {(one.rule, one.says) for one in before}, {(one.rule, one.says) for one in now}
-    ended = [one for one in before if (one.rule, one.says) not in is_]
-    begun = [one for one in now if (one.rule, one.says) not in was]
+def _events(before: tuple[ThrottleReason, ...], now: tuple[ThrottleReason, ...]) -> tuple[ThrottleEvent, ...]:
+    return (*_without(before, now, begun=False), *_without(now, before, begun=True))
+
+
+def _without(
+    these: Iterable[ThrottleReason], others: Iterable[ThrottleReason], *, begun: bool
+) -> tuple[ThrottleEvent, ...]:
+    """Events of the reasons that are not among the others."""
+    known = {(one.rule, one.says) for one in others}
     return tuple(
-        Event(rule=one.rule, says=one.says, begun=new, since=one.since)
-        for ones, new in ((ended, False), (begun, True))
-        for one in ones
+        ThrottleEvent(rule=one.rule, says=one.says, begun=begun, since=one.since)
+        for one in these
+        if (one.rule, one.says) not in known
     )
-
-
-def left_for_payers(upload: int, usual: int, free_percent: int) -> int:
-    """Bytes a second that payers get of `upload`: all they got of `usual`, until the free share is used up.
-
-    The free peers bear the whole of a reduction first, down to `LEAST_FREE` for all of them together.
-    """
-    return max(0, min(usual - usual * free_percent // 100, upload - LEAST_FREE))
-
-
-def _payers(eases: list[Ease], upload: int, usual: int, moment: Moment) -> str:
-    """What payers are told, where they get less than usual."""
-    whys = [
-        ease
-        for ease in eases
-        if not ease.cut.sending
-        or ease.cut.upload_ppm < 1_000_000
-        or ease.cut.upload is not None
-        or ease.rule is Rule.COURTESY
-    ]
-    if not whys:
-        return ""
-    why = min(whys, key=lambda ease: (ease.cut.sending, ease.cut.upload_ppm)).rule.short
-    if not all(ease.cut.sending for ease in eases):
-        return f"The seller sends nothing for now: {why}."
-    left = left_for_payers(upload, usual, moment.free_percent)
-    if not upload or left >= left_for_payers(usual, usual, moment.free_percent):
-        return ""
-    return f"The seller sends at most {show_rate(left)} to all who pay for now: {why}."

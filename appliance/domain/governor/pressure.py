@@ -5,43 +5,28 @@ memory that is left. A disk that only seeds is waited for most of the time, and 
 the bounds are so high that they tell of a machine on which nothing else gets done.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from appliance.domain.governor.ease import Cut, Ease, Rule
-from appliance.domain.governor.hysteresis import MINUTE_NS, Gate, Held, step
+from appliance.domain.governor.hysteresis import MINUTE_NS, Gate, Hysteresis, follow
 from appliance.domain.governor.readings import Pressure, Readings
+from appliance.domain.governor.throttle import ONE, Cut, Throttle, ThrottleRule
 
 CALM_NS = 10 * MINUTE_NS
-IO_SOME, IO_FULL = 600_000, 700_000
-MEMORY_SOME, MEMORY_FULL = 100_000, 50_000
-"""Ppm of the time; half of it is calm."""
-ROOM_SHORT, ROOM_LOW = 100_000, 60_000
+
+
+class _Bounds(NamedTuple):
+    """Ppm of the time, from which on a level is asked for; half of it is calm."""
+
+    some: int
+    full: int
+
+
+_IO = _Bounds(some=600_000, full=700_000)
+_MEMORY = _Bounds(some=100_000, full=50_000)
+LEFT_SHORT, LEFT_LOW = 100_000, 60_000
 """Ppm of the memory that is available; half as much again is calm."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stalls:
-    """What is remembered of both."""
-
-    io: Held = Held()
-    memory: Held = Held()
-
-
-def look(stalls: Stalls, readings: Readings, gate: Gate) -> tuple[Stalls, list[Ease]]:
-    """Take a reading."""
-    io = step(stalls.io, _stall(readings.io, stalls.io.level, IO_SOME, IO_FULL), gate, calm_ns=CALM_NS)
-    if io.level and not io.says:
-        io = replace(io, says=_io_says(io.level, readings.io))
-    memory = step(stalls.memory, _memory_wish(readings, stalls.memory.level), gate, calm_ns=CALM_NS)
-    if memory.level and not memory.says:
-        memory = replace(memory, says=_memory_says(memory.level, readings))
-    eases = []
-    if io.level:
-        eases.append(Ease(rule=Rule.IO, says=io.says, cut=_IO_CUTS[io.level]))
-    if memory.level:
-        eases.append(Ease(rule=Rule.MEMORY, says=memory.says, cut=_MEMORY_CUTS[memory.level]))
-    return Stalls(io=io, memory=memory), eases
-
 
 _IO_CUTS = {
     1: Cut(checking=False),
@@ -51,43 +36,89 @@ _MEMORY_CUTS = {
     1: Cut(checking=False, connections_ppm=500_000),
     2: Cut(checking=False, new_work=False, connections_ppm=250_000, slots_ppm=500_000),
 }
+_IO_LESS = {1: "file checks are paused", 2: "file checks are paused and upload is reduced"}
+_MEMORY_LESS = {1: "half", 2: "a quarter"}
 
 
-def _stall(pressure: Pressure | None, level: int, some: int, full: int) -> int | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StallState:
+    """What is remembered of both."""
+
+    io: Hysteresis = Hysteresis()
+    memory: Hysteresis = Hysteresis()
+
+
+def assess(state: StallState, readings: Readings, gate: Gate) -> tuple[StallState, list[Throttle]]:
+    """Take a reading: the next state, and what throttles the box."""
+    io = follow(state.io, _stall_level(readings.io, state.io.level, _IO), gate, calm_ns=CALM_NS).explained(
+        lambda level: _io_says(level, readings.io)
+    )
+    memory = follow(
+        state.memory, _memory_level(readings, state.memory.level), gate, calm_ns=CALM_NS
+    ).explained(lambda level: _memory_says(level, readings))
+    throttles = [
+        *_throttle(ThrottleRule.IO, io, _IO_CUTS),
+        *_throttle(ThrottleRule.MEMORY, memory, _MEMORY_CUTS),
+    ]
+    return StallState(io=io, memory=memory), throttles
+
+
+def _throttle(rule: ThrottleRule, now: Hysteresis, cuts: dict[int, Cut]) -> Iterator[Throttle]:
+    if now.level:
+        yield Throttle(rule=rule, says=now.says, cut=cuts[now.level])
+
+
+def _stall_level(pressure: Pressure | None, level: int, bounds: _Bounds) -> int | None:
     """The level that a pressure asks for; at a level already, half of its bound keeps it."""
     if pressure is None:
         return None
-    if pressure.full60 >= (full // 2 if level == 2 else full):
+    if pressure.full60 >= _lowered(bounds.full, level >= 2):
         return 2
-    return 1 if pressure.some60 >= (some // 2 if level else some) else 0
+    return int(pressure.some60 >= _lowered(bounds.some, level >= 1))
 
 
-def _memory_wish(readings: Readings, level: int) -> int | None:
-    wishes = (
-        _stall(readings.memory, level, MEMORY_SOME, MEMORY_FULL),
-        _room(readings.ram_available, readings.ram_total, level),
+def _lowered(bound: int, reached: bool) -> int:
+    return bound // 2 if reached else bound
+
+
+def _memory_level(readings: Readings, level: int) -> int | None:
+    asked = (
+        _stall_level(readings.memory, level, _MEMORY),
+        _left_level(share_left(readings.ram_available, readings.ram_total), level),
     )
-    return max((wish for wish in wishes if wish is not None), default=None)
+    return max((one for one in asked if one is not None), default=None)
 
 
-def _room(available: int | None, total: int | None, level: int) -> int | None:
+def memory_is_low(available: int | None, total: int | None) -> bool:
+    """Whether so little memory (bytes) is available that it throttles the box."""
+    return bool(_left_level(share_left(available, total), 0))
+
+
+def share_left(available: int | None, total: int | None) -> int | None:
+    """Ppm of the memory that is available; None: it is unknown."""
     if available is None or not total:
         return None
-    share = available * 1_000_000 // total
-    if share < (ROOM_LOW * 3 // 2 if level == 2 else ROOM_LOW):
+    return available * ONE // total
+
+
+def _left_level(share: int | None, level: int) -> int | None:
+    if share is None:
+        return None
+    if share < _raised(LEFT_LOW, level >= 2):
         return 2
-    return 1 if share < (ROOM_SHORT * 3 // 2 if level else ROOM_SHORT) else 0
+    return int(share < _raised(LEFT_SHORT, level >= 1))
+
+
+def _raised(bound: int, reached: bool) -> int:
+    return bound * 3 // 2 if reached else bound
 
 
 def _io_says(level: int, io: Pressure | None) -> str:
     waits = f" (work waits {io.some60 // 10_000} % of the time)" if io else ""
-    less = "nothing is checked and less is sent" if level == 2 else "nothing is checked"
-    return f"The disks are overloaded{waits}; {less} until they keep up again."
+    return f"The disks are overloaded{waits}; {_IO_LESS[level]} until they catch up."
 
 
 def _memory_says(level: int, readings: Readings) -> str:
-    left = ""
-    if readings.ram_available is not None and readings.ram_total:
-        left = f" ({readings.ram_available * 100 // readings.ram_total} % available)"
-    much = "a quarter" if level == 2 else "half"
-    return f"Memory is short{left}; the box keeps {much} of its connections until there is more."
+    share = share_left(readings.ram_available, readings.ram_total)
+    left = "" if share is None else f" ({share // 10_000} % available)"
+    return f"Memory is low{left}; connections are reduced to {_MEMORY_LESS[level]} until there is more."

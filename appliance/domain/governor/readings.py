@@ -1,4 +1,4 @@
-"""What the box knows of its own body at one moment; None: it could not be read, never that all is well."""
+"""What the sensors say at one moment; None: it could not be read, never that all is well."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,11 +24,11 @@ class Firmware:
 
     under_voltage: bool
     frequency_capped: bool | None
-    throttled: bool | None
+    firmware_throttled: bool | None
     soft_temperature_limit: bool | None
     under_voltage_before: bool
     frequency_capped_before: bool | None
-    throttled_before: bool | None
+    firmware_throttled_before: bool | None
     soft_temperature_limit_before: bool | None
 
 
@@ -56,7 +56,7 @@ class DiskReading:
     temperature_mc: int | None
     """Millidegrees Celsius."""
     wear_percent: int | None
-    """Of its life, used up; above 100 for some drives that live longer."""
+    """How much of its life is used up; above 100 for some drives that live longer."""
     bad_sectors: int | None
     """Reallocated, pending and uncorrectable."""
     hours: int | None
@@ -71,7 +71,7 @@ class Readings:
 
     at: UtcMs
     temperature_mc: int | None = None
-    """Of the processor, millidegrees Celsius."""
+    """The processor's temperature, millidegrees Celsius."""
     firmware: Firmware | None = None
     """None where the board is no Raspberry Pi."""
     cpu: Pressure | None = None

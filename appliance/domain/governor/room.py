@@ -1,25 +1,29 @@
 """Room: some of every drive stays free, as full file systems break in many ways."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from appliance.core.units import show_bytes
-from appliance.domain.governor.ease import Cut, Ease, Rule
-from appliance.domain.governor.hysteresis import MINUTE_NS, Gate, Held, step
+from appliance.core.units import MIB, show_bytes
+from appliance.domain.governor.hysteresis import MINUTE_NS, Gate, Hysteresis, follow
+from appliance.domain.governor.throttle import Cut, Throttle, ThrottleRule, always
 from appliance.domain.volumes.volume import Volume
 
 CALM_NS = MINUTE_NS // 2
 """People make room, and then want to see that it goes on; a quarter more than the floor keeps it calm."""
 PERCENT = 5
-"""Of a drive that stay free at least."""
+"""The part of a drive that stays free at least."""
+SPENT = 200 * MIB
+"""Bytes below which a file system is as good as full, whatever the owner keeps free."""
+FEW_INODES_PERCENT = 2
+"""The part of a file system's inodes (files and folders) below which it will soon take no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class RoomState:
     """What is remembered."""
 
     full: tuple[str, ...] = ()
     """Folders whose drives have too little room."""
-    held: Held = Held()
+    hysteresis: Hysteresis = Hysteresis()
 
 
 def floor_of(total: int, floor: int) -> int:
@@ -30,36 +34,56 @@ def floor_of(total: int, floor: int) -> int:
     return min(max(floor, total * PERCENT // 100), total // 4)
 
 
-def look(room: Room, volumes: tuple[Volume, ...], floor: int, gate: Gate) -> tuple[Room, Ease | None]:
-    """Take a reading. A drive that is away, or does not tell its room, stays as it was."""
-    full = tuple(one.path for one in volumes if _is_full(one, room.full, floor))
-    known = [one for one in volumes if one.present and one.free is not None]
-    wish = None if not known else 2 if all(one.path in full for one in known) else int(bool(full))
-    held = step(room.held, wish, gate, calm_ns=CALM_NS, harm=True)
-    if held.level and not held.says:
-        held = replace(held, says=_says(held.level, full, volumes, floor))
-    # A drive that is full again within the calm minutes must not be written to meanwhile.
-    kept = full if held.level == (wish or 0) else tuple(one for one in room.full if one not in full) + full
-    if not held.level:
-        return Room(full=full), None
-    ease = Ease(rule=Rule.ROOM, says=held.says, cut=Cut(writing=held.level < 2))
-    return Room(full=kept, held=held), replace(ease, kept=ease)
+def reopens_at(total: int, floor: int) -> int:
+    """Bytes that must be free on a full drive before it takes downloads again: a quarter above the floor."""
+    return floor_of(total, floor) * 5 // 4
 
 
-def _is_full(volume: Volume, before: tuple[str, ...], floor: int) -> bool:
-    was = volume.path in before
+def assess(
+    state: RoomState, volumes: tuple[Volume, ...], floor: int, gate: Gate
+) -> tuple[RoomState, list[Throttle]]:
+    """Take a reading: the next state, and what throttles the box.
+
+    A drive that is away, or whose room is unknown, stays as it was.
+    """
+    full = tuple(one.path for one in volumes if _is_full(one, one.path in state.full, floor))
+    asked = _level(volumes, full)
+    now = follow(state.hysteresis, asked, gate, calm_ns=CALM_NS, harm=True).explained(
+        lambda level: _says(level, full, volumes, floor)
+    )
+    if not now.level:
+        return RoomState(full=full), []
+    if now.level != (asked or 0):
+        # A drive that is full again within the calm minutes must not be written to meanwhile.
+        full = (*(path for path in state.full if path not in full), *full)
+    throttle = Throttle(rule=ThrottleRule.ROOM, says=now.says, cut=Cut(writing=now.level < 2))
+    return RoomState(full=full, hysteresis=now), [always(throttle)]
+
+
+def _level(volumes: tuple[Volume, ...], full: tuple[str, ...]) -> int | None:
+    """2: every drive whose room is known is full; 1: some drive is; None: no room is known."""
+    known = {one.path for one in volumes if one.present and one.free is not None}
+    if not known:
+        return None
+    return 2 if known <= set(full) else int(bool(full))
+
+
+def _is_full(volume: Volume, before: bool, floor: int) -> bool:
     if not volume.present or volume.free is None or volume.total is None:
-        return was
-    least = floor_of(volume.total, floor)
-    return volume.free < (least * 5 // 4 if was else least)
+        return before
+    least = reopens_at(volume.total, floor) if before else floor_of(volume.total, floor)
+    return volume.free < least
+
+
+_WAITS = {1: "No new downloads go there", 2: "Nothing is downloaded"}
 
 
 def _says(level: int, full: tuple[str, ...], volumes: tuple[Volume, ...], floor: int) -> str:
     worst = next((one for one in volumes if one.path in full), None)
     if worst is None or worst.free is None or worst.total is None:
-        return "A drive for content has too little room. Remove something from it."
-    what = "nothing is fetched" if level == 2 else "nothing more is fetched to it"
+        return "A drive for downloads is full. Remove something from it."
     return (
-        f"{worst.path} has {show_bytes(worst.free)} free, and {show_bytes(floor_of(worst.total, floor))} "
-        f"stay free; {what} until there is a quarter more. Remove something from it."
+        f"{worst.path} is full ({show_bytes(worst.free)} left, "
+        f"{show_bytes(floor_of(worst.total, floor))} reserved). {_WAITS[level]} until about "
+        f"{show_bytes(reopens_at(worst.total, floor))} are free. Remove something from it."
     )

@@ -1,4 +1,4 @@
-"""What the owner has configured of the governor, checked and in the units that the rules reckon in."""
+"""What the owner has configured of the governor, checked, and in the units of the rules."""
 
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -7,13 +7,13 @@ from typing import Literal
 from appliance.core.config import Governor
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import GIB, Bytes
-from appliance.domain.governor.hours import Span, parse_spans
+from appliance.domain.governor.spans import HourSpan, parse_spans
 
 Counts = Literal["both", "upload", "download"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class GovernorSettings:
     """The rules' figures."""
 
     heat_ease: int = 75_000
@@ -25,33 +25,33 @@ class Settings:
     """0: none."""
     cap_counts: Counts = "both"
     cap_day: int = 1
-    cheap: tuple[Span, ...] = ()
+    cheap: tuple[HourSpan, ...] = ()
     dear_percent: int = 25
-    quiet: tuple[Span, ...] = ()
+    quiet: tuple[HourSpan, ...] = ()
     spin_down: bool = False
-    """Disks stop turning when nobody reads them: in quiet hours nobody shall."""
+    """Disks stop turning in quiet hours, so nothing may be read from them then."""
     zone: tzinfo = UTC
-    """In which the owner's hours and months are."""
+    """Time zone of the owner's hours and months."""
 
 
-def settings_of(told: Governor, zone: tzinfo) -> Settings:
+def settings_of(config: Governor, zone: tzinfo) -> GovernorSettings:
     """The settings of a configuration. Raises OwnerMustAct naming the key that is impossible."""
-    if not told.heat_back < told.heat_ease < told.heat_hard:
+    if not config.heat_back < config.heat_ease < config.heat_hard:
         raise OwnerMustAct(
-            f"governor.heat_back, heat_ease and heat_hard are {told.heat_back}, {told.heat_ease} and "
-            f"{told.heat_hard} °C; each must be higher than the one before, such as 70, 75 and 80."
+            f"governor.heat_back, heat_ease and heat_hard are {config.heat_back}, {config.heat_ease} and "
+            f"{config.heat_hard} °C; each must be higher than the one before, such as 70, 75 and 80."
         )
-    return Settings(
-        heat_ease=told.heat_ease * 1_000,
-        heat_hard=told.heat_hard * 1_000,
-        heat_back=told.heat_back * 1_000,
-        floor=Bytes(told.floor * GIB),
-        month_cap=Bytes(told.month_cap * GIB),
-        cap_counts=told.cap_counts,
-        cap_day=told.cap_day,
-        cheap=parse_spans("governor.cheap_hours", told.cheap_hours),
-        dear_percent=told.dear_share,
-        quiet=parse_spans("governor.quiet_hours", told.quiet_hours),
-        spin_down=told.spin_down > 0,
+    return GovernorSettings(
+        heat_ease=config.heat_ease * 1_000,
+        heat_hard=config.heat_hard * 1_000,
+        heat_back=config.heat_back * 1_000,
+        floor=Bytes(config.floor * GIB),
+        month_cap=Bytes(config.month_cap * GIB),
+        cap_counts=config.cap_counts,
+        cap_day=config.cap_day,
+        cheap=parse_spans("governor.cheap_hours", config.cheap_hours),
+        dear_percent=config.dear_share,
+        quiet=parse_spans("governor.quiet_hours", config.quiet_hours),
+        spin_down=config.spin_down > 0,
         zone=zone,
     )

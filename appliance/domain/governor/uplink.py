@@ -1,4 +1,4 @@
-"""Courtesy on the home line: how much may be sent so that nobody else in the house waits for it.
+"""The uplink guard's rule: how much may be sent so that nobody else in the house waits for it.
 
 The queue before a home's uplink is often deep: a TCP upload that fills it adds some hundred milliseconds to
 everybody's round trips. The rule watches how much longer a round trip takes than when nothing is sent, and
@@ -24,7 +24,7 @@ _STEADY = 120 * _SECOND
 _UNUSED = 600 * _SECOND
 """A cap that was not reached for so long is taken away."""
 _SHOW, _HIDE = 10 * _SECOND, 1_200 * _SECOND
-"""The owner is told of what lasts: three times an hour on, and off, at most."""
+"""Only what lasts is shown to the owner: on three times an hour at most, and off as often."""
 
 _MILLION = 1_000_000
 _LEAST_CUT, _CUT_PER_TARGET, _MOST_CUT = 80_000, 40_000, 500_000
@@ -41,8 +41,8 @@ _RELEASE = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """The home line as it is seen at one moment."""
+class HomeLineReading:
+    """The home line at one moment."""
 
     now: MonoNs
     latency_us: int | None
@@ -56,7 +56,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Courteous:
+class UplinkState:
     """What the rule remembers."""
 
     cap: BytesPerSecond | None = None
@@ -79,14 +79,16 @@ class Courteous:
     floor: tuple[MonoNs, int, int] | None = None
     """(since, least, most) round trip while it could not get less; None: it can."""
     gives_way: bool = False
-    """What the owner sees: others need the line."""
+    """What the owner sees: someone else needs the connection."""
     bound_since: MonoNs | None = None
-    """Since when the cap has held the upload back; None: it does not."""
+    """Since when the cap has limited the upload; None: it does not."""
     bound_at: MonoNs = _NEVER
-    """When it held the upload back last."""
+    """When it last limited the upload."""
 
 
-def step(state: Courteous, line: Line, target_us: int) -> tuple[Courteous, BytesPerSecond | None]:
+def decide(
+    state: UplinkState, line: HomeLineReading, target_us: int
+) -> tuple[UplinkState, BytesPerSecond | None]:
     """The next state and the upload's cap, every half second or so; `target_us` may be added at most."""
     passed = min(line.now - state.at, 5 * _SECOND) if state.at else 0
     state = replace(state, at=line.now)
@@ -96,12 +98,12 @@ def step(state: Courteous, line: Line, target_us: int) -> tuple[Courteous, Bytes
         state = _rebased(state, line.latency_us, line.base_us)
         base = max(line.base_us, state.rebase_us or 0)
         state = _known(state, line, line.latency_us - base, target_us, passed)
-        state = _at_floor(state, line, line.latency_us - base > target_us, target_us)
+        state = _at_floor(state, line, line.latency_us, target_us, late=line.latency_us - base > target_us)
     state = _shown(_unused(state, line), line)
     return state, state.cap
 
 
-def _unknown(state: Courteous, line: Line, passed: int) -> Courteous:
+def _unknown(state: UplinkState, line: HomeLineReading, passed: int) -> UplinkState:
     """Nobody knows: the last cap stands for some minutes, then it is let go slowly."""
     if state.cap is None or line.now - state.known_at < _HOLD:
         return state
@@ -110,86 +112,99 @@ def _unknown(state: Courteous, line: Line, passed: int) -> Courteous:
     return replace(state, cap=None if gone else cap)
 
 
-def _known(state: Courteous, line: Line, delay: int, target: int, passed: int) -> Courteous:
+def _known(state: UplinkState, line: HomeLineReading, delay: int, target: int, passed: int) -> UplinkState:
     state = replace(state, known_at=line.now)
     if delay > target:
         return _late(state, line, delay, target)
     if state.cap is None or 2 * delay > target or not _used(state, line):
         return state
-    if state.cap * _MILLION < state.carried * _NEAR:
-        # Never over it in one go: beyond, it goes slowly.
-        cap = min(_grown(state.cap, _BACK, passed), state.carried * _NEAR // _MILLION + 1)
-    else:
-        well = (line.now - state.late_at) * 1_000 // _FASTER_AFTER
-        cap = _grown(state.cap, min(_FAST, _SLOW + _SLOW * well * well // _MILLION), passed)
-    return replace(state, cap=BytesPerSecond(cap))
+    return replace(state, cap=_recovered(state, state.cap, line.now, passed))
 
 
-def _late(state: Courteous, line: Line, delay: int, target: int) -> Courteous:
+def _recovered(state: UplinkState, cap: BytesPerSecond, now: MonoNs, passed: int) -> BytesPerSecond:
+    """The next cap of a line that is not late: quickly up to nearly what it carried, beyond that slowly."""
+    if cap * _MILLION < state.carried * _NEAR:
+        near = BytesPerSecond(state.carried * _NEAR // _MILLION + 1)
+        return min(_grown(cap, _BACK, passed), near)
+    well = (now - state.late_at) * 1_000 // _FASTER_AFTER
+    return _grown(cap, min(_FAST, _SLOW + _SLOW * well * well // _MILLION), passed)
+
+
+def _late(state: UplinkState, line: HomeLineReading, delay: int, target: int) -> UplinkState:
     """Others wait: less, unless the last cut has yet to show, or the box sends nearly nothing anyway."""
     state = replace(state, late_at=line.now)
     sending = line.up_rate if state.cap is None else min(state.cap, line.up_rate)
     settling = state.cut_at is not None and line.now - state.cut_at < _SETTLE
     if settling or sending <= FLOOR:
         return state
-    cut = min(_MOST_CUT, _LEAST_CUT + _CUT_PER_TARGET * (delay - target) // target)
+    cut = _LEAST_CUT + _CUT_PER_TARGET * (delay - target) // target
+    most = BytesPerSecond(max(sending, state.most * 63 // 64))
     if state.cap is None:
         # Much of what was counted as sent waits in the kernel's buffers, which have just been filled.
-        cut = min(_MOST_CUT, 2 * cut)
-    cap = BytesPerSecond(max(FLOOR, sending * (_MILLION - cut) // _MILLION))
+        cap = _less(sending, 2 * min(_MOST_CUT, cut))
+        return replace(state, cap=cap, carried=cap, most=most, cut_at=line.now)
     # A neighbour's short burst does not make a narrow line of a wide one.
-    carried = cap if state.cap is None else BytesPerSecond(max(sending, state.carried * 7 // 8))
-    most = BytesPerSecond(max(sending, state.most * 63 // 64))
-    return replace(state, cap=cap, carried=carried, most=most, cut_at=line.now)
+    carried = BytesPerSecond(max(sending, state.carried * 7 // 8))
+    return replace(state, cap=_less(sending, cut), carried=carried, most=most, cut_at=line.now)
 
 
-def _rebased(state: Courteous, latency: int, base: int) -> Courteous:
+def _less(rate: int, cut: int) -> BytesPerSecond:
+    """`rate` without a cut of so many ppm; never below the floor."""
+    return BytesPerSecond(max(FLOOR, rate * (_MILLION - min(_MOST_CUT, cut)) // _MILLION))
+
+
+def _rebased(state: UplinkState, latency: int, base: int) -> UplinkState:
     """A longer way is forgotten as it becomes shorter again."""
     if state.rebase_us is None:
         return state
-    now = min(state.rebase_us, latency)
-    return replace(state, rebase_us=now if now > base else None)
+    least = min(state.rebase_us, latency)
+    return replace(state, rebase_us=least if least > base else None)
 
 
-def _at_floor(state: Courteous, line: Line, late: bool, target: int) -> Courteous:
+def _at_floor(
+    state: UplinkState, line: HomeLineReading, latency: int, target: int, *, late: bool
+) -> UplinkState:
     """A round trip that stays late, and steady, though nearly nothing is sent, is the way's own.
 
     A neighbour's upload is not taken for it: TCP's window, and so the queue, rises and falls by a third.
     """
-    assert line.latency_us is not None
     if not late or line.up_rate > 2 * FLOOR:
         return replace(state, floor=None)
-    since, least, most = state.floor or (line.now, line.latency_us, line.latency_us)
-    least, most = min(least, line.latency_us), max(most, line.latency_us)
+    since, least, most = state.floor or (line.now, latency, latency)
+    least, most = min(least, latency), max(most, latency)
     if most - least > target:
-        return replace(state, floor=(line.now, line.latency_us, line.latency_us))
+        return replace(state, floor=(line.now, latency, latency))
     if line.now - since < _STEADY:
         return replace(state, floor=(since, least, most))
     # What was cut was cut in error.
     return replace(state, floor=None, rebase_us=least, carried=state.most)
 
 
-def _used(state: Courteous, line: Line) -> bool:
+def _used(state: UplinkState, line: HomeLineReading) -> bool:
     return state.cap is not None and 4 * line.up_rate >= 3 * state.cap
 
 
-def _unused(state: Courteous, line: Line) -> Courteous:
+def _unused(state: UplinkState, line: HomeLineReading) -> UplinkState:
     if state.cap is None or _used(state, line) or not state.used_at:
         return replace(state, used_at=line.now)
     return state if line.now - state.used_at < _UNUSED else replace(state, cap=None)
 
 
-def _shown(state: Courteous, line: Line) -> Courteous:
+def _shown(state: UplinkState, line: HomeLineReading) -> UplinkState:
     """What the owner sees: only what lasts."""
-    holds = state.cap is not None and _used(state, line) and not 0 < line.wanted <= state.cap
-    if holds:
+    if _binds(state, line):
         began = line.now if state.bound_since is None else state.bound_since
         shown = state.gives_way or line.now - began >= _SHOW
         return replace(state, bound_since=began, bound_at=line.now, gives_way=shown)
-    shown = state.gives_way and line.now - state.bound_at < _HIDE
+    pause = line.now - state.bound_at
     # A pause of a moment, as when a peer's turn ends, does not count.
-    since = state.bound_since if line.now - state.bound_at < _SETTLE else None
-    return replace(state, bound_since=since, gives_way=shown)
+    since = state.bound_since if pause < _SETTLE else None
+    return replace(state, bound_since=since, gives_way=state.gives_way and pause < _HIDE)
+
+
+def _binds(state: UplinkState, line: HomeLineReading) -> bool:
+    """Whether the cap holds the upload back, and no other limit does."""
+    return state.cap is not None and _used(state, line) and not 0 < line.wanted <= state.cap
 
 
 def _grown(rate: int, ppm: int, passed: int) -> BytesPerSecond:

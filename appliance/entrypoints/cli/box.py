@@ -1,5 +1,6 @@
 """Commands about the box itself."""
 
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -186,13 +187,14 @@ def _examined(app: App) -> list[Finding]:
         from appliance.adapters.board.machine import Machine
         from appliance.domain.doctor.checks import examine
         from appliance.domain.doctor.facts import Facts
+        from appliance.domain.governor.settings import settings_of
 
         loaded = configuration.load(app.config_path)
         content = app.state.resolve(loaded.content.root)
         machine = Machine()
         facts = Facts(machine.facts(machine.volume(content), app.state.path))
         dead = Finding("daemon", Verdict.ERROR, "The box is not running.", str(away))
-        return [dead, *examine(facts)]
+        return [dead, *examine(facts, settings_of(loaded.governor, UTC))]
 
 
 @click.command()

@@ -8,7 +8,7 @@ from appliance.control import machine as care
 from appliance.control.box import Finding
 from appliance.control.client import ControlClient
 from appliance.core.units import MicroBtt, show_btt, show_bytes, show_rate, show_span
-from appliance.domain.governor.readings import DiskReading, Pressure, Readings
+from appliance.domain.governor.readings import DiskReading, Firmware, Pressure, Readings
 from appliance.entrypoints.cli.auction import Span
 from appliance.entrypoints.cli.context import App, command
 from appliance.entrypoints.cli.findings import shown
@@ -61,21 +61,6 @@ def readings(app: App) -> None:
 
 
 def _facts(now: Readings) -> list[tuple[str, str]]:
-    firmware = now.firmware
-    state = _UNKNOWN
-    if firmware:
-        words = {
-            "under-voltage": (firmware.under_voltage, firmware.under_voltage_before),
-            "slowed": (firmware.throttled, firmware.throttled_before),
-            "clock capped": (firmware.frequency_capped, firmware.frequency_capped_before),
-            "warm": (firmware.soft_temperature_limit, firmware.soft_temperature_limit_before),
-        }
-        told = [
-            word if is_so else f"{word} before, since it was started"
-            for word, (is_so, was) in words.items()
-            if is_so or was
-        ]
-        state = ", ".join(told) or "nothing to complain of"
     supply = now.supply.value if now.supply else _UNKNOWN
     if now.battery_percent is not None:
         supply += f", battery at {now.battery_percent} %"
@@ -89,7 +74,7 @@ def _facts(now: Readings) -> list[tuple[str, str]]:
         ram = f"{show_bytes(now.ram_available)} of {show_bytes(now.ram_total)} available"
     facts = [
         ("Processor", _degrees(now.temperature_mc)),
-        ("Firmware", state),
+        ("Firmware", _firmware(now.firmware)),
         ("Supply", supply),
         ("Power", _watts(now.watts_mw)),
         ("Load", _UNKNOWN if now.load_milli is None else f"{now.load_milli / 1_000:.2f} a processor"),
@@ -102,6 +87,25 @@ def _facts(now: Readings) -> list[tuple[str, str]]:
     ]
     facts += [(one.device, _disk(one)) for one in now.disks]
     return facts
+
+
+def _firmware(told: Firmware | None) -> str:
+    if told is None:
+        return _UNKNOWN
+    flags = {
+        "under-voltage": (told.under_voltage, told.under_voltage_before),
+        "slowed": (told.firmware_throttled, told.firmware_throttled_before),
+        "clock capped": (told.frequency_capped, told.frequency_capped_before),
+        "warm": (told.soft_temperature_limit, told.soft_temperature_limit_before),
+    }
+    found = [
+        word if now else f"{word} before, since it was started"
+        for word, (now, before) in flags.items()
+        if now or before
+    ]
+    # What the board does not tell is not known to be well.
+    found += [f"{word} {_UNKNOWN}" for word, (now, _) in flags.items() if now is None]
+    return ", ".join(found) or "nothing to complain of"
 
 
 def _pressures(now: Readings) -> list[tuple[str, Pressure | None]]:
@@ -163,7 +167,7 @@ def override(app: App, span: int) -> None:
 
 def _eases(told: care.GovernorAnswer) -> list[str]:
     lines = []
-    for one in told.eases:
+    for one in told.throttles:
         lines += textwrap.wrap(f"{one.says} (since {when(one.since)[:16]})", 100)
     if not lines:
         lines.append(click.style("Nothing eases the box.", fg="green"))

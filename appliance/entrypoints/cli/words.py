@@ -22,7 +22,7 @@ COLOURS = {
     State.CHECKING: "blue",
     State.ADDING: "blue",
     State.MISSING_DATA: "yellow",
-    State.EASED: "yellow",
+    State.THROTTLED: "yellow",
     State.FAILED: "red",
 }
 

@@ -16,7 +16,7 @@ from appliance.adapters.board.latency import LatencyProbe
 from appliance.adapters.board.machine import Machine
 from appliance.adapters.board.mounts import Mounts
 from appliance.adapters.board.sensors import Sensors
-from appliance.adapters.engine.gentle import utp_settings
+from appliance.adapters.engine.pacing import utp_settings
 from appliance.adapters.engine.queries import Queries
 from appliance.adapters.engine.session import LibtorrentEngine
 from appliance.adapters.engine.settings import engine_settings, shown_name
@@ -44,13 +44,14 @@ from appliance.entrypoints.daemon.watchdog import Watchdog
 from appliance.services.intake.jobs import Jobs
 from appliance.services.intake.places import places
 from appliance.services.intake.watch import WatchFolder
-from appliance.services.machine.governing import Governing, HomeLine, Sold
+from appliance.services.machine.governing import Governing
+from appliance.services.machine.governing_ports import GoverningPorts, SlotSales
 from appliance.services.machine.health import HealthPorts, HealthWatch
 from appliance.services.machine.issues import IssueKeeper, IssuePorts
-from appliance.services.machine.limits import LimitsKeeper, configured_limits
-from appliance.services.machine.meter import Meter
+from appliance.services.machine.limits import LimitsKeeper, LimitsPorts, configured_limits
+from appliance.services.machine.meter import Meter, MeterPorts
 from appliance.services.machine.recording import Polling, Recording
-from appliance.services.machine.uplink import Courtesy
+from appliance.services.machine.uplink import UplinkGuard, UplinkGuardPorts
 from appliance.services.machine.volumes import VolumeGuard, VolumePorts
 
 if TYPE_CHECKING:
@@ -74,12 +75,12 @@ class Box:
         self.settings = Settings(database)
         self.journal = EventJournal(database, self.clock)
         self.traffic = TrafficLog(database, self.clock)
-        self.meter = Meter(self.clock, self.traffic, self.settings)
+        self.meter = Meter(MeterPorts(clock=self.clock, traffic=self.traffic, store=self.settings))
         self.store = TorrentStore(database, state.torrents)
         self.machine = Machine()
         self._mounts = Mounts()
         folders = content_folders(config.content, state, self._mounts)
-        self.limits = LimitsKeeper(configured_limits(config.limits, self.machine.total_ram()), self.settings)
+        self.limits = self._limits()
         self.engine = self._engine()
         self.queries = Queries(self.engine)
         self.catalogue = self._catalogue(folders)
@@ -97,6 +98,14 @@ class Box:
         self._parts = self._services()
 
     # --------------------------------------------------------------------------------------- building
+
+    def _limits(self) -> LimitsKeeper:
+        ports = LimitsPorts(
+            store=self.settings,
+            apply=lambda limits: self.engine.apply(limits),
+            review=lambda: self.governing.decide(),
+        )
+        return LimitsKeeper(configured_limits(self.config.limits, self.machine.total_ram()), ports)
 
     def _engine(self) -> LibtorrentEngine:
         config = self.config
@@ -175,16 +184,16 @@ class Box:
             lambda: self.limits.wanted.upload_rate or self.meter.peak,
         )
 
-    def _uplink(self) -> Courtesy:
+    def _uplink(self) -> UplinkGuard:
         config = self.config.governor
-        return Courtesy(
-            config,
-            LatencyProbe(config.courtesy_host, self.clock),
-            self._sent,
-            lambda: self.limits.uncapped.upload_rate,
-            lambda cap: self.limits.cap(cap or BytesPerSecond(0)),
-            self.clock,
+        ports = UplinkGuardPorts(
+            probe=LatencyProbe(config.courtesy_host, self.clock),
+            sent=self._sent,
+            wanted=lambda: self.limits.uncapped.upload_rate,
+            set_cap=lambda cap: self.limits.cap(cap or BytesPerSecond(0)),
+            clock=self.clock,
         )
+        return UplinkGuard(config, ports)
 
     def _sent(self) -> int:
         """Bytes sent; counted anew more often than for the page while it matters to others on the line."""
@@ -194,33 +203,34 @@ class Box:
 
     def _governing(self) -> Governing:
         config = self.config
-        governing = Governing(
-            config.governor,
-            config.energy,
-            Sensors(ups=config.energy.ups, plug=config.energy.plug),
-            self.guard,
-            self.limits,
-            self.meter,
-            self.traffic,
-            self.catalogue,
-            self.journal,
-            self.settings,
-            ReadingLog(self._database, self.clock, self.traffic),
-            DecisionLog(self._database, self.clock),
-            self.clock,
+        ports = GoverningPorts(
+            sensors=Sensors(ups=config.energy.ups, plug=config.energy.plug),
+            clock=self.clock,
+            store=self.settings,
+            journal=self.journal,
+            readings=ReadingLog(self._database, self.clock, self.traffic),
+            throttles=DecisionLog(self._database, self.clock),
+            traffic=self.traffic,
+            meter=self.meter,
+            limits=self.limits,
+            volumes=self.guard.volumes,
+            disks_read=self.guard.apply_disks,
+            uplink=self.uplink_guard.reading,
+            sales=self._sales,
+            throttle_torrents=self.catalogue.throttle,
+            throttle_market=self._throttle_market,
+            shut_down=self.switch_off,
+            fail=self.failure.fail,
         )
-        governing.shut_down = self.switch_off
-        governing.line = self._home_line
-        if trading := self.trading:
-            governing.sold = lambda: Sold(trading.leased, trading.told.free_share)
-            governing.ease_market = lambda rate, says, new_work: trading.ease(rate, says, new_work=new_work)
-        return governing
+        return Governing(config.governor, config.energy, ports)
 
-    def _home_line(self) -> HomeLine:
-        probe = self.uplink_guard.probe
-        # The owner, and who pays, hear of what lasts; the cap itself moves by the second.
-        cap = self.uplink_guard.cap if self.uplink_guard.gives_way else None
-        return HomeLine(cap, probe.latency_us, probe.latency_base_us)
+    def _sales(self) -> SlotSales:
+        market = self.trading
+        return SlotSales(market.leased, market.told.free_share) if market else SlotSales(False, 0)
+
+    def _throttle_market(self, rate: int, says: str, new_work: bool) -> None:
+        if self.trading:
+            self.trading.ease(rate, says, new_work=new_work)
 
     def _issues(self) -> IssueKeeper:
         config = self.config
@@ -240,15 +250,14 @@ class Box:
     def _health(self) -> HealthWatch:
         config = self.config
         watch = self.state.resolve(config.content.watch) if config.content.watch else None
-        return HealthWatch(
-            HealthPorts(
-                machine=lambda: self.machine.facts(self.guard.main, self.state.path),
-                network=partial(self.overview.network_facts, config.network, watch),
-                volumes=self.guard.findings,
-                readings=lambda: self.governing.readings,
-                issues=self.issues,
-            )
+        ports = HealthPorts(
+            machine=lambda: self.machine.facts(self.guard.main, self.state.path),
+            network=partial(self.overview.network_facts, config.network, watch),
+            volumes=self.guard.findings,
+            readings=lambda: self.governing.readings,
+            issues=self.issues,
         )
+        return HealthWatch(ports, self.governing.settings)
 
     # --------------------------------------------------------------------------------------- services
 
@@ -267,7 +276,17 @@ class Box:
             ),
             Part(name="jobs", stop=self.jobs.stop),
             *self._money_services(),
-            Part(name="governor", loops={"governor": self.governing.run}),
+            Part(
+                name="uplink guard",
+                start=self.uplink_guard.start,
+                loops={"uplink guard": self.uplink_guard.run},
+            ),
+            Part(
+                name="governor",
+                start=self.governing.start,
+                loops={"governor": self.governing.run},
+                stop=self.governing.stop,
+            ),
             Part(name="health", loops={"health": self.health.run}),
             Part(name="issues", start=self.issues.start, loops={"issues": self.issues.run}),
             *self._optional_services(),
@@ -313,8 +332,6 @@ class Box:
 
     def _optional_services(self) -> list[Part]:
         parts = []
-        if self.config.governor.courtesy:
-            parts.append(Part(name="uplink guard", loops={"uplink guard": self.uplink_guard.run}))
         if folder := self.config.content.watch:
             watch = WatchFolder(self.state.resolve(folder), self.journal, self.catalogue)
             parts.append(Part(name="watch folder", loops={"watch folder": watch.run}))
@@ -357,7 +374,6 @@ class Box:
         self.engine.heard = self.catalogue.hear
         self.engine.failed = self.failure.fail
         self.engine.start(asyncio.get_running_loop())
-        self.limits.apply = self.engine.apply
 
     async def _close_session(self) -> None:
         with contextlib.suppress(RetryLater):

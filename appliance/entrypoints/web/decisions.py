@@ -4,20 +4,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from appliance.control.machine import Decided, Rule
+from appliance.control.machine import PastThrottle, ThrottleRule
 
 MOST_SHOWN = 8
 RULES: dict[str, str] = {
-    Rule.HEAT: "heat",
-    Rule.UNDER_VOLTAGE: "weak power supply",
-    Rule.UPS: "battery",
-    Rule.IO: "busy disks",
-    Rule.MEMORY: "memory",
-    Rule.ROOM: "full disks",
-    Rule.CAP: "data allowance",
-    Rule.TARIFF: "dear power",
-    Rule.QUIET: "quiet hours",
-    Rule.COURTESY: "others at home",
+    ThrottleRule.HEAT: "heat",
+    ThrottleRule.UNDER_VOLTAGE: "weak power supply",
+    ThrottleRule.UPS: "battery",
+    ThrottleRule.IO: "busy disks",
+    ThrottleRule.MEMORY: "memory",
+    ThrottleRule.ROOM: "full disks",
+    ThrottleRule.CAP: "data allowance",
+    ThrottleRule.TARIFF: "dear power",
+    ThrottleRule.QUIET: "quiet hours",
+    ThrottleRule.UPLINK: "others at home",
 }
 _NARROW = 80
 """What lasts less than this part of a graph cannot be told from its neighbour."""
@@ -40,7 +40,7 @@ class Band:
     """More than 1 where several were too short to be told apart."""
 
 
-def bands(decisions: Sequence[Decided], start: int, end: int) -> tuple[Band, ...]:
+def bands(decisions: Sequence[PastThrottle], start: int, end: int) -> tuple[Band, ...]:
     """The decisions that held between `start` and `end` (UtcMs), newest first.
 
     Short ones of the same rule that follow each other become one, with the words of the longest.

@@ -43,7 +43,7 @@ def metrics_pages(box: ControlClient) -> Blueprint:
         registry = CollectorRegistry()
         registry.register(_Reading(box.call(GetStatus()), box.call(GetHealth())))
         registry.register(
-            _Body(
+            MachineMetrics(
                 readings=box.call(care.GetReadings()).readings,
                 governor=box.call(care.GetGovernor()),
                 volumes=box.call(care.ListVolumes()).volumes,
@@ -99,14 +99,14 @@ class _Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Body:
-    """One reading of the box's own body; what is unknown has no series, rather than a false one."""
+class MachineMetrics:
+    """One reading of the machine; what is unknown has no series, rather than a false one."""
 
     readings: Readings
     governor: care.GovernorAnswer
     volumes: list[care.VolumeAnswer]
     issues: list[care.IssueAnswer]
-    energy: care.Energy
+    energy: care.EnergyAnswer
 
     def collect(self) -> Iterator[Metric]:
         """All series; as many as there are disks, volumes, rules and checks."""
@@ -123,18 +123,17 @@ class _Body:
                 "seedbox_temperature_celsius", "Of the processor.", value=now.temperature_mc / 1_000
             )
         if now.firmware is not None:
-            told = GaugeMetricFamily(
+            flags = GaugeMetricFamily(
                 "seedbox_firmware", "What the board's firmware reports.", labels=["flag", "since"]
             )
-            for labels, raised in _firmware_flags(now.firmware):
-                if raised is not None:
-                    told.add_metric(labels, raised)
-            yield told
+            for flag, since, value in _flags(now.firmware):
+                if value is not None:
+                    flags.add_metric([flag, since], value)
+            yield flags
         waits = GaugeMetricFamily(
             "seedbox_pressure_ratio", "Time that some work stood still, of 10 seconds.", labels=["resource"]
         )
-        pressures = {"cpu": now.cpu, "io": now.io, "memory": now.memory}
-        for resource, pressure in pressures.items():
+        for resource, pressure in (("cpu", now.cpu), ("io", now.io), ("memory", now.memory)):
             if pressure is not None:
                 waits.add_metric([resource], pressure.some10 / 1_000_000)
         yield waits
@@ -199,7 +198,7 @@ class _Body:
 
     def _decided(self) -> Iterator[Metric]:
         eases = GaugeMetricFamily("seedbox_eased", "1 for each rule that eases the box.", labels=["rule"])
-        for rule in sorted({one.rule for one in self.governor.eases}):
+        for rule in sorted({one.rule for one in self.governor.throttles}):
             eases.add_metric([rule], 1)
         yield eases
         rate = GaugeMetricFamily(
@@ -241,16 +240,20 @@ class _Body:
                 yield money
 
 
-def _firmware_flags(told: Firmware) -> Iterator[tuple[list[str], bool | None]]:
-    """The labels and the state of each flag; None where only the kernel's voltage alarm can be read."""
-    yield ["under_voltage", "now"], told.under_voltage
-    yield ["under_voltage", "boot"], told.under_voltage_before
-    yield ["frequency_capped", "now"], told.frequency_capped
-    yield ["frequency_capped", "boot"], told.frequency_capped_before
-    yield ["throttled", "now"], told.throttled
-    yield ["throttled", "boot"], told.throttled_before
-    yield ["soft_temperature_limit", "now"], told.soft_temperature_limit
-    yield ["soft_temperature_limit", "boot"], told.soft_temperature_limit_before
+def _flags(firmware: Firmware) -> Iterator[tuple[str, str, bool | None]]:
+    """(flag, since when, whether it is set); None: the board does not tell."""
+    for flag, now, boot in (
+        ("under_voltage", firmware.under_voltage, firmware.under_voltage_before),
+        ("frequency_capped", firmware.frequency_capped, firmware.frequency_capped_before),
+        ("throttled", firmware.firmware_throttled, firmware.firmware_throttled_before),
+        (
+            "soft_temperature_limit",
+            firmware.soft_temperature_limit,
+            firmware.soft_temperature_limit_before,
+        ),
+    ):
+        yield flag, "now", now
+        yield flag, "boot", boot
 
 
 class _Market:

@@ -68,7 +68,7 @@ def rows(answer: ReadingsAnswer) -> list[Row]:
 
 def _processor(now: Readings) -> Row:
     parts = [] if now.temperature_mc is None else [degrees(now.temperature_mc)]
-    slowed = now.firmware and (now.firmware.throttled or now.firmware.soft_temperature_limit)
+    slowed = now.firmware and (now.firmware.firmware_throttled or now.firmware.soft_temperature_limit)
     if slowed:
         parts.append("slowed down by the board's firmware, as it is too hot or its power is too weak")
     if now.load_milli is not None:

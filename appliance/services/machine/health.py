@@ -14,6 +14,7 @@ from appliance.domain.doctor.facts import Facts, MachineFacts, NetworkFacts
 from appliance.domain.doctor.model import Finding
 from appliance.domain.doctor.sensors import examine_sensors
 from appliance.domain.governor.readings import Readings
+from appliance.domain.governor.settings import GovernorSettings
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +50,9 @@ class HealthPorts:
 class HealthWatch:
     """The box's health."""
 
-    def __init__(self, ports: HealthPorts) -> None:
-        self._ports = ports
+    def __init__(self, ports: HealthPorts, settings: GovernorSettings) -> None:
+        """`settings` are the governor's: the doctor warns by the same thresholds."""
+        self._ports, self._settings = ports, settings
         self._reading = BlockingCall("health")
         self._turn = asyncio.Lock()
         self._machine: MachineFacts | None = None
@@ -73,7 +75,7 @@ class HealthWatch:
         """Examine the box now. Raises RetryLater while a drive hangs and the machine is not known yet."""
         facts = await self._facts()
         return [
-            *examine(Facts(facts, self._ports.network())),
+            *examine(Facts(facts, self._ports.network()), self._settings),
             *self._ports.volumes(),
             *examine_sensors(self._ports.readings()),
         ]

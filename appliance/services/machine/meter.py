@@ -1,9 +1,12 @@
 """Rates, totals and traffic over time, from the session's counters."""
 
+from dataclasses import dataclass
+from typing import Protocol
+
 import msgspec
 
-from appliance.adapters.store.journal import Settings, TrafficLog
 from appliance.core.clock import Clock
+from appliance.services.machine.ports import SettingStore
 
 _KEY = "payload"
 _SMOOTH_S = 6.0
@@ -17,21 +20,36 @@ class _Total(msgspec.Struct):
     down: int = 0
 
 
+class TrafficCounter(Protocol):
+    """Where payload is counted by the minute."""
+
+    def add(self, up: int, down: int) -> None:
+        """Count bytes that have just been sent and received."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterPorts:
+    """What the meter needs of the outside."""
+
+    clock: Clock
+    traffic: TrafficCounter
+    store: SettingStore
+
+
 class Meter:
     """Payload sent and received."""
 
-    def __init__(self, clock: Clock, traffic: TrafficLog, settings: Settings) -> None:
-        self._clock = clock
-        self._traffic = traffic
-        self._settings = settings
-        self._total = settings.decoded(_KEY, _Total) or _Total()
+    def __init__(self, ports: MeterPorts) -> None:
+        self._ports = ports
+        self._total = ports.store.decoded(_KEY, _Total) or _Total()
         self._kept = (self._total.up, self._total.down)
-        self._last = (clock.mono(), 0, 0)
+        self._last = (ports.clock.mono(), 0, 0)
         self.up_rate = 0
         """Bytes per second, smoothed over some seconds."""
         self.down_rate = 0
         self.peak = 0
-        """Highest `up_rate` for some hours: what the uplink can do, where no limit says it."""
+        """Highest `up_rate` of the last hours: what the uplink can do, where no limit says it."""
 
     @property
     def uploaded(self) -> int:
@@ -45,7 +63,7 @@ class Meter:
 
     def read(self, sent: int, received: int) -> None:
         """Take a reading of the session's counters, which only rise."""
-        now = self._clock.mono()
+        now = self._ports.clock.mono()
         before, sent_before, received_before = self._last
         seconds = (now - before) / 1e9
         if seconds <= 0:
@@ -54,7 +72,7 @@ class Meter:
         self._last = (now, sent, received)
         self._total.up += up
         self._total.down += down
-        self._traffic.add(up, down)
+        self._ports.traffic.add(up, down)
         share = min(1.0, seconds / _SMOOTH_S)
         self.up_rate = _smoothed(self.up_rate, up / seconds, share)
         self.peak = max(self.up_rate, int(self.peak * (1 - seconds / _FADE_S)))
@@ -64,7 +82,7 @@ class Meter:
         """Keep the totals, where they changed. Raises RetryLater."""
         total = (self._total.up, self._total.down)
         if total != self._kept:
-            await self._settings.put(_KEY, msgspec.msgpack.encode(self._total), durable=False)
+            await self._ports.store.put(_KEY, msgspec.msgpack.encode(self._total), durable=False)
             self._kept = total
 
 

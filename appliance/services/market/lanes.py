@@ -134,7 +134,7 @@ class SeatKeeper:
     def _free(self) -> int:
         """Bytes a second for all who have not won, while slots are sold; 0, unlimited, where nobody knows."""
         usual = self._uplink()
-        return eased(free_share(usual, self.percent, leases=1), usual, self.uplink_now, LEAST_TRICKLE)
+        return eased(free_share(usual, self.percent), usual, self.uplink_now, LEAST_TRICKLE)
 
     @property
     def _losers(self) -> int:

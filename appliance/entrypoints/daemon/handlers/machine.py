@@ -7,7 +7,7 @@ from appliance.control.command import Route
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import MicroBtt, UtcMs
 from appliance.domain.doctor.model import Verdict
-from appliance.domain.governor.policy import KEPT
+from appliance.domain.governor.policy import SAFETY_RULES
 from appliance.entrypoints.daemon.box import Box
 from appliance.services.machine.volumes import VolumeStatus
 
@@ -35,46 +35,49 @@ class MachineHandlers:
         ]
 
     async def get_readings(self, _: api.GetReadings) -> api.ReadingsAnswer:
-        """What is read now."""
+        """The latest readings."""
         governing = self._box.governing
         return api.ReadingsAnswer(readings=governing.readings, board=governing.board)
 
     async def get_history(self, command: api.GetHistory) -> api.History:
         """Readings and decisions over time."""
         governing = self._box.governing
-        past = await governing.log.history(command.span)
-        decided = await governing.decisions.since(UtcMs(past.start))
+        past = await governing.history(command.span)
+        throttles = await governing.throttles_since(UtcMs(past.start))
         return api.History(
             **asdict(past),
             decisions=[
-                api.Decided(at=one.at, until=one.until, rule=one.rule, says=one.says) for one in decided
+                api.PastThrottle(at=one.at, until=one.until, rule=one.rule, says=one.says)
+                for one in throttles
             ],
         )
 
     async def get_governor(self, _: api.GetGovernor) -> api.GovernorAnswer:
         """What the governor does, and why."""
         box = self._box
-        eases = box.governing.decision.eases if box.governing.decision else ()
         return api.GovernorAnswer(
-            eases=[api.Ease(rule=one.rule.value, says=one.says, since=one.since) for one in eases],
+            throttles=[
+                api.ThrottleReason(rule=one.rule.value, says=one.says, since=one.since)
+                for one in box.governing.throttles
+            ],
             limits=box.limits.current,
             wanted=box.limits.wanted,
             override_until=box.governing.override_until,
-            kept=[rule.value for rule in KEPT],
+            kept=[rule.value for rule in SAFETY_RULES],
         )
 
     async def set_override(self, command: api.SetOverride) -> api.GovernorAnswer:
-        """Ease nothing for some time."""
+        """Lift throttling for some time."""
         if not 0 <= command.minutes <= LONGEST_OVERRIDE:
-            raise OwnerMustAct("Easing can be switched off for a week at most.")
+            raise OwnerMustAct("Throttling can be lifted for a week at most.")
         await self._box.governing.override(command.minutes)
         return await self.get_governor(api.GetGovernor())
 
-    async def get_energy(self, _: api.GetEnergy) -> api.Energy:
-        """Whether the box is worth its power."""
+    async def get_energy(self, _: api.GetEnergy) -> api.EnergyAnswer:
+        """What it costs to run the box."""
         box = self._box
         account = box.governing.account(await self._earned_day())
-        return api.Energy(
+        return api.EnergyAnswer(
             watts_mw=account.power.milliwatts,
             source=account.power.source,
             cost_day=account.cost_day,
@@ -85,7 +88,7 @@ class MachineHandlers:
         )
 
     async def _earned_day(self) -> MicroBtt:
-        """Of the last 24 hours, by the rounds of the auction; of a box without one, nothing."""
+        """What the last 24 hours have earned, by the rounds of the auction; nothing for a box without one."""
         trading = self._box.trading
         if trading is None:
             return MicroBtt(0)

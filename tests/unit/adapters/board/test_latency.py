@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from appliance.adapters.board.latency import LOST_US, LatencyProbe, Target, Window, beyond, find
+from appliance.adapters.board.first_router import beyond, find_target
+from appliance.adapters.board.latency import LatencyProbe, Window
+from appliance.adapters.board.probe_socket import LOST_US, Target
 from appliance.core.clock import SystemClock
 from tests.support.clock import FakeClock
 from tests.support.home_line import HomeLine
@@ -154,7 +156,7 @@ def test_without_a_network_nothing_is_known_and_nothing_waits() -> None:
     async def look() -> tuple[Target | None, int | None]:
         probe = LatencyProbe("", SystemClock())
         async with asyncio.timeout(40):
-            return await find(""), probe.latency_us
+            return await find_target(""), probe.latency_us
 
     with own_network():
         assert asyncio.run(look()) == (None, None)

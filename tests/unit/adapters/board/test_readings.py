@@ -55,11 +55,11 @@ def test_a_pi_3_is_read_with_its_firmwares_flags(tmp_path: Path) -> None:
         firmware=Firmware(
             under_voltage=True,
             frequency_capped=False,
-            throttled=True,
+            firmware_throttled=True,
             soft_temperature_limit=False,
             under_voltage_before=True,
             frequency_capped_before=False,
-            throttled_before=True,
+            firmware_throttled_before=True,
             soft_temperature_limit_before=False,
         ),
         cpu=None,
@@ -78,7 +78,7 @@ def test_a_pi_4_is_read_where_the_kernel_tells_the_voltage_alone(tmp_path: Path)
     assert read.temperature_mc == 61_835
     assert read.firmware is not None
     assert read.firmware.under_voltage is False
-    assert read.firmware.throttled is None, "nobody has told, so it is not known to be well"
+    assert read.firmware.firmware_throttled is None, "nobody has told, so it is not known to be well"
     assert read.cpu == Pressure(some10=15_300, some60=9_100, full10=0, full60=0)
     assert read.io == Pressure(some10=124_000, some60=80_500, full10=98_700, full60=60_000)
     assert read.memory == Pressure(some10=0, some60=1_200, full10=0, full60=500)
@@ -201,7 +201,7 @@ def test_a_flag_that_was_seen_is_remembered_after_the_kernel_has_cleared_it(tmp_
     assert firmware is not None
     assert firmware.under_voltage is False
     assert firmware.under_voltage_before is True
-    assert firmware.throttled_before is True
+    assert firmware.firmware_throttled_before is True
     assert firmware.soft_temperature_limit_before is False
 
 
@@ -223,7 +223,7 @@ def test_vcgencmd_is_asked_on_a_raspberry_pi_whose_kernel_does_not_tell_all(tmp_
     firmware = body.quick().firmware
     assert said.ran == [("vcgencmd", "get_throttled")]
     assert firmware is not None
-    assert (firmware.soft_temperature_limit, firmware.throttled) == (True, False)
+    assert (firmware.soft_temperature_limit, firmware.firmware_throttled) == (True, False)
     said.answers = {}
     body.supply()
     firmware = body.quick().firmware

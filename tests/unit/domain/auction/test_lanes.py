@@ -61,10 +61,10 @@ def test_neighbours_behind_one_address_share_no_lane() -> None:
     assert [seat.wish.key[-1] for seat in lanes.seats.values()] == [2]
 
 
-def test_the_free_share_is_kept_while_slots_are_sold_and_is_everything_otherwise() -> None:
-    assert free_share(1_000_000, 20, leases=2) == 200_000
-    assert free_share(1_000_000, 20, leases=0) == 0
-    assert free_share(0, 20, leases=2) == 0, "an uplink whose size nobody knows is not cut"
+def test_the_free_share_is_kept_while_slots_are_sold() -> None:
+    assert free_share(1_000_000, 20) == 200_000
+    assert free_share(1, 20) == 1, "0 would be unlimited"
+    assert free_share(0, 20) == 0, "an uplink whose size nobody knows is not cut"
     assert trickle(200_000, 40, 2_000) == 5_000
     assert trickle(0, 40, 2_000) == 2_000
 

@@ -270,7 +270,7 @@ async def test_a_full_disk_eases_and_the_download_goes_on_when_there_is_room(hou
     house.disk.free_bytes = 0
     house.engine.fail(torrent.record.id, TroubleKind.DISK_FULL)
     await house.wait(LOOK_EVERY_S * 3)
-    assert state_of(torrent) is State.EASED
+    assert state_of(torrent) is State.THROTTLED
     house.disk.free_bytes = 10**12
     await house.wait(LOOK_EVERY_S + 5)
     assert state_of(torrent) is State.DOWNLOADING

@@ -57,12 +57,12 @@ def test_every_torrent_has_a_state_and_what_failed_says_why(
     trouble = trouble_of(kind, "f", "message", None) if kind else None
     state, reason = state_of(record(paused=paused, satisfied=satisfied), snap(phase, paused=idle), trouble)
     assert isinstance(state, State)
-    if state in (State.FAILED, State.MISSING_DATA, State.EASED):
+    if state in (State.FAILED, State.MISSING_DATA, State.THROTTLED):
         assert reason.endswith(".")
 
 
 def test_a_full_disk_eases_and_missing_data_is_no_failure() -> None:
-    assert state_of(record(), None, Trouble(TroubleKind.DISK_FULL, "x"))[0] is State.EASED
+    assert state_of(record(), None, Trouble(TroubleKind.DISK_FULL, "x"))[0] is State.THROTTLED
     assert state_of(record(), None, Trouble(TroubleKind.MISSING, "x"))[0] is State.MISSING_DATA
     assert state_of(record(), None, Trouble(TroubleKind.DENIED, "x"))[0] is State.FAILED
 

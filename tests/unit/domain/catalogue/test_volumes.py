@@ -137,12 +137,12 @@ async def test_a_new_download_waits_where_none_has_room_and_goes_on_by_itself(
 ) -> None:
     disks.left = {ONE: SIZE - 1, TWO: SIZE - 2}
     torrent = await house.add()
-    assert torrent.state is State.EASED
+    assert state_of(torrent) is State.THROTTLED
     assert torrent.reason.startswith("Every disk is too full")
     assert not house.engine.torrents
     after = await house.power_cut()
     torrent = after.catalogue.get(torrent.record.id)
-    assert torrent.state is State.EASED, "it waits over a restart"
+    assert state_of(torrent) is State.THROTTLED, "it waits over a restart"
     disks.left[TWO] = SIZE
     await after.wait(LOOK_EVERY_S + 5)
     assert (torrent.record.folder, torrent.state) == (TWO, State.DOWNLOADING)
@@ -154,7 +154,7 @@ async def test_what_waits_for_a_drive_is_placed_as_soon_as_one_is_back(house: Ho
     disks.left[ONE] = 0
     away(house)
     torrent = await house.add()
-    assert torrent.state is State.EASED
+    assert state_of(torrent) is State.THROTTLED
     back(house)
     await house.wait(5)
     assert (torrent.record.folder, torrent.state) == (TWO, State.DOWNLOADING)
@@ -196,12 +196,12 @@ async def test_downloads_wait_while_their_drive_can_only_be_read_and_seeds_go_on
     assert load.state is State.FAILED
     house.catalogue.volume_is(READ_ONLY)
     await house.wait()
-    assert (load.state, load.reason) == (State.EASED, FROZEN)
+    assert (load.state, load.reason) == (State.THROTTLED, FROZEN)
     assert list(house.engine.torrents) == [seed.record.id]
     assert seed.state is State.SEEDING
     await house.catalogue.resume([load.record.id])
     await house.wait()
-    assert state_of(load) is State.EASED, "however often it is tried"
+    assert state_of(load) is State.THROTTLED, "however often it is tried"
     back(house)
     await house.wait()
     assert state_of(load) is State.DOWNLOADING
@@ -252,7 +252,7 @@ async def test_a_start_over_a_frozen_drive_fetches_nothing_there(house: House, d
     await after.catalogue.load(after.store.load().values(), after.store.resumes)
     await after.wait()
     load = after.catalogue.get(load.record.id)
-    assert state_of(load) is State.EASED
+    assert state_of(load) is State.THROTTLED
     assert not after.engine.torrents
     back(after)
     await after.wait()

@@ -12,6 +12,7 @@ from appliance.adapters.board.machine import Machine
 from appliance.domain.doctor.checks import examine
 from appliance.domain.doctor.facts import Facts, MachineFacts, NetworkFacts
 from appliance.domain.doctor.model import Finding, Verdict
+from appliance.domain.governor.settings import GovernorSettings
 from appliance.domain.volumes.faults import Condition
 from appliance.domain.volumes.volume import Volume
 
@@ -55,7 +56,10 @@ GONE = Condition.NO_FOLDER
 
 
 def found(machine: MachineFacts = MACHINE, network: NetworkFacts | None = NETWORK) -> dict[str, Finding]:
-    return {finding.check: finding for finding in examine(Facts(machine=machine, network=network))}
+    return {
+        finding.check: finding
+        for finding in examine(Facts(machine=machine, network=network), GovernorSettings())
+    }
 
 
 def test_a_well_box_is_well() -> None:
@@ -173,7 +177,7 @@ networks = none_or(st.builds(NetworkFacts))
 def test_every_machine_gets_one_verdict_a_check_and_a_remedy_for_what_is_wrong(
     machine: MachineFacts, network: NetworkFacts | None
 ) -> None:
-    findings = list(examine(Facts(machine=machine, network=network)))
+    findings = list(examine(Facts(machine=machine, network=network), GovernorSettings()))
     assert len({finding.check for finding in findings}) == len(findings)
     for finding in findings:
         assert finding.says.endswith((".", "!"))

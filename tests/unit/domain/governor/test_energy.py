@@ -1,4 +1,4 @@
-"""What the box takes and costs, and one honest line on whether it is worth it."""
+"""What the box draws and costs, and one honest line on whether it pays for itself."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from appliance.core.units import BTT, MicroBtt, show_money, show_watts
 from appliance.domain.governor.energy import (
-    Disk,
-    Drive,
-    Power,
+    DriveActivity,
+    DriveKind,
+    PowerDraw,
     Tariff,
     account,
     cost_day,
@@ -21,11 +21,11 @@ from appliance.domain.governor.energy import (
 
 PI4 = "Raspberry Pi 4 Model B Rev 1.4"
 TARIFF = Tariff(currency="EUR", price=300)
-PLUG = Power(5_000, "plug")
+PLUG = PowerDraw(5_000, "plug")
 
 
-def power(**told: Any) -> Power:
-    usual: dict[str, Any] = {"measured_mw": None, "measured_by": "plug", "told_w": 0, "board": PI4}
+def power(**told: Any) -> PowerDraw:
+    usual: dict[str, Any] = {"measured_mw": None, "measured_by": "plug", "owner_w": 0, "board": PI4}
     return power_of(**(usual | {"x86": False, "load_milli": 0, "disks": ()} | told))
 
 
@@ -33,15 +33,15 @@ def power(**told: Any) -> Power:
 
 
 def test_what_is_measured_counts_before_what_is_told_and_that_before_a_model() -> None:
-    assert power(measured_mw=4_321, told_w=9) == Power(4_321, "plug")
-    assert power(told_w=9) == Power(9_000, "told")
+    assert power(measured_mw=4_321, owner_w=9) == PowerDraw(4_321, "plug")
+    assert power(owner_w=9) == PowerDraw(9_000, "told")
     assert power().source == "model"
-    assert power(board="Nobody's board") == Power(None, "unknown")
+    assert power(board="Nobody's board") == PowerDraw(None, "unknown")
 
 
 def test_a_ups_may_feed_other_machines_so_that_its_owner_knows_better() -> None:
-    assert power(measured_mw=60_000, measured_by="ups", told_w=6) == Power(6_000, "told")
-    assert power(measured_mw=60_000, measured_by="ups") == Power(60_000, "ups")
+    assert power(measured_mw=60_000, measured_by="ups", owner_w=6) == PowerDraw(6_000, "told")
+    assert power(measured_mw=60_000, measured_by="ups") == PowerDraw(60_000, "ups")
 
 
 @pytest.mark.parametrize(
@@ -77,27 +77,31 @@ def test_drives_add_what_their_kind_takes_and_next_to_nothing_asleep() -> None:
     bare = power().milliwatts or 0
     large, asleep, card = (
         (power(disks=(disk,)).milliwatts or 0) - bare
-        for disk in (Disk(Drive.LARGE), Disk(Drive.LARGE, asleep=True), Disk(Drive.CARD))
+        for disk in (
+            DriveActivity(DriveKind.LARGE),
+            DriveActivity(DriveKind.LARGE, asleep=True),
+            DriveActivity(DriveKind.CARD),
+        )
     )
     assert large > 4 * asleep > 0
     assert 0 < card < asleep
 
 
-@given(st.integers(-5, 5_000) | st.none(), st.lists(st.sampled_from(list(Drive)), max_size=4))
-def test_a_strange_load_stays_between_idle_and_busy(load: int | None, kinds: list[Drive]) -> None:
-    disks = tuple(Disk(kind) for kind in kinds)
+@given(st.integers(-5, 5_000) | st.none(), st.lists(st.sampled_from(list(DriveKind)), max_size=4))
+def test_a_strange_load_stays_between_idle_and_busy(load: int | None, kinds: list[DriveKind]) -> None:
+    disks = tuple(DriveActivity(kind) for kind in kinds)
     found = power(load_milli=load, disks=disks).milliwatts or 0
     assert (power(disks=disks).milliwatts or 0) <= found
     assert found <= (power(load_milli=1_000, disks=disks).milliwatts or 0)
 
 
 def test_what_a_drive_is() -> None:
-    assert kind_of("/dev/nvme0n1", rotational=False) is Drive.NVME
-    assert kind_of("/dev/mmcblk0", rotational=False) is Drive.CARD
-    assert kind_of("/dev/sda", rotational=False) is Drive.SSD
-    assert kind_of("/dev/sda", rotational=True, inches_tenths=35) is Drive.LARGE
-    assert kind_of("/dev/sda", rotational=True, inches_tenths=25) is Drive.SMALL
-    assert kind_of("/dev/sda", rotational=None) is Drive.SMALL
+    assert kind_of("/dev/nvme0n1", rotational=False) is DriveKind.NVME
+    assert kind_of("/dev/mmcblk0", rotational=False) is DriveKind.CARD
+    assert kind_of("/dev/sda", rotational=False) is DriveKind.SSD
+    assert kind_of("/dev/sda", rotational=True, inches_tenths=35) is DriveKind.LARGE
+    assert kind_of("/dev/sda", rotational=True, inches_tenths=25) is DriveKind.SMALL
+    assert kind_of("/dev/sda", rotational=None) is DriveKind.SMALL
 
 
 # ---------------------------------------------------------------------------------------------- cost
@@ -143,56 +147,59 @@ PRICED = replace(TARIFF, btt_price=1_000)
     ("shown", "tariff", "earned", "answer"),
     [
         (
-            Power(None, "unknown"),
+            PowerDraw(None, "unknown"),
             PRICED,
             5 * BTT,
-            "Not known yet: what the box takes is unknown. Set energy.watts, or energy.plug for a smart "
-            "plug.",
+            "Running cost unknown. Set energy.watts, or energy.plug if the box is on a smart plug.",
         ),
         (
             PLUG,
             replace(PRICED, price=0),
             5 * BTT,
-            "Not known yet: it takes 5.0 W and earned 5 BTT in the last day. "
-            "Set energy.price to see what that costs.",
+            "Running cost: 5.0 W. Set energy.price to your electricity price to see it in money.",
         ),
         (
             PLUG,
             TARIFF,
             36_000 * BTT,
-            "That depends: 5.0 W cost 0.036 EUR a day, and it earned 36000 BTT in the last day; it is "
-            "worth it where a million BTT are worth 1.00 EUR. Set energy.btt_price to what they are.",
+            "It costs 0.036 EUR a day to run (5.0 W) and earned 36000 BTT in the last 24 hours. It pays for "
+            "itself if a million BTT are worth at least 1.00 EUR; set energy.btt_price to compare.",
         ),
         (
             PLUG,
             PRICED,
             0,
-            "No, if you look at money alone: 5.0 W cost 0.036 EUR a day, and it earned nothing in the "
-            "last day. What it seeds is still a gift.",
+            "It costs 0.036 EUR a day to run (5.0 W) and earned 0.000 EUR (0 BTT) in the last 24 hours.",
+        ),
+        (
+            PLUG,
+            TARIFF,
+            0,
+            "It costs 0.036 EUR a day to run (5.0 W) and earned nothing in the last 24 hours.",
         ),
         (
             PLUG,
             PRICED,
             100_000 * BTT,
-            "Yes: 5.0 W cost 0.036 EUR a day, and the 100000 BTT of the last day are worth 0.10 EUR.",
+            "It pays for itself. It costs 0.036 EUR a day to run (5.0 W) and earned 0.10 EUR (100000 BTT) in "
+            "the last 24 hours.",
         ),
         (
             PLUG,
             PRICED,
             20_000 * BTT,
-            "No, if you look at money alone: 5.0 W cost 0.036 EUR a day, and the 20000 BTT of the last "
-            "day are worth 0.020 EUR. What it seeds for free is a gift.",
+            "It costs 0.036 EUR a day to run (5.0 W) and earned 0.020 EUR (20000 BTT) in the last 24 hours.",
         ),
         (
-            Power(5_000, "model"),
+            PowerDraw(5_000, "model"),
             PRICED,
             36_000 * BTT,
-            "Hard to say: about 5.0 W cost 0.036 EUR a day, and the 36000 BTT of the last day are worth "
-            "0.036 EUR; measure its power, and tell it as energy.watts.",
+            "About break-even. It costs 0.036 EUR a day to run (about 5.0 W) and earned 0.036 EUR (36000 "
+            "BTT) in the last 24 hours. Measure the power and set energy.watts to be sure.",
         ),
     ],
 )
-def test_is_this_box_worth_its_power(shown: Power, tariff: Tariff, earned: int, answer: str) -> None:
+def test_is_this_box_worth_its_power(shown: PowerDraw, tariff: Tariff, earned: int, answer: str) -> None:
     assert account(shown, tariff, MicroBtt(earned)).sentence == answer
 
 
@@ -206,14 +213,15 @@ def test_every_day_has_an_answer_in_one_line_that_is_right(
     watts: int | None, price: int, btt_price: int, earned: int
 ) -> None:
     tariff = Tariff(currency="EUR", price=price, btt_price=btt_price)
-    told = account(Power(watts, "plug" if watts is not None else "unknown"), tariff, MicroBtt(earned))
+    told = account(PowerDraw(watts, "plug" if watts is not None else "unknown"), tariff, MicroBtt(earned))
     assert "\n" not in told.sentence
     assert told.sentence.endswith(".")
     assert (told.cost_day is None) == (watts is None or not price)
     assert (told.worth_day is None) == (not btt_price)
-    if told.sentence.startswith("Yes"):
+    if told.sentence.startswith("It pays for itself."):
         assert told.worth_day is not None
         assert told.cost_day is not None
         assert told.worth_day >= told.cost_day
-    if told.sentence.startswith("No,"):
-        assert earned <= 0 or (told.worth_day or 0) < (told.cost_day or 0)
+    if told.sentence.startswith("It costs") and told.worth_day is not None:
+        assert told.cost_day is not None
+        assert told.worth_day < told.cost_day

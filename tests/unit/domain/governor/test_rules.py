@@ -8,10 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from appliance.core.units import GIB, Bytes
-from appliance.domain.governor.ease import Rule
 from appliance.domain.governor.readings import Supply
 from appliance.domain.governor.room import floor_of
-from appliance.domain.governor.settings import Settings
+from appliance.domain.governor.settings import GovernorSettings
+from appliance.domain.governor.throttle import ThrottleRule
 from appliance.domain.volumes.faults import Condition
 from tests.support.governed import UPLINK, WANTED, Governed, firmware, pressure, volume
 
@@ -22,7 +22,7 @@ WELL = firmware(under_voltage_before=True)
 # ---------------------------------------------------------------------------------------------- heat
 
 
-def test_below_75_degrees_nothing_is_eased_and_from_75_on_less_is_sent() -> None:
+def test_below_75_degrees_nothing_is_throttled_and_from_75_on_less_is_sent() -> None:
     box = Governed()
     assert box.last(5 * MINUTE, temperature_mc=74_900).limits == WANTED
     hot = box.last(2 * MINUTE, temperature_mc=76_000)
@@ -38,7 +38,7 @@ def test_at_80_degrees_next_to_nothing_is_sent_at_once_and_the_box_says_why() ->
     assert hard.limits.upload_rate == UPLINK * 5 // 100
     switches = (hard.limits.sending, hard.limits.writing, hard.limits.checking, hard.limits.new_work)
     assert switches == (True, False, False, False)
-    assert "80 °C" in hard.eases[0].says
+    assert "80 °C" in hard.throttles[0].says
     assert hard.payers == ""
     assert box.last(4 * MINUTE, temperature_mc=79_000).limits == hard.limits
 
@@ -51,7 +51,7 @@ def test_after_the_hard_limit_the_upload_comes_back_in_steps() -> None:
     assert steps == sorted(steps)
     assert len(steps) > 4
     assert all(later <= 4 * earlier for earlier, later in pairwise(steps))
-    assert box.look(temperature_mc=74_000).eases, "it ends only below 70 °C"
+    assert box.look(temperature_mc=74_000).throttles, "it ends only below 70 °C"
     assert box.last(90 * MINUTE, temperature_mc=69_000).limits == WANTED
 
 
@@ -114,7 +114,7 @@ def test_on_battery_less_is_sent_and_nothing_written_until_mains_has_lasted() ->
     battery = box.look(supply=Supply.BATTERY, battery_percent=80)
     limits = battery.limits
     assert (limits.upload_rate, limits.writing, limits.checking) == (UPLINK // 2, False, False)
-    assert "80 % left" in battery.eases[0].says
+    assert "80 % left" in battery.throttles[0].says
     assert not battery.shut_down
     assert box.last(2 * MINUTE, supply=Supply.MAINS).limits == limits
     assert box.last(2 * MINUTE, supply=Supply.MAINS).limits == WANTED
@@ -157,11 +157,11 @@ def test_overloaded_disks_first_stop_checks_and_then_slow_the_upload() -> None:
     assert box.last(2 * MINUTE, io=pressure(some=100_000)).limits == WANTED
 
 
-def test_a_pressure_that_has_only_fallen_a_little_keeps_its_ease() -> None:
+def test_a_pressure_that_has_only_fallen_a_little_keeps_its_throttle() -> None:
     box = Governed()
     box.look(io=pressure(some=650_000))
-    assert box.last(30 * MINUTE, io=pressure(some=400_000)).eases
-    assert not box.last(30 * MINUTE, io=pressure(some=250_000)).eases
+    assert box.last(30 * MINUTE, io=pressure(some=400_000)).throttles
+    assert not box.last(30 * MINUTE, io=pressure(some=250_000)).throttles
 
 
 def test_short_memory_closes_connections_by_pressure_or_by_what_is_left() -> None:
@@ -171,7 +171,7 @@ def test_short_memory_closes_connections_by_pressure_or_by_what_is_left() -> Non
     assert Governed().look(ram_total=GIB, ram_available=GIB // 12).limits.connections == half
     low = Governed().look(ram_total=GIB, ram_available=GIB * 5 // 99)
     assert low.limits.connections == quarter
-    assert "5 % available" in low.eases[0].says
+    assert "5 % available" in low.throttles[0].says
 
 
 # ---------------------------------------------------------------------------------------------- room
@@ -192,7 +192,7 @@ def test_below_the_floor_nothing_is_fetched_until_there_is_a_quarter_more() -> N
     full = box.look(volumes=(volume(2 * GIB - 1),))
     assert not full.limits.writing
     assert full.full == ("/srv",)
-    assert "/srv has 2.00 GiB free, and 2.00 GiB stay free" in full.eases[0].says
+    assert "/srv is full (2.00 GiB left, 2.00 GiB reserved)" in full.throttles[0].says
     assert not box.last(10 * MINUTE, volumes=(volume(9 * GIB // 4),)).limits.writing
     assert not box.last(20, volumes=(volume(3 * GIB),)).limits.writing
     room = box.last(2 * MINUTE, volumes=(volume(3 * GIB),))
@@ -203,7 +203,7 @@ def test_what_waits_is_told_the_reason_that_stops_it_and_no_other() -> None:
     box = Governed()
     drives = (volume(GIB, "/full"), volume(9 * GIB, "/roomy"))
     full = box.look(volumes=drives)
-    assert full.eases
+    assert full.throttles
     assert (full.no_writing, full.no_sending) == ("", ""), "the other drive takes it"
     weak = box.look(volumes=drives, firmware=WEAK)
     assert "power supply" in weak.no_writing
@@ -228,5 +228,8 @@ def test_a_drive_that_is_away_or_silent_stays_as_it_was() -> None:
 def test_a_large_drive_keeps_5_percent_and_a_floor_of_nothing_is_possible() -> None:
     tib = 1024 * GIB
     big = volume(50 * GIB, total=tib)
-    assert Governed(settings=Settings(floor=Bytes(0))).look(volumes=(big,)).eases[0].rule is Rule.ROOM
-    assert not Governed().look(volumes=(volume(52 * GIB, total=tib),)).eases
+    assert (
+        Governed(settings=GovernorSettings(floor=Bytes(0))).look(volumes=(big,)).throttles[0].rule
+        is ThrottleRule.ROOM
+    )
+    assert not Governed().look(volumes=(volume(52 * GIB, total=tib),)).throttles

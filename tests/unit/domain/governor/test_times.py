@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import GIB, Bytes, MonoNs, UtcMs
 from appliance.domain.governor.cap import month_of, usable
-from appliance.domain.governor.ease import Rule
-from appliance.domain.governor.hours import DAY_MIN, Span, parse_spans, share_minutes
-from appliance.domain.governor.policy import override
-from appliance.domain.governor.settings import Settings
+from appliance.domain.governor.model import override
+from appliance.domain.governor.settings import GovernorSettings
+from appliance.domain.governor.spans import DAY_MIN, HourSpan, parse_spans, share_minutes
+from appliance.domain.governor.throttle import ThrottleRule
 from tests.support.governed import UPLINK, WANTED, Governed
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -32,7 +32,7 @@ def at(*when: int, fold: int = 0) -> int:
 
 def box_at(*when: int, **told: object) -> Governed:
     """A governor in Berlin at that time, ten seconds before its first look."""
-    box = Governed(settings=replace(Settings(zone=BERLIN), **told))  # type: ignore[arg-type]
+    box = Governed(settings=replace(GovernorSettings(zone=BERLIN), **told))  # type: ignore[arg-type]
     box.at = at(*when) - 10_000
     return box
 
@@ -44,14 +44,14 @@ def box_at(*when: int, **told: object) -> Governed:
 def test_a_span_and_its_reverse_share_the_day_between_them(start: int, end: int) -> None:
     if start == end:
         return
-    one, other = Span(start, end), Span(end, start)
+    one, other = HourSpan(start, end), HourSpan(end, start)
     assert all(one.holds(minute) != other.holds(minute) for minute in range(0, DAY_MIN, 7))
     assert share_minutes((one,)) + share_minutes((other,)) == DAY_MIN
     assert share_minutes((one, other)) == DAY_MIN
 
 
 def test_times_are_read_as_people_write_them_or_refused_by_name() -> None:
-    assert parse_spans("k", ["22:00-06:00", " 6:30 - 24:00 "]) == (Span(1_320, 360), Span(390, 1_440))
+    assert parse_spans("k", ["22:00-06:00", " 6:30 - 24:00 "]) == (HourSpan(1_320, 360), HourSpan(390, 1_440))
     for wrong in ("", "22-6", "22:00", "24:00-01:00", "22:60-23:00", "08:00-08:00", "1:00-25:00", "a" * 999):
         with pytest.raises(OwnerMustAct, match=r"governor\.cheap_hours"):
             parse_spans("governor.cheap_hours", [wrong])
@@ -61,8 +61,8 @@ def test_dear_hours_send_the_configured_share_and_cheap_ones_all() -> None:
     box = box_at(2026, 1, 10, 21, 59, cheap=parse_spans("k", ("22:00-06:00",)))
     dear = box.look()
     assert dear.limits.upload_rate == UPLINK // 4
-    assert dear.eases[0].says == (
-        "Power is dear at this hour; the box sends 25 % of its upload limit until 22:00."
+    assert dear.throttles[0].says == (
+        "Electricity is expensive right now; upload limited to 25 % until 22:00."
     )
     assert box.look(60).limits == WANTED
     assert box.look(8 * HOUR - 61).limits == WANTED
@@ -81,7 +81,7 @@ def test_in_quiet_hours_nothing_is_fetched_or_checked_until_the_last_of_them_end
     assert (quiet.limits.writing, quiet.limits.checking, quiet.limits.sending) == (False, False, True)
     resting = box_at(2026, 1, 10, 23, 0, quiet=parse_spans("k", ("22:00-02:00",)), spin_down=True).look()
     assert not resting.limits.sending, "a disk that is read does not stop turning"
-    assert "until 07:30" in quiet.eases[0].says
+    assert "until 07:30" in quiet.throttles[0].says
     assert box.look(8 * HOUR).limits.writing is False
     assert box.look(HOUR // 2).limits == WANTED
 
@@ -130,7 +130,7 @@ def test_a_day_that_loses_an_hour_has_23() -> None:
     assert month_of(UtcMs(at(2026, 10, 25, 0, 0)), 1, BERLIN).left_s == 25 * HOUR
 
 
-def test_a_cap_that_would_last_anyhow_eases_nothing() -> None:
+def test_a_cap_that_would_last_anyhow_throttles_nothing() -> None:
     box = box_at(2026, 6, 10, 12, 0, month_cap=Bytes(100_000 * GIB))
     assert box.look(month_up=GIB).limits == WANTED
 
@@ -166,13 +166,13 @@ def test_a_cap_that_is_used_up_stops_what_it_counts_until_the_next_month(
     spent = box.look(**used)
     names = ("sending", "writing", "new_work")
     assert tuple(name for name in names if not getattr(spent.limits, name)) == stopped
-    assert "100 GiB, is used up" in spent.eases[0].says
-    assert "until 1 July" in spent.eases[0].says
+    assert "100 GiB is used up" in spent.throttles[0].says
+    assert "until 1 July" in spent.throttles[0].says
     assert box.look(30 * HOUR, **used).limits == spent.limits
     assert box.look(7 * HOUR).limits.sending
 
 
-def test_what_the_provider_does_not_count_eases_nothing() -> None:
+def test_what_the_provider_does_not_count_throttles_nothing() -> None:
     down = box_at(2026, 6, 29, 12, 0, month_cap=CAP, cap_counts="upload").look(month_down=10 * CAP)
     assert down.limits.sending
     assert down.limits.download_rate == 0
@@ -228,4 +228,4 @@ def test_the_rates_of_a_cap_change_once_an_hour_at_most() -> None:
             times.append(box.at // 1_000)
     assert 3 < len(times) < 25
     assert all(later - earlier >= HOUR for earlier, later in pairwise(times))
-    assert [event.rule for event in box.events if event.begun] == [Rule.CAP], "it is told once a day"
+    assert [event.rule for event in box.events if event.begun] == [ThrottleRule.CAP], "it is told once a day"

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.control.machine import Decided, History
+from appliance.control.machine import History, PastThrottle
 from appliance.core.config import Governor
 from appliance.core.units import UtcMs
-from appliance.domain.governor.ease import Rule
 from appliance.domain.governor.readings import Readings
+from appliance.domain.governor.throttle import ThrottleRule
 from appliance.entrypoints.web.decisions import RULES, Band, bands, rule_name, words
 from appliance.entrypoints.web.machine import until_morning
 from appliance.entrypoints.web.plot import HEIGHT, WIDTH, Line, Mark, Scale, Time, plot, runs, summary
@@ -44,8 +44,8 @@ def at(day: int, hour: int, minute: int = 0, month: int = 11) -> int:
 DAY_OF = (at(20, 18), at(21, 18))
 
 
-def decided(rule: str, first: int, until: int = 0, says: str = "It was hot.") -> Decided:
-    return Decided(at=first, until=until, rule=rule, says=says)
+def decided(rule: str, first: int, until: int = 0, says: str = "It was hot.") -> PastThrottle:
+    return PastThrottle(at=first, until=until, rule=rule, says=says)
 
 
 def day(count: int = 288, found: tuple[Band, ...] = ()) -> Time:
@@ -287,6 +287,6 @@ def test_values_are_written_for_people() -> None:
 
 
 def test_every_rule_has_a_name_for_its_owner_and_an_unknown_one_its_own() -> None:
-    assert set(RULES) == set(Rule)
+    assert set(RULES) == set(ThrottleRule)
     assert rule_name("under-voltage") == "weak power supply"
     assert rule_name("of a newer daemon") == "of a newer daemon"

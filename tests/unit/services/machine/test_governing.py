@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
 
 from appliance.adapters.board.sensors import Sensors
@@ -14,13 +14,17 @@ from appliance.adapters.store.database import Database
 from appliance.adapters.store.journal import EventJournal, Settings, TrafficLog
 from appliance.adapters.store.machine import DecisionLog, ReadingLog
 from appliance.core.config import Energy, Governor, LimitKeys
+from appliance.core.errors import RetryLater
 from appliance.core.units import GIB, MIB, Bytes, BytesPerSecond, MonoNs, UtcMs
 from appliance.domain.governor.limits import Limits, LimitsChange
 from appliance.domain.governor.readings import DiskReading
 from appliance.domain.volumes.volume import Volume
-from appliance.services.machine.governing import Governing, HomeLine, Sold
-from appliance.services.machine.limits import LimitsKeeper, configured_limits
-from appliance.services.machine.meter import Meter
+from appliance.services.machine import governing
+from appliance.services.machine.governing import Governing
+from appliance.services.machine.governing_ports import GoverningPorts, SlotSales
+from appliance.services.machine.limits import LimitsKeeper, LimitsPorts, configured_limits
+from appliance.services.machine.meter import Meter, MeterPorts
+from appliance.services.machine.uplink import UplinkReading
 from tests.support.board_data import plant
 
 NOON = UtcMs(1_790_000_000_000 // 86_400_000 * 86_400_000 + 43_200_000)
@@ -46,7 +50,6 @@ class Drives:
     def __init__(self) -> None:
         self.free = 500 * GIB
         self.heard: Sequence[DiskReading] = ()
-        self.resting: Any = None
 
     def volumes(self) -> tuple[Volume, ...]:
         return (
@@ -71,7 +74,7 @@ class Downloads:
     def __init__(self) -> None:
         self.says = ""
 
-    def ease(self, writes: str, sends: str) -> None:
+    def throttle(self, writes: str, sends: str) -> None:
         self.says, self.sends = writes, sends
 
 
@@ -85,9 +88,12 @@ class Attic:
         self.ups = UPS.format("OL", 100)
         self.applied: list[Limits] = []
         self.market: tuple[int, str, bool] = (0, "", True)
-        self.sold = Sold(leased=False, free_percent=20)
-        self.line = HomeLine()
+        self.sales = SlotSales(leased=False, free_percent=20)
+        self.line = UplinkReading(cap=None, latency_us=None, base_us=None)
         self.ends = 0
+        self.failed: list[BaseException] = []
+        self.ending: BaseException | None = None
+        """What shutting down raises."""
         self.start()
 
     def start(self) -> None:
@@ -96,35 +102,42 @@ class Attic:
         self.journal = EventJournal(self.database, self.clock)
         traffic = TrafficLog(self.database, self.clock)
         self.limits = LimitsKeeper(
-            configured_limits(LimitKeys(upload_rate=8 * 1024), Bytes(4 * GIB)), settings
+            configured_limits(LimitKeys(upload_rate=8 * 1024), Bytes(4 * GIB)),
+            LimitsPorts(store=settings, apply=self.applied.append, review=lambda: self.governing.decide()),
         )
-        self.limits.apply = self.applied.append
         self.drives, self.downloads = Drives(), Downloads()
+        ports = GoverningPorts(
+            sensors=Sensors(
+                self.root, lambda words, seconds: self.ups if words[0] == "upsc" else None, ups="ups"
+            ),
+            clock=self.clock,
+            store=settings,
+            journal=self.journal,
+            readings=ReadingLog(self.database, self.clock, traffic),
+            throttles=DecisionLog(self.database, self.clock),
+            traffic=traffic,
+            meter=Meter(MeterPorts(clock=self.clock, traffic=traffic, store=settings)),
+            limits=self.limits,
+            volumes=self.drives.volumes,
+            disks_read=self.drives.apply_disks,
+            uplink=lambda: self.line,
+            sales=lambda: self.sales,
+            throttle_torrents=self.downloads.throttle,
+            throttle_market=self.take_market,
+            shut_down=self.ended,
+            fail=self.failed.append,
+        )
         self.governing = Governing(
-            Governor(cheap_hours=()),
-            Energy(ups="ups@localhost", price=Decimal("0.3")),
-            Sensors(self.root, lambda words, seconds: self.ups if words[0] == "upsc" else None, ups="ups"),
-            self.drives,  # type: ignore[arg-type]
-            self.limits,
-            Meter(self.clock, traffic, settings),
-            traffic,
-            self.downloads,  # type: ignore[arg-type]
-            self.journal,
-            settings,
-            ReadingLog(self.database, self.clock, traffic),
-            DecisionLog(self.database, self.clock),
-            self.clock,
-            UTC,
+            Governor(cheap_hours=()), Energy(ups="ups@localhost", price=Decimal("0.3")), ports, UTC
         )
-        self.governing.line = lambda: self.line
-        self.governing.sold = lambda: self.sold
-        self.governing.ease_market = lambda rate, says, new_work: setattr(
-            self, "market", (rate, says, new_work)
-        )
-        self.governing.shut_down = self.ended
+
+    def take_market(self, rate: int, says: str, new_work: bool) -> None:
+        self.market = (rate, says, new_work)
 
     async def ended(self) -> str:
         self.ends += 1
+        if self.ending:
+            raise self.ending
         return ""
 
     def heat(self, degrees: int) -> None:
@@ -134,12 +147,13 @@ class Attic:
     async def goes_on(self, seconds: int) -> None:
         for _ in range(0, seconds, 5):
             self.clock.seconds += 5
-            await self.governing.look()
-            await asyncio.gather(*self.governing._slow.values())
+            await self.governing.refresh()
+            while self.governing.reading:
+                await asyncio.sleep(0)
 
     def rules(self) -> set[str]:
         assert self.governing.decision
-        return {one.rule.value for one in self.governing.decision.eases}
+        return {one.rule.value for one in self.governing.decision.throttles}
 
     async def events(self) -> list[str]:
         return [event.text for event in await self.journal.last(0, 50)]
@@ -167,22 +181,22 @@ def test_a_hot_board_sends_less_says_why_and_sends_as_before_when_it_is_cool(att
         await attic.goes_on(3_600)
         assert attic.rules() == set()
         assert attic.limits.current == attic.limits.wanted
-        past = await attic.governing.log.history("day")
+        past = await attic.governing.history("day")
         assert max(degrees for degrees in past.temperature if degrees is not None) == 78_000
-        (decided, *_) = await attic.governing.decisions.since(NOON)
+        (decided, *_) = await attic.governing.throttles_since(NOON)
         assert decided.rule == "heat"
         assert decided.until > decided.at
 
     asyncio.run(afternoon())
 
 
-def test_what_the_owner_sets_meanwhile_is_eased_at_once(attic: Attic) -> None:
+def test_what_the_owner_sets_meanwhile_is_throttled_at_once(attic: Attic) -> None:
     async def afternoon() -> None:
         attic.heat(78)
         await attic.goes_on(240)
-        eased = attic.limits.current.upload_rate
+        throttled = attic.limits.current.upload_rate
         await attic.limits.change(LimitsChange(upload_rate=BytesPerSecond(4 * MIB)))
-        assert attic.limits.current.upload_rate <= eased
+        assert attic.limits.current.upload_rate <= throttled
         assert all(limits.upload_rate < 8 * MIB for limits in attic.applied)
 
     asyncio.run(afternoon())
@@ -227,17 +241,63 @@ def test_on_battery_downloads_wait_with_the_reason_and_an_empty_one_ends_the_box
     asyncio.run(night())
 
 
+def test_a_shutdown_that_fails_is_told_and_tried_again_and_one_that_dies_ends_the_process(
+    attic: Attic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(governing, "AGAIN_S", 0.0)
+
+    async def night() -> None:
+        attic.ups = UPS.format("OB LB", 5)
+        attic.ending = RetryLater("systemd does not answer.")
+        await attic.goes_on(20)
+        tried = attic.ends
+        assert tried > 1
+        assert any("could not shut down: systemd does not answer." in text for text in await attic.events())
+        assert attic.failed == []
+        attic.ending = OSError("no systemd")
+        await attic.goes_on(20)
+        assert [str(error) for error in attic.failed] == ["no systemd"]
+        await attic.governing.stop()
+
+    asyncio.run(night())
+
+
+def test_what_an_older_version_remembers_is_still_known(attic: Attic) -> None:
+    async def night() -> None:
+        attic.heat(77)
+        attic.drives.free = GIB
+        await attic.goes_on(240)
+        await attic.governing.override(60)
+        until, settings = attic.governing.override_until, Settings(attic.database)
+        kept = msgspec.msgpack.decode(settings.get("governor") or b"")
+        state = kept["state"]
+        state["told"], state["courtesy"] = state.pop("in_force"), state.pop("uplink_notice")
+        state["room"] = {"full": state["room"]["full"], "held": state["room"]["hysteresis"]}
+        await settings.put("governor", msgspec.msgpack.encode(kept))
+        await attic.journal.flush()
+        before = await attic.events()
+        attic.database.close()
+        attic.start()
+        attic.drives.free = GIB
+        await attic.goes_on(60)
+        assert attic.governing.override_until == until
+        assert "room" in attic.rules()
+        assert await attic.events() == before, "nothing is told twice"
+
+    asyncio.run(night())
+
+
 def test_who_pays_is_told_only_when_the_free_share_is_not_enough(attic: Attic) -> None:
     async def afternoon() -> None:
-        attic.sold = Sold(leased=True, free_percent=50)
-        attic.line = HomeLine(cap=BytesPerSecond(6 * MIB), latency_us=40_000, base_us=10_000)
+        attic.sales = SlotSales(leased=True, free_percent=50)
+        attic.line = UplinkReading(cap=BytesPerSecond(6 * MIB), latency_us=40_000, base_us=10_000)
         await attic.goes_on(60)
         assert attic.market == (6 * MIB, "", True)
-        attic.line = HomeLine(cap=BytesPerSecond(MIB), latency_us=40_000, base_us=10_000)
+        attic.line = UplinkReading(cap=BytesPerSecond(MIB), latency_us=40_000, base_us=10_000)
         await attic.goes_on(60)
         rate, says, _ = attic.market
         assert rate == MIB
-        assert "others use its line" in says
+        assert "others are using its connection" in says
 
     asyncio.run(afternoon())
 

@@ -12,6 +12,7 @@ from appliance.core.units import UtcMs
 from appliance.domain.doctor.facts import MachineFacts, NetworkFacts
 from appliance.domain.doctor.model import Finding, Verdict
 from appliance.domain.governor.readings import Readings
+from appliance.domain.governor.settings import GovernorSettings
 from appliance.domain.volumes.volume import Volume
 from appliance.services.machine import health
 from appliance.services.machine.health import HealthPorts, HealthWatch
@@ -87,7 +88,8 @@ class World:
                 volumes=lambda: [DRIVE],
                 readings=lambda: Readings(at=UtcMs(0)),
                 issues=self.issues,
-            )
+            ),
+            GovernorSettings(),
         )
 
     def _machine(self) -> MachineFacts:

@@ -15,7 +15,7 @@ from appliance.core.config import LimitKeys
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import GIB, MIB, Bytes, BytesPerSecond
 from appliance.domain.governor.limits import Limits, LimitsChange, for_memory
-from appliance.services.machine.limits import LimitsKeeper, configured_limits
+from appliance.services.machine.limits import LimitsKeeper, LimitsPorts, configured_limits
 
 BASE = configured_limits(LimitKeys(), Bytes(GIB))
 NAMES = [field.name for field in fields(LimitsChange)]
@@ -26,6 +26,12 @@ def kept(tmp_path: Path) -> Iterator[Settings]:
     database = Database(tmp_path / "box.db", check=False)
     yield Settings(database)
     database.close()
+
+
+def keeper_of(kept: Settings, applied: list[Limits] | None = None) -> LimitsKeeper:
+    """A keeper that nothing throttles; `applied` takes what it puts into force."""
+    taken: list[Limits] = [] if applied is None else applied
+    return LimitsKeeper(BASE, LimitsPorts(store=kept, apply=taken.append, review=lambda: None))
 
 
 @given(st.integers(0, 64 * GIB), st.integers(0, 64 * GIB))
@@ -65,29 +71,28 @@ def test_a_change_is_in_force_or_refused_by_name(values: dict[str, int]) -> None
 
 def test_changes_add_up_and_outlive_a_restart(kept: Settings) -> None:
     applied: list[Limits] = []
-    keeper = LimitsKeeper(BASE, kept)
-    keeper.apply = applied.append
+    keeper = keeper_of(kept, applied)
     asyncio.run(keeper.change(LimitsChange(upload_rate=BytesPerSecond(1_000))))
     asyncio.run(keeper.change(LimitsChange(upload_slots=5)))
     assert (applied[-1].upload_rate, applied[-1].upload_slots) == (1_000, 5)
-    assert LimitsKeeper(BASE, kept).current == applied[-1]
+    assert keeper_of(kept).current == applied[-1]
 
 
 def test_a_refused_change_changes_nothing(kept: Settings) -> None:
-    keeper = LimitsKeeper(BASE, kept)
+    keeper = keeper_of(kept)
     with pytest.raises(OwnerMustAct):
         asyncio.run(keeper.change(LimitsChange(connections=1, upload_slots=5)))
-    assert keeper.current == LimitsKeeper(BASE, kept).current == BASE
+    assert keeper.current == keeper_of(kept).current == BASE
 
 
 def test_reset_goes_back_to_the_configuration(kept: Settings) -> None:
-    keeper = LimitsKeeper(BASE, kept)
+    keeper = keeper_of(kept)
     asyncio.run(keeper.change(LimitsChange(upload_slots=5)))
     asyncio.run(keeper.reset())
-    assert keeper.current == LimitsKeeper(BASE, kept).current == BASE
+    assert keeper.current == keeper_of(kept).current == BASE
 
 
 @pytest.mark.parametrize("garbage", [b"", b"{", b"[]", b'{"upload_slots": "many"}', b'{"upload_slots": -1}'])
 def test_damaged_limits_fall_back_to_the_configuration(kept: Settings, garbage: bytes) -> None:
     asyncio.run(kept.put("limits", garbage))
-    assert LimitsKeeper(BASE, kept).current == BASE
+    assert keeper_of(kept).current == BASE

@@ -8,7 +8,7 @@ import pytest
 
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.journal import Settings, TrafficLog
-from appliance.services.machine.meter import Meter
+from appliance.services.machine.meter import Meter, MeterPorts
 from tests.support.clock import FakeClock
 
 
@@ -20,7 +20,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def meter(database: Database, clock: FakeClock) -> Meter:
-    return Meter(clock, TrafficLog(database, clock), Settings(database))
+    return Meter(MeterPorts(clock=clock, traffic=TrafficLog(database, clock), store=Settings(database)))
 
 
 def test_totals_go_on_after_a_restart_though_the_session_counts_from_zero(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""Courtesy on the home line, played on a line of numbers: a queue, its capacity, and a noisy round trip."""
+"""The uplink guard, played on a line of numbers: a queue, its capacity, and a noisy round trip."""
 
 import asyncio
 import random
@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.adapters.engine.gentle import even_settings
+from appliance.adapters.engine.pacing import even_settings
 from appliance.adapters.engine.settings import engine_settings
 from appliance.core.config import Governor, LimitKeys, Network
 from appliance.core.units import GIB, Bytes, BytesPerSecond, MonoNs
-from appliance.domain.governor.uplink import FLOOR, Courteous, Line, step
+from appliance.domain.governor.uplink import FLOOR, HomeLineReading, UplinkState, decide
 from appliance.services.machine.limits import configured_limits
-from appliance.services.machine.uplink import Courtesy
+from appliance.services.machine.uplink import UplinkGuard, UplinkGuardPorts
 from tests.support.clock import FakeClock
 
 TARGET = 20_000
@@ -41,7 +41,7 @@ class Home:
     noise: Callable[[random.Random], int] = lambda chance: 0
     """Microseconds that a single round trip takes longer by chance, as on Wi-Fi."""
     seen: Callable[[float], bool] = lambda seconds: True
-    state: Courteous = field(default_factory=Courteous)
+    state: UplinkState = field(default_factory=UplinkState)
     now: int = SECOND
     queue: float = 0
     least_us: int = 12_000
@@ -76,9 +76,9 @@ class Home:
         known = self.seen(self.now / SECOND)
         latency = round(statistics.median(probes))
         before = self.state.gives_way
-        self.state, _ = step(
+        self.state, _ = decide(
             self.state,
-            Line(
+            HomeLineReading(
                 now=MonoNs(self.now),
                 latency_us=latency if known else None,
                 base_us=self.least_us if known else None,
@@ -218,7 +218,7 @@ def test_what_the_owner_sees_changes_six_times_an_hour_at_most(noise: Callable[[
     assert 1 <= home.switches <= 6 * 4
 
 
-def test_a_limit_below_the_cap_is_never_called_courtesy() -> None:
+def test_a_limit_below_the_cap_is_never_called_giving_way() -> None:
     home = Home(wanted=CAPACITY // 2)
     home.play(120)
     assert not home.state.gives_way
@@ -240,18 +240,18 @@ MOMENTS = st.lists(
 def test_whatever_is_seen_the_cap_never_starves_and_never_rises_while_others_wait(
     moments: list[tuple[int, int | None, int | None, int, int]],
 ) -> None:
-    state, now = Courteous(), SECOND
+    state, now = UplinkState(), SECOND
     for passed, latency, base, rate, wanted in moments:
         now += passed
         before = state
-        line = Line(
+        line = HomeLineReading(
             now=MonoNs(now),
             latency_us=latency,
             base_us=base,
             up_rate=BytesPerSecond(rate),
             wanted=BytesPerSecond(wanted),
         )
-        state, cap = step(state, line, TARGET)
+        state, cap = decide(state, line, TARGET)
         assert cap is None or cap >= FLOOR
         late = (
             latency is not None
@@ -279,15 +279,25 @@ class KnownLine:
         await asyncio.Event().wait()
 
 
+def guard_of(
+    config: Governor, probe: KnownLine, sent: Callable[[], int], caps: list[int | None], clock: FakeClock
+) -> UplinkGuard:
+    """An uplink guard whose caps are noted."""
+    ports = UplinkGuardPorts(
+        probe=probe, sent=sent, wanted=lambda: BytesPerSecond(0), set_cap=caps.append, clock=clock
+    )
+    return UplinkGuard(config, ports)
+
+
 def test_a_cap_is_put_into_force_only_when_it_moves_by_a_hundredth() -> None:
     clock, probe, sent = FakeClock(), KnownLine(), 0
     caps: list[int | None] = []
-    courtesy = Courtesy(Governor(), probe, lambda: sent, lambda: BytesPerSecond(0), caps.append, clock)
+    guard = guard_of(Governor(), probe, lambda: sent, caps, clock)
     for tick in range(120):
         clock.advance(0.5)
-        sent += min(CAPACITY, courtesy.cap or CAPACITY) // 2
+        sent += min(CAPACITY, guard.cap or CAPACITY) // 2
         probe.latency_us = 90_000 if 6 <= tick < 9 else 10_000
-        courtesy.tick()
+        guard.tick()
     first, *later = caps
     assert first is not None
     assert first < CAPACITY * 8 // 10
@@ -295,29 +305,47 @@ def test_a_cap_is_put_into_force_only_when_it_moves_by_a_hundredth() -> None:
     assert all(new >= old * 1.01 for old, new in pairwise(caps))  # type: ignore[operator]
 
 
-def test_without_courtesy_nothing_is_capped() -> None:
+def test_where_it_is_off_nothing_is_capped() -> None:
     clock, probe, sent = FakeClock(), KnownLine(latency_us=900_000), 0
     caps: list[int | None] = []
-    rude = Governor(courtesy=False)
-    courtesy = Courtesy(rude, probe, lambda: sent, lambda: BytesPerSecond(0), caps.append, clock)
+    off = Governor(courtesy=False)
+    guard = guard_of(off, probe, lambda: sent, caps, clock)
     for _ in range(60):
         clock.advance(0.5)
         sent += CAPACITY // 2
-        courtesy.tick()
+        guard.tick()
     assert caps == []
+
+
+def test_the_owner_and_the_buyers_hear_of_a_cap_that_lasts_and_not_of_each_seconds() -> None:
+    clock, probe, sent = FakeClock(), KnownLine(), 0
+    guard = guard_of(Governor(), probe, lambda: sent, [], clock)
+    shown: list[bool] = []
+    for tick in range(80):
+        clock.advance(0.5)
+        sent += min(CAPACITY, guard.cap or CAPACITY) // 2
+        probe.latency_us = 90_000 if 6 <= tick < 9 else 10_000
+        guard.tick()
+        reading = guard.reading()
+        assert reading.cap in (None, guard.cap)
+        assert (reading.latency_us, reading.base_us) == (probe.latency_us, 10_000)
+        if guard.cap:
+            shown.append(reading.cap is not None)
+    assert shown[:10] == [False] * 10
+    assert shown[-1]
 
 
 def test_the_line_is_looked_at_closely_only_while_the_box_sends() -> None:
     async def play() -> list[bool]:
         clock, probe, sent, seen = FakeClock(), KnownLine(), [0], []
-        courtesy = Courtesy(Governor(), probe, lambda: sent[0], lambda: BytesPerSecond(0), print, clock)
-        task = asyncio.create_task(courtesy.run(lambda: None))
+        guard = guard_of(Governor(), probe, lambda: sent[0], [], clock)
+        task = asyncio.create_task(guard.run(lambda: None))
         await asyncio.sleep(0)
         for rate in (0, CAPACITY):
             for _ in range(6):
                 clock.advance(0.5)
                 sent[0] += rate // 2
-                courtesy.tick()
+                guard.tick()
             await asyncio.sleep(0)
             seen.append(probe.busy())
         task.cancel()

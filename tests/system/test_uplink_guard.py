@@ -18,15 +18,15 @@ MIB = 1024**2
 
 @pytest.fixture
 def upload(tmp_path: Path) -> Iterator[Callable[..., tuple[HomeLine, Sender]]]:
-    """Starts a box that sends to three peers in the internet, with courtesy or without."""
+    """Starts a box that sends to three peers in the internet, with the uplink guard or without."""
     with ExitStack() as stack:
 
-        def begin(*, courtesy: bool, ping: bool = True, over: str = "tcp") -> tuple[HomeLine, Sender]:
+        def begin(*, guarded: bool, ping: bool = True, over: str = "tcp") -> tuple[HomeLine, Sender]:
             home = stack.enter_context(HomeLine())
             if ping:
                 home.allow_ping()
             box = stack.enter_context(
-                uploading(tmp_path, home, courtesy=courtesy, over=over, peers=3, size=96 * MIB)
+                uploading(tmp_path, home, guarded=guarded, over=over, peers=3, size=96 * MIB)
             )
             return home, box
 
@@ -42,19 +42,19 @@ Upload = Callable[..., tuple[HomeLine, Sender]]
 
 
 @pytest.mark.slow
-def test_without_courtesy_the_neighbour_waits_long(upload: Upload) -> None:
-    home, box = upload(courtesy=False)
+def test_without_the_guard_the_neighbour_waits_long(upload: Upload) -> None:
+    home, box = upload(guarded=False)
     assert added_ms(home, 8) > 100, "the line has no deep queue: the other tests prove nothing"
     assert box.said["cap"] is None
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ping", [True, False], ids=["by echo", "unprivileged"])
-def test_with_courtesy_the_neighbour_notices_next_to_nothing_of_a_full_upload(
+def test_with_the_guard_the_neighbour_notices_next_to_nothing_of_a_full_upload(
     upload: Upload, *, ping: bool
 ) -> None:
-    home, box = upload(courtesy=True, ping=ping)
-    until(lambda: box.said["cap"] and box.said["latency_us"] < 20_000, "an eased upload")
+    home, box = upload(guarded=True, ping=ping)
+    until(lambda: box.said["cap"] and box.said["latency_us"] < 20_000, "a throttled upload")
     assert added_ms(home, 20) <= 30
     until(lambda: box.said["gives_way"], "what the owner sees")
     sent = box.said["sent"]
@@ -63,16 +63,16 @@ def test_with_courtesy_the_neighbour_notices_next_to_nothing_of_a_full_upload(
 
 
 @pytest.mark.slow
-def test_utp_peers_are_eased_too(upload: Upload) -> None:
-    home, box = upload(courtesy=True, over="utp")
-    until(lambda: box.said["sent"] > 8 * MIB and box.said["latency_us"] < 25_000, "an eased upload")
+def test_utp_peers_are_throttled_too(upload: Upload) -> None:
+    home, box = upload(guarded=True, over="utp")
+    until(lambda: box.said["sent"] > 8 * MIB and box.said["latency_us"] < 25_000, "a throttled upload")
     assert added_ms(home, 15) <= 30
 
 
 @pytest.mark.slow
 def test_a_neighbours_download_goes_on_beside_the_upload(upload: Upload, tmp_path: Path) -> None:
-    home, box = upload(courtesy=True)
-    until(lambda: box.said["cap"] and box.said["latency_us"] < 20_000, "an eased upload")
+    home, box = upload(guarded=True)
+    until(lambda: box.said["cap"] and box.said["latency_us"] < 20_000, "a throttled upload")
     metainfo = make_torrent(write_data(tmp_path / "film.bin", 48 * MIB, 2), "v1", piece=256 * 1024)
     with (
         Peer(

@@ -1,4 +1,4 @@
-"""What the upload costs the others at home, with courtesy and without, on a 10 Mbit/s line with a queue."""
+"""What the upload costs the others at home, with the uplink guard and without: 10 Mbit/s with a queue."""
 
 import statistics
 import time
@@ -27,7 +27,7 @@ class Evening:
 
 
 def evening(
-    folder: Path, *, courtesy: bool, over: str, peers: int, seconds: float, echo: bool = True
+    folder: Path, *, guarded: bool, over: str, peers: int, seconds: float, echo: bool = True
 ) -> Evening:
     """Peers in the internet take all that they get over `tcp` or `utp`; the neighbour pings."""
     with ExitStack() as stack:
@@ -35,22 +35,20 @@ def evening(
         if echo:
             home.allow_ping()
         quiet = statistics.mean(home.round_trips_ms(2))
-        stack.enter_context(
-            uploading(folder, home, courtesy=courtesy, over=over, peers=peers, size=128 * MIB)
-        )
-        home.round_trips_ms(SETTLE_S if courtesy else SETTLE_S / 4)
+        stack.enter_context(uploading(folder, home, guarded=guarded, over=over, peers=peers, size=128 * MIB))
+        home.round_trips_ms(SETTLE_S if guarded else SETTLE_S / 4)
         began, before = time.monotonic(), home.sent()
         times = home.round_trips_ms(seconds)
         used = (home.sent() - before) * 8 / (time.monotonic() - began) / home.UP_BITS
     return Evening(statistics.mean(times) - quiet, sorted(times)[len(times) * 95 // 100] - quiet, used)
 
 
-def courtesy(folder: Path, pairs: int) -> Iterator[Figure]:
+def uplink(folder: Path, pairs: int) -> Iterator[Figure]:
     """Latency added to a neighbour's ping over a full uplink, and what the box still sends."""
     for over, peers in (("tcp", 1), ("tcp", 6), ("utp", 4)):
         places = (folder / f"{over}{peers}-{on}" for on in ("on", "off"))
         on, off = (
-            evening(place, courtesy=place.name.endswith("on"), over=over, peers=peers, seconds=MEASURE_S)
+            evening(place, guarded=place.name.endswith("on"), over=over, peers=peers, seconds=MEASURE_S)
             for place in places
         )
         what = f"{peers} peer{'s' * (peers > 1)} over {over}"

@@ -1,4 +1,4 @@
-"""What eases the box, on a real session: downloads wait and say why, and seeding goes on."""
+"""What throttles the box, on a real session: downloads wait and say why, and seeding goes on."""
 
 import time
 from pathlib import Path
@@ -23,21 +23,21 @@ def test_in_quiet_hours_nothing_is_fetched_and_what_is_here_is_seeded(tmp_path: 
     with Box(tmp_path / "box", governor__quiet_hours=ALWAYS) as box:
         data = write_data(box.content / "old.bin", 8 * MIB, 2)
         held = make_torrent(data)
-        eases = until(lambda: box.call(care.GetGovernor()).eases, "the governor")
-        assert [one.rule for one in eases] == ["quiet"]
+        throttles = until(lambda: box.call(care.GetGovernor()).throttles, "the governor")
+        assert [one.rule for one in throttles] == ["quiet"]
         # No check either: what lies here is not looked at until the hours are over, or the owner says so.
         here = box.add(held)
-        row = box.wait_state(here, State.EASED)
-        assert "quiet hours" in row.reason
+        row = box.wait_state(here, State.THROTTLED)
+        assert "Quiet hours" in row.reason
         answer = box.call(care.SetOverride(minutes=60))
-        assert not answer.eases
+        assert not answer.throttles
         assert answer.override_until
         box.wait_state(here, State.SEEDING)
         box.call(care.SetOverride(minutes=0))
         with Peer(tmp_path / "elsewhere", wanted, call=(box.address, box.port), enable_outgoing_utp=False):
             coming = box.add(wanted)
-            row = box.wait_state(coming, State.EASED)
-            assert "quiet hours" in row.reason
+            row = box.wait_state(coming, State.THROTTLED)
+            assert "Quiet hours" in row.reason
             with Peer(tmp_path / "leecher", held, call=(box.address, box.port)) as leecher:
                 leecher.wait_done()
             assert box.row(coming).downloaded == 0
@@ -48,13 +48,13 @@ def test_in_quiet_hours_nothing_is_fetched_and_what_is_here_is_seeded(tmp_path: 
 def test_where_disks_shall_stop_turning_nothing_is_sent_in_quiet_hours(tmp_path: Path) -> None:
     with Box(tmp_path / "box", governor__quiet_hours=ALWAYS, governor__spin_down=10) as box:
         held = make_torrent(write_data(box.content / "old.bin", 8 * MIB, 2))
-        until(lambda: box.call(care.GetGovernor()).eases, "the governor")
+        until(lambda: box.call(care.GetGovernor()).throttles, "the governor")
         box.call(care.SetOverride(minutes=60))
         here = box.add(held)
         box.wait_state(here, State.SEEDING)
         box.call(care.SetOverride(minutes=0))
-        row = box.wait_state(here, State.EASED)
-        assert "sent until" in row.reason
+        row = box.wait_state(here, State.THROTTLED)
+        assert "uploads" in row.reason
         with Peer(
             tmp_path / "leecher", held, call=(box.address, box.port), enable_outgoing_utp=False
         ) as leecher:
@@ -73,7 +73,7 @@ def test_a_dear_hour_sends_its_share_and_no_more(tmp_path: Path) -> None:
         governor__dear_share=25,
         limits__upload_rate=4_096,
     ) as box:
-        until(lambda: box.call(care.GetGovernor()).eases, "the governor")
+        until(lambda: box.call(care.GetGovernor()).throttles, "the governor")
         limits = box.call(care.GetGovernor())
         assert limits.wanted.upload_rate == 4 * MIB
         assert limits.limits.upload_rate == MIB
