@@ -1,5 +1,7 @@
 """Fixtures for all tests."""
 
+import os
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,17 @@ def box(tmp_path: Path) -> Iterator[Box]:
         yield running
         if running.process.poll() is None:
             assert "Traceback" not in running.log(), running.log()[-4000:]
+
+
+@pytest.fixture
+def ram_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory, where there is one: thousands of commits prove the same without a disk's syncs."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="seedbox-test-", dir=memory) as folder:
+        yield Path(folder)
 
 
 @pytest.hookimpl(wrapper=True)
