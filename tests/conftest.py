@@ -1,6 +1,5 @@
 """Fixtures for all tests."""
 
-import os
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.box import Box
+from tests.support.memory import memory_folder
 
 SWARMS = ("tests/swarm/", "tests/system/", "tests/faults/", "tests/web/", "tests/system/chain/")
 
@@ -31,12 +31,8 @@ def box(tmp_path: Path) -> Iterator[Box]:
 
 @pytest.fixture
 def ram_path(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory, where there is one: thousands of commits prove the same without a disk's syncs."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(prefix="seedbox-test-", dir=memory) as folder:
+    """A folder in memory, where there is one."""
+    with tempfile.TemporaryDirectory(prefix="seedbox-test-", dir=memory_folder() or tmp_path) as folder:
         yield Path(folder)
 
 

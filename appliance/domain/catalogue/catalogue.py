@@ -72,7 +72,7 @@ class Catalogue:
         self._duties = Duties(self._held, self._listener, clock, goal)
         self._clock = clock
         self._goal = goal
-        self.hear = self._listener.hear
+        self.apply = self._listener.apply
         self.volume_is = self._duties.volume_is
         self.get = self._held.get
 

@@ -37,8 +37,8 @@ class Listener:
         self.answered = asyncio.Event()
         """One of them has come."""
 
-    def hear(self, event: TorrentEvent) -> None:
-        """Take one event of the engine."""
+    def apply(self, event: TorrentEvent) -> None:
+        """Apply one event of the engine."""
         torrent = self._held.torrents.get(event.id)
         if torrent is None:
             return

@@ -225,9 +225,7 @@ class Box:
         loop = asyncio.get_running_loop()
         self._failed = loop.create_future()
         await self.guard.start()
-        self.engine.heard = self.catalogue.hear
-        self.engine.failed = self._fail
-        self.engine.start(loop)
+        self.engine.start(loop, self.catalogue.apply, self._fail)
         self.limits.apply = self.engine.apply
         records = self.store.load()
         await self.catalogue.load(records.values(), self.store.resumes)

@@ -37,7 +37,7 @@ class House:
         self.content = content
         folders = [Path(folder) for folder in content]
         self.catalogue = Catalogue(self.engine, store, self.journal, disk, clock, folders, Goal())
-        self.engine.heard = self.catalogue.hear
+        self.engine.start(self.catalogue.apply)
 
     async def wait(self, seconds: float = 3.0) -> None:
         """Let time go on; the engine is heard twice a second."""

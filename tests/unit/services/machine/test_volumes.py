@@ -74,7 +74,7 @@ class Site:
             [self.main, self.further],
             Goal(),
         )
-        self.engine.heard = self.catalogue.hear
+        self.engine.start(self.catalogue.apply)
         self.guard = Guard([main, further], Mounts(), self.catalogue, settings, self.clock, random.Random(1))
 
     async def look(self, seconds: float = 0.0) -> None:
