@@ -11,7 +11,6 @@ UtcMs = NewType("UtcMs", int)
 """Milliseconds since 1970-01-01 UTC: for people. It may jump by years; nothing is decided by it."""
 MonoNs = NewType("MonoNs", int)
 """Nanoseconds of the monotonic clock: for every decision about time."""
-Ppm = NewType("Ppm", int)
 """Parts per million, 0 to 1,000,000: progress without a float."""
 
 MicroBtt = NewType("MicroBtt", int)

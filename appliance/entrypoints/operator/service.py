@@ -109,12 +109,8 @@ class Operator:
         count = max(1, min(MOST_LINES, count))
         return self._database.transact(lambda sql: store.statement(sql, who, after=after, count=count))
 
-    def transfer(self, signer: Signer, wanted: wire.NewTransfer) -> MicroBtt:
-        """Pay another account; the balance after it."""
-        return self.now(self.transferring(signer, wanted))
-
     def transferring(self, signer: Signer, wanted: wire.NewTransfer) -> Asked[MicroBtt]:
-        """The same, to be done with others."""
+        """Pay another account; the balance after it."""
         who, to = signer.address, parse_address(wanted.to)
         if to == who:
             raise OwnerMustAct("A transfer to the same account moves nothing.")
@@ -130,12 +126,8 @@ class Operator:
 
         return Asked(signer, Needs(accounts=(who, to), causes=(line.cause,), nonce=_nonce(signer)), work)
 
-    def open(self, signer: Signer, wanted: wire.NewChannel) -> Channel:
-        """Lock money in a channel."""
-        return self.now(self.opening(signer, wanted))
-
     def opening(self, signer: Signer, wanted: wire.NewChannel) -> Asked[Channel]:
-        """The same, to be done with others."""
+        """Lock money in a channel."""
         now, recipient = self._clock.now(), parse_address(wanted.recipient)
         if wanted.expires > now + LONGEST_CHANNEL_MS:
             raise OwnerMustAct("A channel lasts a year at most; give an earlier end.")
@@ -182,12 +174,8 @@ class Operator:
         """All channels of an account."""
         return self._database.transact(lambda sql: store.channels_of(sql, who))
 
-    def close(self, signer: Signer, id: bytes, shown: wire.ShownState | None) -> Channel:
-        """Close a channel for its recipient, or begin to for its payer; closed ones stay as they are."""
-        return self.now(self.closing(signer, id, shown))
-
     def closing(self, signer: Signer, id: bytes, shown: wire.ShownState | None) -> Asked[Channel]:
-        """The same, to be done with others."""
+        """Close a channel for its recipient, or begin to for its payer; closed ones stay as they are."""
 
         def work(draft: Draft) -> Channel:
             found = draft.channel(id)
@@ -204,12 +192,8 @@ class Operator:
         needs = Needs(causes=(f"channel:{id.hex()}:close",), channels=(id,), nonce=_nonce(signer))
         return Asked(signer, needs, work)
 
-    def dispute(self, signer: Signer, id: bytes, shown: wire.ShownState) -> Channel:
-        """Show a higher state while the payer's closing can still be put right."""
-        return self.now(self.disputing(signer, id, shown))
-
     def disputing(self, signer: Signer, id: bytes, shown: wire.ShownState) -> Asked[Channel]:
-        """The same, to be done with others."""
+        """Show a higher state while the payer's closing can still be put right."""
 
         def work(draft: Draft) -> Channel:
             found = draft.channel(id)
@@ -220,14 +204,6 @@ class Operator:
             return after
 
         return Asked(signer, Needs(channels=(id,), nonce=_nonce(signer)), work)
-
-    def now(self, asked: Asked[T]) -> T:
-        """Do one thing that was asked, by itself. Raises what it raises."""
-        (done,) = self.together([asked])
-        if isinstance(done, Exception):
-            raise done
-        result: T = done
-        return result
 
     def together(self, asked: Sequence[Asked[Any]]) -> list[Any]:
         """Do many things in one transaction, each wholly or not at all; results, or what each has raised.

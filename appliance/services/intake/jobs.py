@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from appliance.adapters.engine.create import Line, Wanted
+from appliance.adapters.engine.create import CreateReport, Wanted
 from appliance.adapters.engine.metainfo import MOST_METAINFO, parse_own, parse_torrent
 from appliance.core.errors import NotFound, OwnerMustAct, SeedboxError
 from appliance.domain.catalogue.catalogue import Admitted, Catalogue, Wish
@@ -150,7 +150,7 @@ async def _hash(wanted: Wanted, progress: Callable[[int], None]) -> tuple[bytes,
         process.stdin.write(msgspec.json.encode(wanted))
         process.stdin.close()
         async for raw in process.stdout:
-            line = msgspec.json.decode(raw, type=Line)
+            line = msgspec.json.decode(raw, type=CreateReport)
             if line.error:
                 raise OwnerMustAct(line.error)
             if line.metainfo:
