@@ -17,18 +17,17 @@ from appliance.adapters.chain.fee import size_of
 from appliance.adapters.chain.transaction import Transaction, Transfer, serialise, sign, txid
 from appliance.core.clock import FakeClock
 from appliance.core.keys import Key
-from appliance.entrypoints.devnet.chain import (
-    BLOCK_MS,
+from appliance.entrypoints.devnet.accounts import (
     ENERGY_NEW,
     FREE_NET,
-    SOLID_AFTER,
     SUN_PER_ENERGY,
     TOKEN,
     Account,
-    Chain,
     Refused,
 )
-from appliance.entrypoints.devnet.node import FAUCET, Node, create_app
+from appliance.entrypoints.devnet.app import create_app
+from appliance.entrypoints.devnet.chain import BLOCK_MS, SOLID_AFTER, Chain
+from appliance.entrypoints.devnet.node import FAUCET, Node
 from tests.support.addresses import address, free_port
 from tests.support.box import SEEDBOX
 from tests.support.processes import end, start

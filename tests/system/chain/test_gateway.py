@@ -24,19 +24,19 @@ from appliance.core.units import MicroBtt, UtcMs
 from appliance.domain.ledger import gateway as rules
 from appliance.domain.ledger.book import NotEnough
 from appliance.domain.ledger.gateway import CHAIN, Asset, Limits, Phase, Withdrawal
-from appliance.entrypoints.devnet.chain import (
+from appliance.entrypoints.devnet.accounts import (
     NEW_ACCOUNT_NET_SUN,
     NEW_ACCOUNT_SUN,
-    SOLID_AFTER,
     SUN_PER_BYTE,
     SUN_PER_ENERGY,
     TOKEN,
     Account,
-    Chain,
     Refused,
     energy_of,
 )
-from appliance.entrypoints.devnet.node import Mischief, Node, create_app
+from appliance.entrypoints.devnet.app import create_app
+from appliance.entrypoints.devnet.chain import SOLID_AFTER, Chain
+from appliance.entrypoints.devnet.node import Mischief, Node
 from appliance.entrypoints.settle.gateway import FEE_LIMIT, LIFE_MS, NO_LIMITS, Gateway
 from tests.support.wsgi import serving
 from tests.system.ledger.test_store import Cut, Cutting
