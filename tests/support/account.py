@@ -12,7 +12,8 @@ from appliance.core.units import MicroBtt, UtcMs
 from appliance.domain.ledger.channel import Channel, State
 from appliance.domain.ledger.request import Signer
 from appliance.domain.ledger.statement import Line
-from appliance.entrypoints.operator.service import Asked, Operator
+from appliance.entrypoints.operator.requests import Asked
+from appliance.entrypoints.operator.service import Operator
 
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ class DirectLedger:
 
     def open(self, name: str, recipient: str, lock: MicroBtt, expires: UtcMs, window_ms: int) -> Channel:
         wanted = wire.NewChannel(name, recipient, str(lock), expires, window_ms)
-        found = self._done(self.operator.opening(self._signer(), wanted))
+        found = self._done(self.operator.requests.opening(self._signer(), wanted))
         self._answered()
         return found
 
@@ -74,7 +75,7 @@ class DirectLedger:
 
     def close_channel(self, id: bytes, state: State | None) -> Channel:
         shown = state and wire.ShownState(str(state.seq), str(state.paid), state.signature.hex())
-        found = self._done(self.operator.closing(self._signer(), id, shown))
+        found = self._done(self.operator.requests.closing(self._signer(), id, shown))
         self._answered()
         return found
 
