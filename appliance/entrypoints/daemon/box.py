@@ -23,11 +23,14 @@ from appliance.adapters.engine.queries import Queries
 from appliance.adapters.engine.session import LibtorrentEngine
 from appliance.adapters.engine.settings import engine_settings, shown_name
 from appliance.adapters.notices.sender import Sender
+from appliance.adapters.store.batches import try_flush
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.issues import IssueStore
-from appliance.adapters.store.journal import EventJournal, Settings, TrafficLog, try_flush
+from appliance.adapters.store.journal import EventJournal
 from appliance.adapters.store.machine import DecisionLog, ReadingLog
+from appliance.adapters.store.settings import Settings
 from appliance.adapters.store.torrents import TorrentStore
+from appliance.adapters.store.traffic import TrafficLog
 from appliance.core.clock import SystemClock
 from appliance.core.config import Config
 from appliance.core.errors import OwnerMustAct, RetryLater

@@ -15,8 +15,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from appliance.adapters.board.sensors import Body, onto
-from appliance.adapters.store.journal import EventJournal, Settings, TrafficLog
+from appliance.adapters.store.journal import EventJournal
 from appliance.adapters.store.machine import DecisionLog, ReadingLog
+from appliance.adapters.store.settings import Settings
+from appliance.adapters.store.traffic import TrafficLog
 from appliance.core.blocking import Patience
 from appliance.core.clock import Clock
 from appliance.core.config import Energy, Governor

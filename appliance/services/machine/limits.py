@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 import msgspec
 
-from appliance.adapters.store.journal import Settings
+from appliance.adapters.store.settings import Settings
 from appliance.core.config import LimitKeys
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import KIB, Bytes, BytesPerSecond

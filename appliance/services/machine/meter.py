@@ -2,7 +2,8 @@
 
 import msgspec
 
-from appliance.adapters.store.journal import Settings, TrafficLog
+from appliance.adapters.store.settings import Settings
+from appliance.adapters.store.traffic import TrafficLog
 from appliance.core.clock import Clock
 
 _KEY = "payload"

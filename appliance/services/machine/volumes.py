@@ -11,7 +11,7 @@ from typing import NamedTuple
 from appliance.adapters.board.folder import ContentFolder, Seen
 from appliance.adapters.board.mounts import Mounts
 from appliance.adapters.board.probe import Spot
-from appliance.adapters.store.journal import Settings
+from appliance.adapters.store.settings import Settings
 from appliance.core.blocking import Patience
 from appliance.core.clock import Clock
 from appliance.core.config import Content

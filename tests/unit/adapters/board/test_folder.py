@@ -9,7 +9,7 @@ import pytest
 from appliance.adapters.board.folder import MARK, ContentDisk, ContentFolder
 from appliance.adapters.board.mounts import Mounts
 from appliance.adapters.store.database import Database
-from appliance.adapters.store.journal import Settings
+from appliance.adapters.store.settings import Settings
 from appliance.core.errors import OwnerMustAct
 
 

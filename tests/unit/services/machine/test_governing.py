@@ -10,8 +10,10 @@ import pytest
 
 from appliance.adapters.board.sensors import Body
 from appliance.adapters.store.database import Database
-from appliance.adapters.store.journal import EventJournal, Settings, TrafficLog
+from appliance.adapters.store.journal import EventJournal
 from appliance.adapters.store.machine import DecisionLog, ReadingLog
+from appliance.adapters.store.settings import Settings
+from appliance.adapters.store.traffic import TrafficLog
 from appliance.core.config import Energy, Governor, LimitKeys
 from appliance.core.units import GIB, MIB, Bytes, BytesPerSecond, MonoNs, UtcMs
 from appliance.domain.governor.limits import Limits, LimitsChange

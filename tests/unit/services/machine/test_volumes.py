@@ -15,7 +15,7 @@ from appliance.adapters.board.folder import MARK, ContentDisk, ContentFolder
 from appliance.adapters.board.mounts import FileSystem, Mounts
 from appliance.adapters.board.probe import _CHECK
 from appliance.adapters.store.database import Database
-from appliance.adapters.store.journal import Settings
+from appliance.adapters.store.settings import Settings
 from appliance.core.clock import FakeClock
 from appliance.core.config import Content
 from appliance.core.state import StateFolder
