@@ -197,9 +197,9 @@ def test_a_deposit_is_credited_by_its_memo_when_it_is_solid_and_once(world: Worl
     world.gateway.run()
     assert world.balance(ALICE.address) == 0, "not solid yet"
     world.blocks(1)
-    for _ in range(3):
-        world.gateway.run()
+    passes = [world.gateway.run().deposits for _ in range(3)]
     assert world.balance(ALICE.address) == 5 * BTT
+    assert passes == [[5 * BTT], [], []]
 
 
 @pytest.mark.parametrize("memo", [b"", b"hello", b"\xff\xfe", b"T" * 34, ALICE.address.lower().encode()])
@@ -313,7 +313,7 @@ def test_a_wallet_that_ran_dry_lets_withdrawals_wait(world: World) -> None:
     world.blocks(1)
     world.solidify()
     world.withdraw("w", 30 * BTT)
-    waiting = world.gateway.run()
+    waiting = world.gateway.run().waiting
     assert [one.id for one in waiting] == ["w"]
     assert "run dry" in waiting[0].why
     assert world.phase("w") is Phase.LOCKED
@@ -330,7 +330,7 @@ def test_a_wallet_without_trx_for_the_fee_lets_withdrawals_wait(world: World) ->
     world.chain.take(raw, sign(raw, WALLET, transfer))
     world.blocks(1)
     world.withdraw("w", 30)
-    waiting = world.gateway.run()
+    waiting = world.gateway.run().waiting
     assert "TRX for the fee" in waiting[0].why
     assert world.phase("w") is Phase.LOCKED
 
@@ -341,7 +341,7 @@ def test_limits_hold_for_each_withdrawal_for_a_day_and_for_addresses(fresh: Fres
     funded(world)
     for name, amount, to in (("a", 50, BOB), ("b", 20, BOB), ("c", 51, BOB), ("d", 5, ALICE)):
         world.withdraw(name, amount, to)
-    why = {one.id: one.why for one in world.gateway.run()}
+    why = {one.id: one.why for one in world.gateway.run().waiting}
     assert world.phase("a") is Phase.SIGNED
     assert why["b"] == "the day's limit is reached"
     assert "at most 0.00005 BTT" in why["c"]
@@ -407,10 +407,10 @@ def test_a_contract_that_fails_credits_nobody_and_pays_nobody(fresh: Fresh) -> N
 
 def test_what_the_ledger_tells_of_its_gateway(world: World) -> None:
     world.gateway.run()
-    told = json.loads(world.database.transact(lambda sql: ledger.fact(sql, rules.FACT)) or "")
-    assert (told["address"], told["asset"], told["development"]) == (WALLET.address, world.asset.id, True)
+    facts = json.loads(world.database.transact(lambda sql: ledger.fact(sql, rules.FACT)) or "")
+    assert (facts["address"], facts["asset"], facts["development"]) == (WALLET.address, world.asset.id, True)
     # A TRC-10 transfer fits into the day's free bandwidth; a contract's energy is burnt.
-    assert (told["fee"] == 0) == (world.asset is TRC10)
+    assert (facts["fee"] == 0) == (world.asset is TRC10)
 
 
 def test_two_passes_at_once_sign_one_transfer(world: World) -> None:
@@ -499,11 +499,11 @@ def test_a_wallet_that_the_node_says_has_run_dry_sends_nothing_and_loses_nothing
     http = HttpNode([url], asset=world.asset.id, sleep=lambda seconds: None)
     world.withdraw("w", 30)
     node.mischief = Mischief(dry=WALLET.address)
-    assert "run dry" in world.another(http).run()[0].why
+    assert "run dry" in world.another(http).run().waiting[0].why
     assert world.phase("w") is Phase.LOCKED
     assert json.loads(world.database.transact(lambda sql: ledger.fact(sql, "solid")) or "") == 0
     node.mischief = Mischief()
-    assert world.another(http).run() == []
+    assert world.another(http).run().waiting == []
     assert world.phase("w") is Phase.SIGNED
     http.close()
 
