@@ -106,7 +106,7 @@ def told(story: Story) -> Callable[[], None]:
 async def test_data_that_is_there_is_adopted_and_never_written(house: House) -> None:
     torrent = await house.seeding()
     assert not house.engine.torrents[torrent.record.id].writable
-    assert ("info", '"film1" was already here: its data is complete and is seeded.') in house.journal.events
+    assert ("info", '"film1" is complete: its data was already here.') in house.journal.events
 
 
 @told
@@ -183,7 +183,7 @@ async def test_who_was_told_of_a_loss_is_told_of_its_end(house: House) -> None:
     assert house.journal.events[-1][0] == "error"
     house.disk.put(f"{ROOT}/film1")
     await house.wait(LOOK_EVERY_S + 5)
-    assert ("info", 'The data of "film1" is whole again.') in house.journal.events
+    assert ("info", 'The data of "film1" is complete again.') in house.journal.events
 
 
 @told
