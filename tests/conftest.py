@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import hypothesis
 import pytest
 
 from tests.support.box import Box
+from tests.support.memory import memory_folder
 
 # A time that one example may take is a matter of how busy the machine is: pytest-timeout bounds the whole.
 hypothesis.settings.register_profile("seedbox", deadline=None)
@@ -30,6 +32,13 @@ def box(tmp_path: Path) -> Iterator[Box]:
         yield running
         if running.process.poll() is None:
             assert "Traceback" not in running.log(), running.log()[-4000:]
+
+
+@pytest.fixture
+def ram_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory, where there is one."""
+    with tempfile.TemporaryDirectory(prefix="seedbox-test-", dir=memory_folder() or tmp_path) as folder:
+        yield Path(folder)
 
 
 @pytest.hookimpl(wrapper=True)

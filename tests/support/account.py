@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from appliance.adapters.ledger_http import messages as wire
 from appliance.core.clock import Clock
@@ -11,7 +12,10 @@ from appliance.core.units import MicroBtt, UtcMs
 from appliance.domain.ledger.channel import Channel, State
 from appliance.domain.ledger.request import Signer
 from appliance.domain.ledger.statement import Line
+from appliance.entrypoints.operator.requests import Asked
 from appliance.entrypoints.operator.service import Operator
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -30,6 +34,14 @@ class DirectLedger:
         if self.away:
             raise RetryLater("away")
         return Signer(self.key.public, self.key.address, secrets.token_hex(16), self.clock.now())
+
+    def _done(self, asked: Asked[T]) -> T:
+        """The result of one request that is done by itself. Raises what it raises."""
+        (result,) = self.operator.together([asked])
+        if isinstance(result, Exception):
+            raise result
+        done: T = result
+        return done
 
     def _answered(self) -> None:
         if self.silent:
@@ -51,7 +63,7 @@ class DirectLedger:
 
     def open(self, name: str, recipient: str, lock: MicroBtt, expires: UtcMs, window_ms: int) -> Channel:
         wanted = wire.NewChannel(name, recipient, str(lock), expires, window_ms)
-        found = self.operator.open(self._signer(), wanted)
+        found = self._done(self.operator.requests.opening(self._signer(), wanted))
         self._answered()
         return found
 
@@ -63,7 +75,7 @@ class DirectLedger:
 
     def close_channel(self, id: bytes, state: State | None) -> Channel:
         shown = wire.ShownState(str(state.seq), str(state.paid), state.signature.hex()) if state else None
-        found = self.operator.close(self._signer(), id, shown)
+        found = self._done(self.operator.requests.closing(self._signer(), id, shown))
         self._answered()
         return found
 

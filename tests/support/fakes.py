@@ -74,13 +74,16 @@ class FakeEngine:
     def __init__(self, disk: FakeDisk) -> None:
         self.disk = disk
         self.torrents: dict[str, InEngine] = {}
-        self.heard: Callable[[TorrentEvent], None] = lambda event: None
         self._events: list[TorrentEvent] = []
+
+    def start(self, on_event: Callable[[TorrentEvent], None]) -> None:
+        """Events go to `on_event`, when they are delivered."""
+        self._emit = on_event
 
     def deliver(self) -> None:
         """Let the catalogue hear all that happened, and what comes of that."""
         while self._events:
-            self.heard(self._events.pop(0))
+            self._emit(self._events.pop(0))
 
     def add(self, id: str, resume: bytes, placement: Placement) -> None:
         """The fake's resume data is the top-level name, and a `+` where it vouches for all of the data."""

@@ -14,14 +14,15 @@ import pytest
 class Postgres:
     """The newest server that Debian has installed."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
+        """Its data lies in a new folder within `folder`, or within the machine's one for temporary files."""
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
         if not found:
             pytest.skip("postgresql is not installed")
         self._bin = found[-1].parent
         # The server refuses to run as root.
         self._user = "postgres" if os.geteuid() == 0 else ""
-        self._folder = Path(tempfile.mkdtemp(prefix="pg-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="pg-", dir=folder))
         self.url = f"postgresql://postgres@/postgres?host={self._folder}"
 
     def _run(self, program: str, *words: str) -> None:

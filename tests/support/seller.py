@@ -17,6 +17,7 @@ from appliance.domain.catalogue.model import Priority
 from appliance.domain.catalogue.ports import Placement
 from appliance.domain.governor.limits import Limits
 from tests.support.addresses import address
+from tests.support.engine import start_alone
 from tests.support.torrents import make_torrent, write_data
 
 UPLINK = 8 * MIB
@@ -46,7 +47,7 @@ class Seller:
         self.folder = str(folder / "content")
 
     async def start(self) -> None:
-        self.engine.start(asyncio.get_running_loop())
+        start_alone(self.engine)
         self.lanes = EngineLanes(self.engine)
         params = lt.load_torrent_buffer(self.metainfo)
         params.save_path = self.folder

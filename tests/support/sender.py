@@ -24,6 +24,7 @@ from appliance.core.config import Governor, LimitKeys, Network
 from appliance.core.units import BytesPerSecond
 from appliance.services.machine.limits import configured_limits
 from appliance.services.machine.uplink import UplinkGuard, UplinkGuardPorts
+from tests.support.engine import start_alone
 from tests.support.processes import pipe, start
 
 RAM = 1024**3
@@ -78,7 +79,7 @@ async def _send(request: dict[str, Any]) -> None:
     settings = engine_settings(network, limits, RAM, "seedbox", "0")  # type: ignore[arg-type]
     settings |= utp_settings(config.courtesy_delay if config.courtesy else None)
     engine = LibtorrentEngine(settings, pex=False)
-    engine.start(asyncio.get_running_loop())
+    start_alone(engine)
     params = lt.load_torrent_buffer(base64.b64decode(request["metainfo"]))
     params.save_path = request["folder"]
     params.flags |= lt.torrent_flags.seed_mode

@@ -22,6 +22,7 @@ from appliance.domain.governor.limits import Limits
 from appliance.entrypoints.operator.service import Operator
 from tests.support.addresses import address
 from tests.support.box import SEEDBOX, Box
+from tests.support.engine import start_alone
 from tests.support.netns import TwoHosts
 from tests.support.processes import end, start
 from tests.support.torrents import make_torrent, write_data
@@ -58,7 +59,7 @@ def test_a_seller_is_found_on_the_dht_under_its_own_hash() -> None:
         made = [engine() for _ in range(4)]
         try:
             for one, _ in made:
-                one.start(loop)
+                start_alone(one)
             async with asyncio.timeout(60):
                 while not all(one.network.listening for one, _ in made):
                     await asyncio.sleep(0.05)

@@ -34,7 +34,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """For programs that cannot read hybrids, such as Transmission 3."""
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CreateReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of what the process says."""
 
     progress: int = 0
@@ -45,7 +45,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def create(wanted: Wanted, progress: Callable[[int], None]) -> tuple[bytes, int]:
-    """(.torrent file, number of files left out). `progress` hears parts per million.
+    """(.torrent file, number of files left out). `progress` is given parts per million.
 
     Raises OwnerMustAct where there is nothing to share or a file cannot be read.
     """
@@ -53,21 +53,14 @@ def create(wanted: Wanted, progress: Callable[[int], None]) -> tuple[bytes, int]
     name = wanted.name or source.name
     skipped: list[Path] = []
     files = [(path, path.stat()) for path in _walk(source, skipped)]
-    if not files:
-        raise OwnerMustAct(f"{source} holds no files; put some in, then share it.")
-    if len(files) > MOST_FILES:
-        raise OwnerMustAct(f"{source} holds more than {MOST_FILES} files; share parts of it.")
-    total = sum(found.st_size for _, found in files)
-    if not total:
-        raise OwnerMustAct(f"{source} holds only empty files; there is nothing to share.")
+    total = _total(source, files)
     entries = [
         lt.create_file_entry(
             str(Path(name, path.relative_to(source))) if path != source else name, found.st_size
         )
         for path, found in files
     ]
-    flags = lt.create_torrent.v1_only if wanted.v1_only else 0
-    torrent = lt.create_torrent(entries, _piece_length(total), flags)
+    torrent = lt.create_torrent(entries, _piece_length(total), lt.create_torrent.v1_only * wanted.v1_only)
     for tier, url in enumerate(wanted.trackers):
         torrent.add_tracker(url, tier)
     torrent.set_priv(wanted.private)
@@ -80,30 +73,46 @@ def create(wanted: Wanted, progress: Callable[[int], None]) -> tuple[bytes, int]
     return lt.bencode(torrent.generate()), len(skipped)
 
 
+def _total(source: Path, files: list[tuple[Path, os.stat_result]]) -> int:
+    """Bytes of all files. Raises OwnerMustAct where there are none, or too many."""
+    if not files:
+        raise OwnerMustAct(f"{source} holds no files; put some in, then share it.")
+    if len(files) > MOST_FILES:
+        raise OwnerMustAct(f"{source} holds more than {MOST_FILES} files; share parts of it.")
+    total = sum(found.st_size for _, found in files)
+    if not total:
+        raise OwnerMustAct(f"{source} holds only empty files; there is nothing to share.")
+    return total
+
+
 def _walk(source: Path, skipped: list[Path]) -> Iterator[Path]:
     if source.is_file():
         yield source
         return
     for folder, folders, names in os.walk(source, onerror=_unreadable):
-        for name in sorted(folders):
-            if name.startswith(".") or Path(folder, name).is_symlink():
-                skipped.append(Path(folder, name))
-                folders.remove(name)
-        folders.sort()
-        for name in sorted(names):
-            path = Path(folder, name)
-            if name.startswith(".") or path.is_symlink() or not path.is_file():
+        left_out = [name for name in folders if _is_skipped(Path(folder, name))]
+        skipped += [Path(folder, name) for name in left_out]
+        folders[:] = sorted(set(folders) - set(left_out))
+        for path in (Path(folder, name) for name in sorted(names)):
+            if _is_skipped(path) or not path.is_file():
                 skipped.append(path)
-                continue
-            try:
-                name.encode()
-            except UnicodeEncodeError as error:
-                raise OwnerMustAct(
-                    f"{os.fsencode(path)!r} is not UTF-8; rename it, then share again."
-                ) from error
-            if not os.access(path, os.R_OK):
-                raise OwnerMustAct(f"{path} cannot be read by the box; allow it, or move the file away.")
-            yield path
+            else:
+                _check_readable(path)
+                yield path
+
+
+def _is_skipped(path: Path) -> bool:
+    return path.name.startswith(".") or path.is_symlink()
+
+
+def _check_readable(path: Path) -> None:
+    """Raise OwnerMustAct where a file cannot be named in a torrent, or not be read."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError as error:
+        raise OwnerMustAct(f"{os.fsencode(path)!r} is not UTF-8; rename it, then share again.") from error
+    if not os.access(path, os.R_OK):
+        raise OwnerMustAct(f"{path} cannot be read by the box; allow it, or move the file away.")
 
 
 def _unreadable(error: OSError) -> None:
@@ -146,19 +155,23 @@ def _unchanged(files: list[tuple[Path, os.stat_result]]) -> None:
 def main() -> None:
     """Serve one request on stdin; see the module's description."""
 
-    def say(line: Line) -> None:
+    def say(line: CreateReport) -> None:
         sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
         sys.stdout.buffer.flush()
 
     wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=Wanted)
     try:
-        metainfo, skipped = create(wanted, lambda ppm: say(Line(progress=ppm)))
+        metainfo, skipped = create(wanted, lambda ppm: say(CreateReport(progress=ppm)))
     except OwnerMustAct as error:
-        say(Line(error=str(error)))
+        say(CreateReport(error=str(error)))
     except OSError as error:
-        say(Line(error=f"{error.filename or wanted.path}: {error.strerror}. Check the disk and permissions."))
+        say(
+            CreateReport(
+                error=f"{error.filename or wanted.path}: {error.strerror}. Check the disk and permissions."
+            )
+        )
     else:
-        say(Line(progress=1_000_000, metainfo=metainfo, skipped=skipped))
+        say(CreateReport(progress=1_000_000, metainfo=metainfo, skipped=skipped))
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class EngineMarket:
 
     def map_port(self, port: int) -> None:
         """Ask the router for the market's port, where it is asked for that of the session."""
-        self._engine.own_mappings.add(port)
+        self._engine.outside.own_mappings.add(port)
         asked: Any = self._engine.session.add_port_mapping(lt.portmap_protocol.tcp, port, port)
         self._mapped += asked
 
@@ -76,7 +76,7 @@ class EngineMarket:
     def find(self, info_hash: bytes, found: Callable[[list[tuple[str, int]]], None]) -> None:
         """Ask the DHT who sells slots of a torrent; `found` is given (address, port of the market)."""
         hash = rendezvous(info_hash)
-        self._engine.seekers[hash] = found
+        self._engine.outside.seekers[hash] = found
         self._engine.session.dht_get_peers(lt.sha1_hash(hash))
 
     async def intake(self, torrent: str) -> Intake:

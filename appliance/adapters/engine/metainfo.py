@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,8 @@ MOST_DEPTH = 64
 MOST_NAME = 255
 """Bytes of one file name, as Linux' file systems have it."""
 MOST_MAGNET = 16 * 1024
+_LEADS_OUT = re.compile(r"[/\\\x00-\x1f]")
+"""Characters by which a name could lead out of its folder, or hide that it does."""
 _LIMITS: Any = {
     "max_buffer_size": MOST_METAINFO,
     "max_pieces": 0x200000,
@@ -62,10 +64,8 @@ def parse_magnet(uri: str) -> Parsed:
         params = lt.parse_magnet_uri(uri)
     except (RuntimeError, ValueError, UnicodeError, OverflowError) as error:
         raise OwnerMustAct(f"The magnet link is broken: {_plain(error)}. Copy it again.") from error
-    description = Description(
-        name=_clean(params.name), v1=_v1(params.info_hashes), v2=_v2(params.info_hashes)
-    )
-    return Parsed(description, lt.write_resume_data_buf(params))
+    v1, v2 = _hashes(params.info_hashes)
+    return Parsed(Description(name=_clean(params.name), v1=v1, v2=v2), lt.write_resume_data_buf(params))
 
 
 def parse_resume(resume: bytes) -> lt.add_torrent_params:
@@ -97,13 +97,11 @@ def checked(params: lt.add_torrent_params) -> Parsed:
     files = list(_files(raw, name))
     if not 0 < len(files) <= MOST_FILES:
         raise OwnerMustAct(f"The torrent has {len(files)} files; this box takes 1 to {MOST_FILES}.")
-    digest = hashlib.sha256()
-    for path, size in sorted(files):
-        digest.update(f"{size} {path}\n".encode())
+    v1, v2 = _hashes(info.info_hashes())
     description = Description(
         name=name,
-        v1=_v1(info.info_hashes()),
-        v2=_v2(info.info_hashes()),
+        v1=v1,
+        v2=v2,
         size=sum(size for _, size in files),
         files=len(files),
         pieces=info.num_pieces(),
@@ -111,28 +109,41 @@ def checked(params: lt.add_torrent_params) -> Parsed:
         private=info.priv(),
         comment=_clean(params.comment),
         created_by=_clean(params.created_by),
-        layout=digest.hexdigest(),
-        single_file=len(files) == 1 and files[0][0] == name,
+        layout=_layout(files),
     )
     return Parsed(description, lt.write_resume_data_buf(params))
 
 
-def _files(raw: dict[bytes, Any], name: str) -> Iterator[tuple[str, int]]:
+def _layout(files: list[tuple[str, int]]) -> str:
+    digest = hashlib.sha256()
+    for path, size in sorted(files):
+        digest.update(f"{size} {path}\n".encode())
+    return digest.hexdigest()
+
+
+def _files(raw: dict[bytes, Any], name: str) -> Iterable[tuple[str, int]]:
     """(path, size) of every real file, from the torrent's own words and not from libtorrent's mended ones."""
     if b"file tree" in raw:
-        found = list(_tree(raw[b"file tree"]))
-        # A single file (BEP 52): a tree with one leaf of the torrent's own name.
-        single = len(found) == 1 and found[0][0] == name
-        yield from found if single else ((f"{name}/{path}", size) for path, size in found)
-    elif b"files" in raw:
-        for entry in raw[b"files"]:
-            if b"l" in entry.get(b"attr", b"") or b"symlink path" in entry:
-                raise OwnerMustAct(_symlink())
-            if b"p" not in entry.get(b"attr", b""):
-                parts = entry.get(b"path.utf-8", entry.get(b"path"))
-                yield "/".join([name, *_parts(parts)]), _size(entry.get(b"length"))
-    else:
-        yield name, _size(raw.get(b"length"))
+        return _under(name, list(_tree(raw[b"file tree"])))
+    if b"files" in raw:
+        return _listed(raw[b"files"], name)
+    return [(name, _size(raw.get(b"length")))]
+
+
+def _under(name: str, found: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The files of a v2 tree; a single file (BEP 52) is a tree with one leaf of the torrent's own name."""
+    if len(found) == 1 and found[0][0] == name:
+        return found
+    return [(f"{name}/{path}", size) for path, size in found]
+
+
+def _listed(entries: Any, name: str) -> Iterator[tuple[str, int]]:
+    """The files of a v1 list (BEP 3), padding (BEP 47) left out."""
+    for entry in entries:
+        _refuse_symlink(entry)
+        if b"p" not in entry.get(b"attr", b""):
+            parts = entry.get(b"path.utf-8", entry.get(b"path"))
+            yield "/".join([name, *_parts(parts)]), _size(entry.get(b"length"))
 
 
 def _tree(tree: Any) -> Iterator[tuple[str, int]]:
@@ -143,8 +154,7 @@ def _tree(tree: Any) -> Iterator[tuple[str, int]]:
             raise OwnerMustAct(f"The torrent's folders are nested more than {MOST_DEPTH} deep, or broken.")
         for key, value in node.items():
             if key == b"":
-                if b"symlink path" in value or b"l" in value.get(b"attr", b""):
-                    raise OwnerMustAct(_symlink())
+                _refuse_symlink(value)
                 yield path, _size(value.get(b"length"))
             else:
                 stack.append((f"{path}/{_name(key)}" if path else _name(key), depth + 1, value))
@@ -164,7 +174,7 @@ def _name(raw: Any) -> str:
         name = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise OwnerMustAct(f"The torrent has a file name that is not UTF-8: {raw[:40]!r}.") from error
-    if name in (".", "..") or "/" in name or "\\" in name or any(ord(char) < 32 for char in name):
+    if name in (".", "..") or _LEADS_OUT.search(name):
         raise OwnerMustAct(f"The torrent has a file name that could lead out of its folder: {name[:60]!r}.")
     if len(raw) > MOST_NAME:
         raise OwnerMustAct(
@@ -179,16 +189,16 @@ def _size(raw: Any) -> int:
     return raw
 
 
-def _symlink() -> str:
-    return "The torrent holds a symbolic link; this box refuses those, as they could lead out of its folder."
+def _refuse_symlink(entry: dict[bytes, Any]) -> None:
+    if b"symlink path" in entry or b"l" in entry.get(b"attr", b""):
+        raise OwnerMustAct(
+            "The torrent contains a symbolic link. The box refuses those: they could lead out of its folder."
+        )
 
 
-def _v1(hashes: lt.info_hash_t) -> str:
-    return str(hashes.v1) if hashes.has_v1() else ""
-
-
-def _v2(hashes: lt.info_hash_t) -> str:
-    return str(hashes.v2) if hashes.has_v2() else ""
+def _hashes(hashes: lt.info_hash_t) -> tuple[str, str]:
+    """(v1, v2) in hex; the one that it has not is empty."""
+    return str(hashes.v1) if hashes.has_v1() else "", str(hashes.v2) if hashes.has_v2() else ""
 
 
 def _clean(text: str) -> str:

@@ -5,7 +5,6 @@ ones are used, each in a thread.
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -14,7 +13,7 @@ from typing import Any
 import libtorrent as lt
 
 from appliance.adapters.engine.session import LibtorrentEngine
-from appliance.domain.catalogue.swarm import FileRow, PeerRow, TrackerRow
+from appliance.domain.catalogue.swarm import FileRow, PeerRow, TrackerRow, Verdict
 
 MOST_BUCKETS = 400
 _UTP = 1 << 17
@@ -112,31 +111,42 @@ def _peer(peer: lt.peer_info) -> PeerRow:
 def _tracker(entry: Any) -> TrackerRow:
     """One tracker, from all addresses that we announce from and both info-hashes."""
     attempts = [hashes for endpoint in entry["endpoints"] for hashes in endpoint["info_hashes"]]
-    errors = [attempt for attempt in attempts if attempt["fails"] or attempt["last_error"]["value"]]
-    message = next((attempt["message"] for attempt in attempts if attempt["message"]), "")
-    working = entry["verified"] and len(errors) < len(attempts)
-    if not message and errors and not working:
-        message = _error_text(errors[0]["last_error"])
+    verdict = _verdict(entry["verified"], attempts)
     return TrackerRow(
         url=entry["url"],
         tier=entry["tier"],
-        verdict="working" if working else "failing" if errors else "waiting" if attempts else "off",
-        message=_text(message)[:300],
-        next_announce_s=min((_seconds(attempt["next_announce"]) for attempt in attempts), default=-1),
+        verdict=verdict,
+        message=_text(_message(attempts, verdict))[:300],
         seeds=max((attempt["scrape_complete"] for attempt in attempts), default=-1),
         peers=max((attempt["scrape_incomplete"] for attempt in attempts), default=-1),
     )
+
+
+def _failed(attempt: Any) -> bool:
+    return bool(attempt["fails"] or attempt["last_error"]["value"])
+
+
+def _verdict(verified: bool, attempts: list[Any]) -> Verdict:
+    if not attempts:
+        return "off"
+    errors = sum(map(_failed, attempts))
+    if verified and errors < len(attempts):
+        return "working"
+    return "failing" if errors else "waiting"
+
+
+def _message(attempts: list[Any], verdict: Verdict) -> str:
+    """What the tracker has said, or else why it cannot be reached."""
+    said = [attempt["message"] for attempt in attempts if attempt["message"]]
+    if said or verdict != "failing":
+        return said[0] if said else ""
+    return _error_text(next(filter(_failed, attempts))["last_error"])
 
 
 def _error_text(error: Any) -> str:
     category = {"system": lt.system_category, "libtorrent": lt.libtorrent_category, "http": lt.http_category}
     make = category.get(error["category"])
     return lt.error_code(error["value"], make()).message() if make else f"error {error['value']}"
-
-
-def _seconds(at: int | None) -> int:
-    """From now to a time in POSIX seconds, which is what the bindings give (not what their stubs say)."""
-    return -1 if not at else max(0, at - round(time.time()))
 
 
 def _text(text: str | bytes) -> str:

@@ -4,8 +4,10 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from appliance.adapters.store.database import Database
+from appliance.adapters.store.series import Series, SeriesTable
 from appliance.core.clock import Clock
 from appliance.core.errors import RetryLater
 from appliance.core.keys import Address
@@ -118,67 +120,57 @@ class Bucket:
     """Bytes in leases."""
     earned: MicroBtt = MicroBtt(0)
 
+    def plus(self, later: "Bucket") -> "Bucket":
+        """Both together, at the time of this one."""
+        return Bucket(
+            self.at,
+            self.rounds + later.rounds,
+            self.sold + later.sold,
+            self.waiting + later.waiting,
+            later.price or self.price,
+            self.sent + later.sent,
+            MicroBtt(self.earned + later.earned),
+        )
+
+
+_ROUNDS = SeriesTable(
+    name="rounds",
+    key="bucket",
+    columns=("rounds", "sold", "waiting", "price", "sent", "earned"),
+    span_ms=BUCKET_MS,
+    keep=KEEP_BUCKETS,
+    make=partial(Bucket, UtcMs(0)),
+    values=lambda one: (one.rounds, one.sold, one.waiting, one.price, one.sent, one.earned),
+)
+
 
 class RoundLog:
     """Rounds, bytes and money over time; written in batches, as it is for looking at only."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
-        self._clock = clock
-        self._fresh: dict[int, Bucket] = {}
+        self._series = Series(database, clock, _ROUNDS)
         self._delivered = Counter[str]()
-
-    def _now(self) -> tuple[int, Bucket]:
-        at = self._clock.now() // BUCKET_MS
-        return at, self._fresh.get(at, Bucket())
 
     def decided(self, one: Decided) -> None:
         """A round is over."""
-        at, known = self._now()
-        self._fresh[at] = replace(
-            known,
-            rounds=known.rounds + 1,
-            sold=known.sold + one.sold,
-            waiting=known.waiting + one.waiting,
-            price=one.price if one.sold else known.price,
-        )
+        price = one.price if one.sold else MicroBttPerMib(0)
+        self._series.add(Bucket(rounds=1, sold=one.sold, waiting=one.waiting, price=price))
 
     def sent(self, torrent: str, count: int) -> None:
         """Bytes were sent in a lease."""
-        at, known = self._now()
-        self._fresh[at] = replace(known, sent=known.sent + count)
+        self._series.add(Bucket(sent=count))
         self._delivered[torrent] += count
 
     def earned(self, amount: MicroBtt) -> None:
         """A payment came."""
-        at, known = self._now()
-        self._fresh[at] = replace(known, earned=MicroBtt(known.earned + amount))
+        self._series.add(Bucket(earned=amount))
 
     async def flush(self) -> None:
         """Write what is new. Raises RetryLater; it is kept for the next time then."""
-        if not self._fresh and not self._delivered:
-            return
-        fresh, self._fresh = self._fresh, {}
         delivered, self._delivered = self._delivered, Counter()
-        rows = [
-            (at, one.rounds, one.sold, one.waiting, one.price, one.sent, one.earned)
-            for at, one in fresh.items()
-        ]
 
         def work(db: sqlite3.Connection) -> None:
-            db.executemany(
-                "INSERT INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (bucket) DO UPDATE SET "
-                "rounds = rounds + excluded.rounds, sold = sold + excluded.sold, "
-                "waiting = waiting + excluded.waiting, "
-                "price = CASE excluded.price WHEN 0 THEN price ELSE excluded.price END, "
-                "sent = sent + excluded.sent, earned = earned + excluded.earned",
-                rows,
-            )
-            db.execute(
-                "DELETE FROM rounds WHERE bucket IN "
-                "(SELECT bucket FROM rounds ORDER BY bucket DESC LIMIT -1 OFFSET ?)",
-                (KEEP_BUCKETS,),
-            )
             db.executemany(
                 "INSERT INTO delivered VALUES (?, ?) ON CONFLICT (torrent) DO UPDATE SET "
                 "sent = sent + excluded.sent",
@@ -186,31 +178,15 @@ class RoundLog:
             )
 
         try:
-            await self._database.run(work)
+            await self._series.flush(also=work if delivered else None)
         except RetryLater:
-            for at, one in fresh.items():
-                self._fresh[at] = _plus(one, self._fresh.get(at, Bucket()))
             self._delivered += delivered
             raise
 
     async def buckets(self, count: int, each: int) -> list[Bucket]:
         """The last `count` times `each` buckets, oldest first, those without a round too."""
-        last = self._clock.now() // BUCKET_MS // each
-        first = last - count + 1
-        rows = await self._database.run(
-            lambda db: db.execute(
-                "SELECT bucket, rounds, sold, waiting, price, sent, earned FROM rounds "
-                "WHERE bucket BETWEEN ? AND ? ORDER BY bucket",
-                (first * each, (last + 1) * each - 1),
-            ).fetchall()
-        )
-        found = [Bucket(UtcMs((first + at) * each * BUCKET_MS)) for at in range(count)]
-        written = [(bucket, Bucket(UtcMs(0), *numbers)) for bucket, *numbers in rows]
-        for bucket, one in [*written, *self._fresh.items()]:
-            at = bucket // each - first
-            if 0 <= at < count:
-                found[at] = _plus(found[at], one)
-        return found
+        start, found = await self._series.last(count, each)
+        return [replace(one, at=UtcMs(start + at * each * BUCKET_MS)) for at, one in enumerate(found)]
 
     async def delivered(self) -> dict[str, int]:
         """Bytes that were sent in leases, by torrent."""
@@ -218,18 +194,6 @@ class RoundLog:
             lambda db: db.execute("SELECT torrent, sent FROM delivered").fetchall()
         )
         return Counter[str](dict(rows)) + self._delivered
-
-
-def _plus(one: Bucket, later: Bucket) -> Bucket:
-    return Bucket(
-        one.at,
-        one.rounds + later.rounds,
-        one.sold + later.sold,
-        one.waiting + later.waiting,
-        later.price or one.price,
-        one.sent + later.sent,
-        MicroBtt(one.earned + later.earned),
-    )
 
 
 def _load(db: sqlite3.Connection) -> Memory:

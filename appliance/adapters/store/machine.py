@@ -1,4 +1,4 @@
-"""What the box remembers of its own body: readings over time, decisions, and the month's data."""
+"""What the box remembers of its own machine: readings over time, and the governor's decisions."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,8 @@ from dataclasses import astuple, dataclass
 from typing import Literal
 
 from appliance.adapters.store.database import Database
-from appliance.adapters.store.journal import TrafficLog
+from appliance.adapters.store.series import Series, SeriesTable
+from appliance.adapters.store.traffic import MINUTE_MS, TrafficLog
 from appliance.core.clock import Clock
 from appliance.core.units import UtcMs
 from appliance.domain.governor.readings import Readings
@@ -20,12 +21,10 @@ Span = Literal["hour", "day", "month"]
 SPANS: Mapping[Span, tuple[int, int]] = {"hour": (12, 1), "day": (288, 1), "month": (360, 24)}
 """Span -> (points, buckets in each)."""
 
-_COLUMNS = "temperature, disk_temperature, io, memory, latency, latencies, watts, wattages, upload"
 
-
-@dataclass(slots=True)
-class _Bucket:
-    """Readings of five minutes; None: nothing was read."""
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Readings of five minutes, or of several times that; None: nothing was read."""
 
     temperature: int | None = None
     disk_temperature: int | None = None
@@ -39,17 +38,51 @@ class _Bucket:
     upload: int | None = None
     """The least limit; 0: none."""
 
-    def take(self, other: "_Bucket") -> None:
-        """Add what another has read."""
-        self.temperature = _most(self.temperature, other.temperature)
-        self.disk_temperature = _most(self.disk_temperature, other.disk_temperature)
-        self.io = _most(self.io, other.io)
-        self.memory = _most(self.memory, other.memory)
-        self.latency += other.latency
-        self.latencies += other.latencies
-        self.watts += other.watts
-        self.wattages += other.wattages
-        self.upload = _least(self.upload, other.upload)
+    def plus(self, later: "_Reading") -> "_Reading":
+        """What both have read."""
+        return _Reading(
+            _most(self.temperature, later.temperature),
+            _most(self.disk_temperature, later.disk_temperature),
+            _most(self.io, later.io),
+            _most(self.memory, later.memory),
+            self.latency + later.latency,
+            self.latencies + later.latencies,
+            self.watts + later.watts,
+            self.wattages + later.wattages,
+            _least(self.upload, later.upload),
+        )
+
+
+def _most(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else max(one, other)
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    """The lower limit; 0 is none, and so higher than any."""
+    if not one:
+        return one if other is None else other
+    return min(one, other) if other else one
+
+
+_TABLE = SeriesTable(
+    name="reading",
+    key="bucket",
+    columns=(
+        "temperature",
+        "disk_temperature",
+        "io",
+        "memory",
+        "latency",
+        "latencies",
+        "watts",
+        "wattages",
+        "upload",
+    ),
+    span_ms=BUCKET_MS,
+    keep=KEEP_BUCKETS,
+    make=_Reading,
+    values=astuple,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +108,9 @@ class ReadingLog:
     """Readings over time; written in batches, as they are for looking at only."""
 
     def __init__(self, database: Database, clock: Clock, traffic: TrafficLog) -> None:
-        self._database = database
         self._clock = clock
         self._traffic = traffic
-        self._fresh: dict[int, _Bucket] = {}
-        self._writing: dict[int, _Bucket] = {}
+        self._series = Series(database, clock, _TABLE)
 
     def add(self, readings: Readings, watts_mw: int | None, upload_limit: int) -> None:
         """Take one reading.
@@ -89,7 +120,7 @@ class ReadingLog:
         """
         disks = [disk.temperature_mc for disk in readings.disks if disk.temperature_mc is not None]
         latency = readings.latency_us
-        one = _Bucket(
+        one = _Reading(
             readings.temperature_mc,
             max(disks, default=None),
             readings.io.some10 if readings.io else None,
@@ -100,40 +131,17 @@ class ReadingLog:
             int(watts_mw is not None),
             upload_limit,
         )
-        self._fresh.setdefault(self._clock.now() // BUCKET_MS, _Bucket()).take(one)
+        self._series.add(one)
 
     async def flush(self) -> None:
         """Write what is new. Raises RetryLater; it is kept for the next time then."""
-        if not self._fresh or self._writing:
-            return
-        writing = self._writing = self._fresh
-        self._fresh = {}
-        try:
-            await self._database.run(lambda db: _write_readings(db, writing))
-        except BaseException:
-            for at, bucket in writing.items():
-                self._fresh.setdefault(at, _Bucket()).take(bucket)
-            raise
-        finally:
-            self._writing = {}
+        await self._series.flush()
 
     async def history(self, span: Span) -> Past:
         """Readings of the last hour, day or month, up to this moment."""
         count, each = SPANS[span]
-        start, up, _ = await self._traffic.buckets(count, each * BUCKET_MS // 60_000)
-        first = start // BUCKET_MS
-        rows = await self._database.run(
-            lambda db: db.execute(
-                f"SELECT bucket, {_COLUMNS} FROM reading WHERE bucket BETWEEN ? AND ?",  # noqa: S608
-                (first, first + count * each - 1),
-            ).fetchall()
-        )
-        points = [_Bucket() for _ in range(count)]
-        # What is unwritten is looked at after the rows were read: a write in between is in one of both.
-        unwritten = [*self._writing.items(), *self._fresh.items()]
-        for bucket, one in [*((row[0], _Bucket(*row[1:])) for row in rows), *unwritten]:
-            if 0 <= (at := (bucket - first) // each) < count:
-                points[at].take(one)
+        _, up, _ = await self._traffic.buckets(count, each * BUCKET_MS // MINUTE_MS)
+        start, points = await self._series.last(count, each)
         step_s = each * BUCKET_MS // 1_000
         # The last point is still filling: its mean is over the time that has passed of it.
         passed = (self._clock.now() - start) // 1_000 - (count - 1) * step_s
@@ -150,33 +158,6 @@ class ReadingLog:
             up=[sent // seconds for sent, seconds in zip(up, spans, strict=True)],
             limit=[point.upload for point in points],
         )
-
-
-def _write_readings(db: sqlite3.Connection, fresh: Mapping[int, _Bucket]) -> None:
-    for at, bucket in fresh.items():
-        known = db.execute(f"SELECT {_COLUMNS} FROM reading WHERE bucket = ?", (at,)).fetchone()  # noqa: S608
-        whole = _Bucket(*known) if known else _Bucket()
-        whole.take(bucket)
-        db.execute(
-            "INSERT OR REPLACE INTO reading VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (at, *astuple(whole))
-        )
-    # By the newest bucket, not by the clock: one that jumps ahead must not wipe the month.
-    db.execute(
-        "DELETE FROM reading WHERE bucket IN "
-        "(SELECT bucket FROM reading ORDER BY bucket DESC LIMIT -1 OFFSET ?)",
-        (KEEP_BUCKETS,),
-    )
-
-
-def _most(one: int | None, other: int | None) -> int | None:
-    return other if one is None else one if other is None else max(one, other)
-
-
-def _least(one: int | None, other: int | None) -> int | None:
-    """The lower limit; 0 is none, and so higher than any."""
-    if not one:
-        return one if other is None else other
-    return min(one, other) if other else one
 
 
 def _mean(total: int, count: int) -> int | None:

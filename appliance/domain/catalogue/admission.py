@@ -32,17 +32,15 @@ def admit(new: Description, folder: str, here: Iterable[Record], *, own: bool = 
     just being removed.
     """
     records = list(here)
-    for record in records:
-        if _same(new, record):
-            if record.removing:
-                raise OwnerMustAct(f'"{record.name}" is just being removed; add it again in a moment.')
-            return Known(record.id)
-    if not new.name:
+    if known := next((record for record in records if _same(new, record)), None):
+        if known.removing:
+            raise OwnerMustAct(f'"{known.name}" is just being removed; add it again in a moment.')
+        return Known(known.id)
+    if own or not new.name:
         return Place(folder)
-    for record in records:
-        if record.folder == folder and (record.root or record.name) == new.name:
-            return Place(folder) if own else _beside(new, folder, record)
-    return Place(folder)
+    lies = (folder, new.name)
+    namesake = next((one for one in records if (one.folder, one.root or one.name) == lies), None)
+    return _beside(new, folder, namesake) if namesake else Place(folder)
 
 
 def own_folder(content: str, id: str) -> str:
@@ -57,18 +55,13 @@ def _same(new: Description, record: Record) -> bool:
 
 def _beside(new: Description, folder: str, record: Record) -> Place:
     """Another torrent already has the top-level name that this one would get."""
-    if new.layout and new.layout == record.layout:
-        if record.completed and not record.damaged:
-            return Place(
-                folder,
-                twin=record.twin or record.id,
-                note=f'It has the same files as "{record.name}": both are seeded from one copy.',
-            )
+    if not new.layout or new.layout != record.layout:
+        note = f'Another torrent already uses the name "{new.name}"; this one got the folder {new.id[:8]}.'
+        return Place(own_folder(folder, new.id), note=note)
+    if not record.completed or record.damaged:
         raise OwnerMustAct(
-            f'The same files are being fetched as "{record.name}". Add this one when that is complete: '
+            f'The same files are being downloaded as "{record.name}". Add this one when that is complete: '
             "both will be seeded from one copy."
         )
-    return Place(
-        own_folder(folder, new.id),
-        note=f'"{new.name}" is there already from another torrent; this one got the folder {new.id[:8]}.',
-    )
+    note = f'It has the same files as "{record.name}": both are seeded from one copy.'
+    return Place(folder, twin=record.twin or record.id, note=note)

@@ -73,7 +73,7 @@ class Catalogue:
         self._duties = Duties(self._held, self._listener, clock, goal)
         self._clock = clock
         self._goal = goal
-        self.hear = self._listener.hear
+        self.apply = self._listener.apply
         self.volume_is = self._duties.volume_is
         self.get = self._held.get
 
@@ -195,11 +195,11 @@ class Catalogue:
         record = torrent.record
         if not record.pieces and parsed.description.pieces:
             self._listener.described(torrent, parsed, held=False)
-            note = "It was here as a magnet link; now its description is here too."
+            note = "It was here as a magnet link; its metadata is now complete."
         else:
             trackers = self._held.engine.merge(record.id, parsed.resume)
-            note = f"{trackers} new trackers were taken over." if trackers else ""
-        return Admitted(record.id, record.name, True, f"It is here already. {note}".strip())
+            note = f"{trackers} new {'tracker' if trackers == 1 else 'trackers'} added." if trackers else ""
+        return Admitted(record.id, record.name, True, f"It is already in the list. {note}".strip())
 
     async def pause(self, names: list[str]) -> list[str]:
         """Stop torrents; returns their ids."""
@@ -229,29 +229,32 @@ class Catalogue:
             return
         torrent.trouble = None
         if trouble and trouble.kind is TroubleKind.MISSING:
-            if not record.read_only:
-                record.completed, record.damaged = 0, False
+            record.fetch_again()
             self._held.engine.recheck(record.id)
         self._held.engine.resume(record.id, record.writable)
 
     async def remove(self, names: list[str], with_data: bool) -> tuple[list[str], list[str]]:
         """Forget torrents: (ids, notes for the owner). Returns when they are gone. Raises RetryLater."""
-        torrents, notes = self._held.pick(names), []
-        going = {torrent.record.id for torrent in torrents}
-        for torrent in torrents:
-            keep = self._why_keep(torrent, going) if with_data else ""
-            if keep:
-                notes.append(keep)
-            torrent.record.removing = "delete" if with_data and not keep else "keep"
+        torrents = self._held.pick(names)
+        notes = self._mark_removing(torrents, with_data)
         await self._held.keeper.store.put([torrent.record for torrent in torrents], durable=True)
         gone = [self._held.leave(torrent) for torrent in torrents]
         try:
             async with asyncio.timeout(60):
-                errors = await asyncio.gather(*gone)
+                notes += filter(None, await asyncio.gather(*gone))
         except TimeoutError as error:
             raise RetryLater("The torrents are still being removed; look again in a minute.") from error
-        notes += [error for error in errors if error]
         return [torrent.record.id for torrent in torrents], notes
+
+    def _mark_removing(self, torrents: list[Torrent], with_data: bool) -> list[str]:
+        """Note what is to go; why some data stays although it was to go."""
+        going = {torrent.record.id for torrent in torrents}
+        notes = []
+        for torrent in torrents:
+            keep = self._why_keep(torrent, going) if with_data else ""
+            torrent.record.removing = "delete" if with_data and not keep else "keep"
+            notes.append(keep)
+        return [note for note in notes if note]
 
     def _why_keep(self, torrent: Torrent, going: set[str]) -> str:
         record = torrent.record
@@ -259,11 +262,10 @@ class Catalogue:
             return f'The files of "{record.name}" are your own and stay where they are.'
         if not torrent.in_engine and record.pieces and record.folder:
             return f'The data of "{record.name}" is out of reach and was not deleted.'
-        family = {record.id, record.twin} - {""}
-        for other in self._held.torrents.values():
-            if other.record.id not in going and ({other.record.id, other.record.twin} - {""}) & family:
-                return f'The data of "{record.name}" stays: "{other.record.name}" is seeded from it too.'
-        return ""
+        family = _family(record)
+        stay = (other.record for other in self.all() if other.record.id not in going)
+        user = next((other for other in stay if _family(other) & family), None)
+        return f'The data of "{record.name}" stays: "{user.name}" is seeded from it too.' if user else ""
 
     async def recheck(self, names: list[str]) -> list[str]:
         """Hash the data of torrents again."""
@@ -297,23 +299,24 @@ class Catalogue:
         """Set what is not None."""
         torrent = self._held.get(name)
         record = torrent.record
-        for rate in (upload_limit, download_limit):
-            if rate is not None and not 0 <= rate < 2**31:
-                raise OwnerMustAct(f"A rate of {rate} bytes per second is impossible; 0 means unlimited.")
-        record.label = _label(label) if label is not None else record.label
+        up, down = _rate(upload_limit, record.upload_limit), _rate(download_limit, record.download_limit)
+        record.label = record.label if label is None else _label(label)
         record.priority = priority or record.priority
-        record.upload_limit = upload_limit if upload_limit is not None else record.upload_limit
-        record.download_limit = download_limit if download_limit is not None else record.download_limit
+        record.upload_limit, record.download_limit = up, down
         if goal is not None:
-            record.goal = goal
-            if record.satisfied and not self._duties.reached(torrent):
-                record.satisfied = False
-                if not record.paused:
-                    self._held.engine.resume(record.id, record.writable)
+            self._set_goal(torrent, goal)
         self._held.engine.tune(record.id, record.priority, record.upload_limit, record.download_limit)
         self._held.dirty(torrent)
         await self.flush()
         return torrent
+
+    def _set_goal(self, torrent: Torrent, goal: Goal) -> None:
+        record = torrent.record
+        record.goal = goal
+        if record.satisfied and not self._duties.reached(torrent):
+            record.satisfied = False
+            if not record.paused:
+                self._held.engine.resume(record.id, record.writable)
 
     # -------------------------------------------------------------------------------------- work in time
 
@@ -348,6 +351,20 @@ class Catalogue:
         while self._listener.saving:
             await self._listener.answered.wait()
             self._listener.answered.clear()
+
+
+def _family(record: Record) -> set[str]:
+    """The torrents that may share its data."""
+    return {record.id, record.twin} - {""}
+
+
+def _rate(new: int | None, before: int) -> int:
+    """A rate in bytes per second, as it was where no new one is given. Raises OwnerMustAct."""
+    if new is None:
+        return before
+    if not 0 <= new < 2**31:
+        raise OwnerMustAct(f"A rate of {new} bytes per second is impossible; 0 means unlimited.")
+    return new
 
 
 def _label(label: str) -> str:

@@ -23,7 +23,6 @@ class Description:
     created_by: str = ""
     layout: str = ""
     """Digest of all file paths and sizes: the same for a v1 and a hybrid torrent of the same files."""
-    single_file: bool = False
 
     @property
     def id(self) -> str:

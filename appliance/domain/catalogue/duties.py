@@ -60,9 +60,7 @@ class Duties:
         now = self._clock.mono() / 1e9
         if now >= self._due.save:
             self._due.save = now + SAVE_EVERY_S
-            for torrent in self._held.torrents.values():
-                if torrent.fetching and torrent.snapshot and torrent.snapshot.unsaved:
-                    self._held.engine.save(torrent.record.id)
+            self._save()
         if now >= self._due.look:
             self._due.look = now + LOOK_EVERY_S
             self._look_again()
@@ -70,6 +68,11 @@ class Duties:
         if now >= self._due.presence:
             self._due.presence = now + PRESENCE_EVERY_S
             self._look_for_data()
+
+    def _save(self) -> None:
+        for torrent in self._held.torrents.values():
+            if torrent.fetching and torrent.snapshot and torrent.snapshot.unsaved:
+                self._held.engine.save(torrent.record.id)
 
     # --------------------------------------------------------------------------------------------- drives
 
@@ -79,11 +82,11 @@ class Duties:
         self._held.volumes[now.path] = now
         here = [torrent for torrent in self._held.torrents.values() if self._lies_in(torrent, now)]
         if now.away:
-            self._went(here, now, told=before.away == now.away)
+            self._went(here, now, known=before.away == now.away)
         elif before.away:
             self._came(here, now)
         if not now.away and bool(now.frozen) != bool(before.frozen):
-            self._froze(here, now)
+            (self._froze if now.frozen else self._thawed)(here, now)
         if before.refusal and not now.refusal:
             self._due.look = 0  # what waits for a place may have one now
         self._held.keeper.wake.set()
@@ -91,14 +94,14 @@ class Duties:
     def _lies_in(self, torrent: Torrent, volume: Volume) -> bool:
         return not torrent.record.removing and self._held.volume_of(torrent.record) is volume
 
-    def _went(self, here: list[Torrent], volume: Volume, *, told: bool) -> None:
+    def _went(self, here: list[Torrent], volume: Volume, *, known: bool) -> None:
         for torrent in here:
             if torrent.refused:
                 continue
             self._held.take_out(torrent)
             if torrent.trouble is None or torrent.trouble.says != volume.away:
                 self._held.set_trouble(torrent, Trouble(TroubleKind.MISSING, volume.away), quiet=True)
-        if not told:
+        if not known:
             self._held.journal.error(volume.away)
 
     def _came(self, here: list[Torrent], volume: Volume) -> None:
@@ -114,16 +117,18 @@ class Duties:
         begin again with what was vouched for.
         """
         for torrent in here:
-            load = torrent.record.writable and bool(torrent.record.pieces)
-            if volume.frozen and torrent.in_engine and not torrent.refused and (load or torrent.unsynced):
+            if not torrent.in_engine or torrent.refused:
+                continue
+            if torrent.unsynced or (torrent.record.writable and torrent.record.pieces):
                 self._held.take_out(torrent)
                 self._reload(torrent)  # a download only as far as to say why it waits
-            elif not volume.frozen and torrent.trouble and torrent.trouble.kind is TroubleKind.FROZEN:
+        self._held.journal.error(volume.frozen)
+
+    def _thawed(self, here: list[Torrent], volume: Volume) -> None:
+        for torrent in here:
+            if torrent.trouble and torrent.trouble.kind is TroubleKind.FROZEN:
                 self._reload(torrent)
-        if volume.frozen:
-            self._held.journal.error(volume.frozen)
-        else:
-            self._held.journal.info(f"The content folder {volume.path} can be written again.")
+        self._held.journal.info(f"The content folder {volume.path} can be written again.")
 
     def _reload(self, torrent: Torrent) -> None:
         self._held.keeper.later(lambda: self._held.reload(torrent))
@@ -131,19 +136,20 @@ class Duties:
     def _place_again(self, torrent: Torrent) -> None:
         """A torrent that no drive had room for: perhaps one has now."""
         record = torrent.record
-        others = [other for other in self._held.records() if other is not record and not other.removing]
         try:
-            where = self._held.settle(_described(record), others)
+            where = self._held.settle(_described(record), self._held.others(record))
         except OwnerMustAct as error:
-            says = str(error)
-        else:
-            if not isinstance(where, Known) and where.folder:
-                record.folder, record.twin = where.folder, where.twin
-                self._held.journal.info(f'There is room now: "{record.name}" goes on.', record.id)
-                self._reload(torrent)
-                self._held.dirty(torrent)
-                return
-            says = self._held.no_place(record.size)
+            self._no_place(torrent, str(error))
+            return
+        if isinstance(where, Known) or not where.folder:
+            self._no_place(torrent, self._held.no_place(record.size))
+            return
+        record.folder, record.twin = where.folder, where.twin
+        self._held.journal.info(f'There is room now: "{record.name}" continues.', record.id)
+        self._reload(torrent)
+        self._held.dirty(torrent)
+
+    def _no_place(self, torrent: Torrent, says: str) -> None:
         if torrent.trouble is None or torrent.trouble.says != says:
             self._held.set_trouble(torrent, Trouble(TroubleKind.NO_PLACE, says), quiet=True)
 
@@ -154,22 +160,24 @@ class Duties:
             record, trouble = torrent.record, torrent.trouble
             if not record.folder and not record.removing and not torrent.in_engine:
                 self._place_again(torrent)
-                continue
-            if trouble is None or not torrent.in_engine or record.paused:
-                continue
-            folder = Path(record.folder)
-            if trouble.kind is TroubleKind.DISK_FULL and (self._held.disk.free(folder) or 0) >= ENOUGH_ROOM:
-                torrent.trouble = None
-                self._held.engine.resume(record.id, record.writable)
-                self._held.journal.info(f'There is room again: "{record.name}" goes on.', record.id)
-                self._held.changed(torrent)
-            elif trouble.kind is TroubleKind.MISSING:
-                mark = self._held.disk.mark(folder, torrent.watch)
-                if mark is not None and mark != torrent.watch_mark:
-                    torrent.trouble = None
-                    self._held.engine.recheck(record.id)
-                    self._held.engine.resume(record.id, record.writable)
-                    self._held.changed(torrent)
+            elif trouble and torrent.in_engine and not record.paused:
+                self._look_at(torrent, trouble.kind)
+
+    def _look_at(self, torrent: Torrent, kind: TroubleKind) -> None:
+        record, folder = torrent.record, Path(torrent.record.folder)
+        if kind is TroubleKind.DISK_FULL and (self._held.disk.free(folder) or 0) >= ENOUGH_ROOM:
+            self._held.journal.info(f'There is room again: "{record.name}" continues.', record.id)
+            self._go_on(torrent)
+        elif kind is TroubleKind.MISSING:
+            mark = self._held.disk.mark(folder, torrent.watch)
+            if mark is not None and mark != torrent.watch_mark:
+                self._held.engine.recheck(record.id)
+                self._go_on(torrent)
+
+    def _go_on(self, torrent: Torrent) -> None:
+        torrent.trouble = None
+        self._held.engine.resume(torrent.record.id, torrent.record.writable)
+        self._held.changed(torrent)
 
     def _look_for_data(self) -> None:
         """Complete torrents whose file or folder has vanished: told before a peer asks for it in vain."""

@@ -37,8 +37,8 @@ class Listener:
         self.answered = asyncio.Event()
         """One of them has come."""
 
-    def hear(self, event: TorrentEvent) -> None:
-        """Take one event of the engine."""
+    def apply(self, event: TorrentEvent) -> None:
+        """Apply one event of the engine."""
         torrent = self._held.torrents.get(event.id)
         if torrent is None:
             return
@@ -47,15 +47,10 @@ class Listener:
                 self._updated(torrent, snapshot)
             case Checked():
                 self._was_checked(torrent)
-            case Described(_, None, refusal, _):
-                self._refused(torrent, refusal)
-            case Described(_, parsed, _, held) if parsed is not None:
-                self.described(torrent, parsed, held=held)
+            case Described():
+                self._was_described(torrent, event)
             case ResumeSaved(_, resume):
-                if resume is not None:
-                    self._held.keeper.resume(event.id, resume)
-                self.saving.discard(event.id)
-                self.answered.set()
+                self._was_saved(event.id, resume)
             case ResumeRejected(_, why):
                 torrent.rejected = why
             case Stopped(_, kind, file, message):
@@ -63,15 +58,27 @@ class Listener:
             case Gone(_, data_error):
                 self._gone(torrent, data_error)
 
+    def _was_described(self, torrent: Torrent, event: Described) -> None:
+        if event.parsed is None:
+            self._refused(torrent, event.refusal)
+        else:
+            self.described(torrent, event.parsed, held=event.held)
+
+    def _was_saved(self, id: str, resume: bytes | None) -> None:
+        if resume is not None:
+            self._held.keeper.resume(id, resume)
+        self.saving.discard(id)
+        self.answered.set()
+
     def _updated(self, torrent: Torrent, snapshot: Snapshot) -> None:
         if not torrent.in_engine:
             return
         before, torrent.snapshot = torrent.snapshot, snapshot
-        if before is None or (before.uploaded, before.downloaded) != (snapshot.uploaded, snapshot.downloaded):
+        known = (before.uploaded, before.downloaded) if before else None
+        if known != (snapshot.uploaded, snapshot.downloaded):
             self._held.keeper.total(torrent.record.id)
-        torrent.unsynced = torrent.unsynced or (
-            before is not None and before.downloaded < snapshot.downloaded
-        )
+        if before and before.downloaded < snapshot.downloaded:
+            torrent.unsynced = True
         if snapshot.phase is Phase.COMPLETE and not torrent.record.completed:
             self._complete(torrent)
         self._held.changed(torrent)
@@ -87,8 +94,8 @@ class Listener:
         self._held.engine.save(record.id)
         self._held.dirty(torrent)
         if not record.own:
-            how = "is complete" if snapshot.downloaded else "was already here: its data is complete"
-            self._held.journal.info(f'"{record.name}" {how} and is seeded.', record.id)
+            how = "finished downloading" if snapshot.downloaded else "is complete: its data was already here"
+            self._held.journal.info(f'"{record.name}" {how}.', record.id)
 
     def _was_checked(self, torrent: Torrent) -> None:
         record, snapshot = torrent.record, torrent.snapshot
@@ -96,12 +103,7 @@ class Listener:
         if snapshot is None:
             return
         if snapshot.phase is Phase.COMPLETE:
-            if record.damaged or torrent.lost:
-                record.damaged, torrent.lost, torrent.trouble = False, False, None
-                self._held.journal.info(f'The data of "{record.name}" is whole again.', record.id)
-                self._held.dirty(torrent)
-            if not (record.paused or record.satisfied):
-                self._held.engine.resume(record.id, writable=False)
+            self._is_whole(torrent)
         elif record.twin:
             self._held.keeper.later(lambda: self._part(torrent))
         elif record.completed or record.read_only:
@@ -114,6 +116,15 @@ class Listener:
                 f'The data of "{record.name}" was checked again: {rejected}.', record.id
             )
         self._held.changed(torrent)
+
+    def _is_whole(self, torrent: Torrent) -> None:
+        record = torrent.record
+        if record.damaged or torrent.lost:
+            record.damaged, torrent.lost, torrent.trouble = False, False, None
+            self._held.journal.info(f'The data of "{record.name}" is complete again.', record.id)
+            self._held.dirty(torrent)
+        if not (record.paused or record.satisfied):
+            self._held.engine.resume(record.id, writable=False)
 
     async def _part(self, torrent: Torrent) -> None:
         """Its files are called and sized like its twin's but are others: it gets a folder of its own."""
@@ -138,17 +149,16 @@ class Listener:
         record = torrent.record
         if record.pieces:
             return
-        others = [other for other in self._held.records() if other is not record and not other.removing]
+        volume = self._held.volume_of(record)
         try:
-            volume = self._held.volume_of(record)
-            place = self._held.settle(parsed.description, others, volume.path if volume else "")
+            place = self._held.settle(
+                parsed.description, self._held.others(record), volume.path if volume else ""
+            )
         except OwnerMustAct as error:
             self._refused(torrent, str(error))
             return
         if isinstance(place, Known):
-            self._held.journal.info(
-                f'"{record.name}" turned out to be here already; it was dropped.', place.id
-            )
+            self._held.journal.info(f'"{record.name}" is already in the list; it was dropped.', place.id)
             record.removing = "keep"
             self._held.leave(torrent)
             return
@@ -156,9 +166,7 @@ class Listener:
         record.folder, record.twin = place.folder, place.twin
         describe(record, parsed.description)
         self._held.keeper.later(lambda: self._held.keeper.store.add(record, parsed.resume))
-        self._held.journal.info(
-            f'"{record.name}": the description has arrived. {place.note}'.strip(), record.id
-        )
+        self._held.journal.info(f'"{record.name}": metadata received. {place.note}'.strip(), record.id)
         if stays and held:
             self._held.engine.accept(record.id)
         else:
@@ -200,7 +208,7 @@ class Listener:
         if volume and not volume.away and record.folder != volume.path:
             self._held.disk.prune(Path(record.folder))
         note = f'The data of "{record.name}" could not be deleted: {data_error}.' if data_error else ""
-        done = "and its data were removed" if record.removing == "delete" and not note else "was removed"
+        done = "and its data were removed" if record.removing == "delete" else "was removed"
         self._held.journal.info(note or f'"{record.name}" {done}.')
         if left := self._held.leaving.pop(record.id, None):
             left.set_result(note)

@@ -55,13 +55,15 @@ class Holdings:
         """The torrent of an id or a unique prefix of at least four digits. Raises NotFound, OwnerMustAct."""
         if torrent := self.torrents.get(name.lower()):
             return torrent
-        prefix = name.lower()
-        found = [id for id in self.torrents if len(prefix) >= 4 and id.startswith(prefix)]
+        found = self._starting_with(name.lower())
         if len(found) > 1:
             raise OwnerMustAct(f'"{name}" fits {len(found)} torrents; give more digits of the id.')
         if not found:
             raise NotFound(f'No torrent here has the id "{name}". `seedbox list` shows them all.')
         return self.torrents[found[0]]
+
+    def _starting_with(self, prefix: str) -> list[str]:
+        return [id for id in self.torrents if id.startswith(prefix)] if len(prefix) >= 4 else []
 
     def pick(self, names: list[str]) -> list[Torrent]:
         """The torrents of several ids; `all` means every one."""
@@ -72,6 +74,10 @@ class Holdings:
     def records(self) -> Iterable[Record]:
         """What is kept of all torrents."""
         return (torrent.record for torrent in self.torrents.values())
+
+    def others(self, record: Record) -> list[Record]:
+        """What is kept of all other torrents that stay."""
+        return [other for other in self.records() if other is not record and not other.removing]
 
     def volume_of(self, record: Record) -> Volume | None:
         """The folder for downloads that its data lies in; None where that is a folder of the owner's."""
@@ -93,30 +99,31 @@ class Holdings:
 
     def _choose(self, new: Description, others: list[Record], prefer: str) -> str:
         """Where the same files or data of that name are already, else where the most room is."""
-        namesakes = [record for record in others if new.name and (record.root or record.name) == new.name]
+        there = self._there_already(new, others) if new.name else ""
+        return there or place(self.rooms(), new.size, self.floor, prefer)
+
+    def _there_already(self, new: Description, others: list[Record]) -> str:
+        """The volume on which a torrent has the same files, or which holds data of that name for nobody."""
+        namesakes = [record for record in others if (record.root or record.name) == new.name]
         for record in namesakes:
             if new.layout and record.layout == new.layout and record.folder in self.volumes:
                 return record.folder
         taken = {record.folder for record in namesakes}
-        for path, volume in self.volumes.items():
-            if new.name and not volume.away and path not in taken and self.disk.mark(Path(path), new.name):
-                return path
-        return place(self.rooms(), new.size, self.floor, prefer)
+        free = (path for path, volume in self.volumes.items() if not volume.away and path not in taken)
+        return next((path for path in free if self.disk.mark(Path(path), new.name)), "")
 
     def rooms(self) -> list[Candidate]:
         """The volumes, with what is free and not promised to downloads that are under way."""
         promised = dict.fromkeys(self.volumes, 0)
         for torrent in self.torrents.values():
-            record = torrent.record
-            if record.completed or record.read_only or not record.pieces:
-                continue
-            if volume := self.volume_of(record):
-                promised[volume.path] += torrent.size - (torrent.snapshot.done if torrent.snapshot else 0)
-        found = []
-        for path, volume in self.volumes.items():
-            free = None if volume.away else self.disk.free(Path(path))
-            found.append(Candidate(volume, None if free is None else free - promised[path]))
-        return found
+            volume = self.volume_of(torrent.record)
+            if volume and torrent.record.pieces:
+                promised[volume.path] += torrent.to_fetch
+        return [self._room(volume, promised[path]) for path, volume in self.volumes.items()]
+
+    def _room(self, volume: Volume, promised: int) -> Candidate:
+        free = None if volume.away else self.disk.free(Path(volume.path))
+        return Candidate(volume, None if free is None else free - promised)
 
     def no_place(self, size: int) -> str:
         """Why no volume takes `size` bytes now."""
@@ -128,37 +135,29 @@ class Holdings:
         """Put a torrent into the engine, as its record says; `hash_all` trusts no resume data."""
         record = torrent.record
         torrent.snapshot, torrent.trouble = None, None
-        volume = self.volume_of(record)
-        if not record.folder:
-            why = self.no_place(record.size)
-            self.set_trouble(torrent, Trouble(TroubleKind.NO_PLACE, why), quiet=True)
+        if obstacle := self._obstacle(record):
+            self.set_trouble(torrent, obstacle, quiet=True)
             return
-        if volume and volume.away:
-            self.set_trouble(torrent, Trouble(TroubleKind.MISSING, volume.away), quiet=True)
-            return
-        if volume and volume.frozen and record.writable and record.pieces:
-            self.set_trouble(torrent, Trouble(TroubleKind.FROZEN, volume.frozen), quiet=True)
-            return
-        placement = Placement(
-            folder=record.folder,
-            writable=record.writable,
-            paused=record.paused or record.satisfied,
-            priority=record.priority,
-            upload_limit=record.upload_limit,
-            download_limit=record.download_limit,
-            rename_root=record.root if record.root and record.root != record.name else "",
-            uploaded=record.uploaded,
-            downloaded=record.downloaded,
-            seeding_s=record.seeding_s,
-            assume_nothing=hash_all or record.damaged,
-        )
+        put = self.engine.begin if one_of_many else self.engine.add
         try:
-            (self.engine.begin if one_of_many else self.engine.add)(record.id, resume, placement)
+            put(record.id, resume, _placement(record, hash_all=hash_all or record.damaged))
         except (OwnerMustAct, ValueError) as error:
             self.refuse(torrent, str(error))
             return
         torrent.in_engine = True
         self.changed(torrent)
+
+    def _obstacle(self, record: Record) -> Trouble | None:
+        """Why a torrent cannot be put into the engine where its data lies."""
+        if not record.folder:
+            return Trouble(TroubleKind.NO_PLACE, self.no_place(record.size))
+        volume = self.volume_of(record)
+        if volume is None:
+            return None
+        if volume.away:
+            return Trouble(TroubleKind.MISSING, volume.away)
+        fetches = record.writable and record.pieces
+        return Trouble(TroubleKind.FROZEN, volume.frozen) if volume.frozen and fetches else None
 
     def refuse(self, torrent: Torrent, why: str) -> None:
         """The engine does not take it."""
@@ -224,3 +223,19 @@ class Holdings:
         )
         self.revision += 1
         torrent.revision = self.revision
+
+
+def _placement(record: Record, *, hash_all: bool) -> Placement:
+    return Placement(
+        folder=record.folder,
+        writable=record.writable,
+        paused=record.paused or record.satisfied,
+        priority=record.priority,
+        upload_limit=record.upload_limit,
+        download_limit=record.download_limit,
+        rename_root=record.root if record.root != record.name else "",
+        uploaded=record.uploaded,
+        downloaded=record.downloaded,
+        seeding_s=record.seeding_s,
+        assume_nothing=hash_all,
+    )

@@ -92,16 +92,13 @@ class Keeper:
             raise
 
     async def _flush_by_folder(self, torrents: Mapping[str, Torrent], resumes: dict[str, bytes]) -> None:
-        folders = {torrents[id].record.folder for id in resumes}
         failed: RetryLater | None = None
-        for folder in folders:
+        for folder in {torrents[id].record.folder for id in resumes}:
             # A drive may have been taken out of use while another one kept us waiting.
-            here = {id for id in resumes if id in torrents and torrents[id].in_engine}
-            part = {id: resumes[id] for id in here if torrents[id].record.folder == folder}
-            if not part:
-                continue
+            part = {id: data for id, data in resumes.items() if _lies_in(torrents.get(id), folder)}
             try:
-                await self._put_resumes(torrents, part, {folder})
+                if part:
+                    await self._put_resumes(torrents, part, {folder})
             except BaseException as error:
                 self._resumes = part | self._resumes
                 if not isinstance(error, RetryLater):
@@ -125,14 +122,14 @@ class Keeper:
     async def _flush_totals(self, torrents: Mapping[str, Torrent]) -> None:
         ids, self._totals = self._totals, set()
         here = [torrents[id] for id in ids if id in torrents]
-        if here:
-            try:
-                await self.store.put_totals(
-                    {
-                        torrent.record.id: (torrent.uploaded, torrent.downloaded, torrent.seeding_s)
-                        for torrent in here
-                    }
-                )
-            except BaseException:
-                self._totals |= ids
-                raise
+        totals = {one.record.id: (one.uploaded, one.downloaded, one.seeding_s) for one in here}
+        try:
+            if totals:
+                await self.store.put_totals(totals)
+        except BaseException:
+            self._totals |= ids
+            raise
+
+
+def _lies_in(torrent: Torrent | None, folder: str) -> bool:
+    return torrent is not None and torrent.in_engine and torrent.record.folder == folder

@@ -54,6 +54,11 @@ class Record:
     downloaded: int = 0
     seeding_s: int = 0
 
+    def fetch_again(self) -> None:
+        """What is missing of it is wanted anew, where it may be written."""
+        if not self.read_only:
+            self.completed, self.damaged = 0, False
+
     @property
     def info_hash(self) -> bytes:
         """20 bytes by which its swarm is known; may change once, when a v2 link turns out to be a hybrid."""

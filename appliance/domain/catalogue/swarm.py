@@ -22,16 +22,18 @@ class PeerRow:
     downloaded: int
 
 
+Verdict = Literal["working", "waiting", "failing", "off"]
+"""How a tracker does: `off` where it is not announced to."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackerRow:
     """One tracker of a torrent."""
 
     url: str
     tier: int
-    verdict: Literal["working", "waiting", "failing", "off"]
+    verdict: Verdict
     message: str
-    next_announce_s: int
-    """-1 where none is planned."""
     seeds: int
     """-1 unknown."""
     peers: int

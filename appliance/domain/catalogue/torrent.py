@@ -7,6 +7,24 @@ from appliance.domain.catalogue.ports import Phase, Snapshot, TroubleKind
 from appliance.domain.catalogue.record import Record
 from appliance.domain.catalogue.states import Trouble
 
+_NOTHING = Snapshot(
+    phase=Phase.QUEUED_CHECK,
+    paused=False,
+    progress=0,
+    size=0,
+    done=0,
+    up_rate=0,
+    down_rate=0,
+    uploaded=0,
+    downloaded=0,
+    peers=0,
+    seeds=0,
+    seeding_s=0,
+    swarm_seeds=0,
+    swarm_peers=0,
+    unsaved=False,
+)
+
 
 @dataclass(slots=True)
 class Torrent:
@@ -25,11 +43,16 @@ class Torrent:
     unsynced: bool = False
     """Data has come of which nobody knows yet that it has reached the drive."""
     lost: bool = False
-    """Its owner was told of lost data, and not yet that it is whole again."""
+    """The owner knows of lost data, and not yet that it is complete again."""
     watch: str = ""
     """Path under its folder that trouble was seen at."""
     watch_mark: tuple[int, int] | None = None
     """What the disk said of that path when the trouble began; when that changes, it is tried again."""
+
+    @property
+    def seen(self) -> Snapshot:
+        """What the engine last said of it; zeros before it has said anything."""
+        return self.snapshot or _NOTHING
 
     @property
     def fetching(self) -> bool:
@@ -44,7 +67,14 @@ class Torrent:
     @property
     def size(self) -> int:
         """Bytes wanted."""
-        return self.snapshot.size if self.snapshot and self.snapshot.size else self.record.size
+        return self.seen.size or self.record.size
+
+    @property
+    def to_fetch(self) -> int:
+        """Bytes that are still to come; 0 where nothing is fetched any more."""
+        if not self.record.writable:
+            return 0
+        return self.size - self.seen.done
 
     @property
     def progress(self) -> int:
@@ -55,37 +85,37 @@ class Torrent:
 
     @property
     def up_rate(self) -> int:
-        """Payload, bytes per second."""
-        return self.snapshot.up_rate if self.snapshot else 0
+        """Payload sent, bytes per second."""
+        return self.seen.up_rate
 
     @property
     def down_rate(self) -> int:
-        """Payload, bytes per second."""
-        return self.snapshot.down_rate if self.snapshot else 0
+        """Payload received, bytes per second."""
+        return self.seen.down_rate
 
     @property
     def uploaded(self) -> int:
-        """Payload bytes since it was added."""
-        return max(self.snapshot.uploaded if self.snapshot else 0, self.record.uploaded)
+        """Payload bytes sent since it was added."""
+        return max(self.seen.uploaded, self.record.uploaded)
 
     @property
     def downloaded(self) -> int:
-        """Payload bytes since it was added."""
-        return max(self.snapshot.downloaded if self.snapshot else 0, self.record.downloaded)
+        """Payload bytes received since it was added."""
+        return max(self.seen.downloaded, self.record.downloaded)
 
     @property
     def seeding_s(self) -> int:
         """Seconds that it was seeded."""
-        return max(self.snapshot.seeding_s if self.snapshot else 0, self.record.seeding_s)
+        return max(self.seen.seeding_s, self.record.seeding_s)
 
     @property
     def peers(self) -> int:
         """Connected peers."""
-        return self.snapshot.peers if self.snapshot else 0
+        return self.seen.peers
 
     @property
     def eta_s(self) -> int:
         """Seconds to the end of the download; -1 where there is none to foresee."""
-        if self.state is not State.DOWNLOADING or self.snapshot is None or self.snapshot.down_rate < 1:
+        if self.state is not State.DOWNLOADING or self.down_rate < 1:
             return -1
-        return (self.snapshot.size - self.snapshot.done) // self.snapshot.down_rate
+        return (self.seen.size - self.seen.done) // self.down_rate

@@ -7,7 +7,7 @@ B3  an entry of a cause that was posted changes nothing;
 B4  nothing leaves int64.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from appliance.core.errors import Bug, OwnerMustAct
@@ -101,35 +101,3 @@ def same(known: Entry, new: Entry) -> None:
 def is_counter(account: str) -> bool:
     """Whether an account stands for the outside, and may be below zero."""
     return account == COUNTER or account.startswith(COUNTER + ":")
-
-
-# ------------------------------------------------------------------------------- the entries there are
-
-
-def hold_account(hold: str) -> str:
-    """Where reserved money lies until it is spent or released."""
-    return f"hold:{hold}"
-
-
-def reserve(hold: str, owner: str, amount: MicroBtt, at: UtcMs, about: str = "") -> Entry:
-    """Set money apart for something that may be bought."""
-    move = Move(owner, hold_account(hold), amount)
-    return entry(f"hold:{hold}", "reserve", at, move, about=about)
-
-
-def spend(hold: str, cause: str, target: str, amount: MicroBtt, at: UtcMs, about: str = "") -> Entry:
-    """Pay out of a hold; NotEnough when posted beyond what is left of it."""
-    move = Move(hold_account(hold), target, amount)
-    return entry(f"hold:{hold}:spend:{cause}", "spend", at, move, about=about)
-
-
-def release(hold: str, owner: str, left: MicroBtt, at: UtcMs) -> Entry | None:
-    """Give back what is left of a hold; None where nothing is."""
-    if not left:
-        return None
-    return entry(f"hold:{hold}:release", "release", at, Move(hold_account(hold), owner, left))
-
-
-def total(balances: Iterable[tuple[str, MicroBtt]]) -> MicroBtt:
-    """What all accounts but the counter-accounts hold together."""
-    return MicroBtt(sum(balance for account, balance in balances if not is_counter(account)))

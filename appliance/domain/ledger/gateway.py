@@ -10,7 +10,7 @@ G4  what all accounts hold equals what came in from the chain less what went out
 from dataclasses import dataclass
 from enum import StrEnum
 
-from appliance.core.config import Gateway as Told
+from appliance.core.config import Gateway as GatewayConfig
 from appliance.core.errors import OwnerMustAct
 from appliance.core.keys import Address, parse_address
 from appliance.core.units import BTT, BTT_DIGITS, MOST_MONEY, MicroBtt, UtcMs, show_btt
@@ -106,10 +106,10 @@ class Limits:
     allow: frozenset[str] = frozenset()
 
     @classmethod
-    def told(cls, told: Told) -> "Limits":
-        """As configured. Raises OwnerMustAct for an address that is none."""
-        allow = frozenset(parse_address(one) for one in told.allow)
-        return cls(MicroBtt(told.most_each * BTT), MicroBtt(told.most_a_day * BTT), allow)
+    def configured(cls, config: GatewayConfig) -> "Limits":
+        """The limits that the operator has set. Raises OwnerMustAct for an address that is not one."""
+        allow = frozenset(parse_address(one) for one in config.allow)
+        return cls(MicroBtt(config.most_each * BTT), MicroBtt(config.most_a_day * BTT), allow)
 
     def refuse(self, to: Address, amount: MicroBtt) -> str:
         """Why a withdrawal can never leave under these limits; empty where it can."""

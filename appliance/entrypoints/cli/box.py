@@ -22,7 +22,7 @@ from appliance.control.box import (
 )
 from appliance.control.client import DaemonAway
 from appliance.core import config as configuration
-from appliance.core.units import show_bytes, show_rate, show_span
+from appliance.core.units import MicroBtt, show_btt, show_bytes, show_rate, show_span
 from appliance.entrypoints.cli.context import UNWELL, App, command
 from appliance.entrypoints.cli.findings import shown
 from appliance.entrypoints.cli.words import RATE, table, when
@@ -287,19 +287,21 @@ def settle(app: App, new_wallet: bool) -> None:
     """
     from appliance.entrypoints.settle import main, wallet
 
-    told = configuration.load(app.config_path)
+    loaded = configuration.load(app.config_path)
     if new_wallet:
-        path = app.state.resolve(told.gateway.keystore)
+        path = app.state.resolve(loaded.gateway.keystore)
         passphrase = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
         key = wallet.make(path, passphrase)
         app.answer({"wallet": key.address, "path": str(path)}, f"Wallet: {key.address}", f"Kept in {path}")
         return
-    done = main.settle(told, app.state, lambda text: str(click.prompt(text, hide_input=True, err=True)))
-    lines = [f"  {click.style(one.id, bold=True)} waits: {one.why}" for one in done.waiting]
+    done = main.settle(loaded, app.state, lambda text: str(click.prompt(text, hide_input=True, err=True)))
+    lines = [f"  {click.style(one.id, bold=True)} is on hold: {one.why}" for one in done.waiting]
+    credited = f" ({show_btt(MicroBtt(sum(done.deposits)))} BTT)" if done.deposits else ""
     app.answer(
         done,
         f"Wallet: {done.wallet}",
-        f"Withdrawals: {len(done.waiting)} wait, {done.signed} are on their way.",
+        f"Deposits: {len(done.deposits)} credited{credited}. "
+        f"Withdrawals: {done.signed} sent and waiting for confirmation, {len(done.waiting)} on hold.",
         *lines,
     )
     raise SystemExit(UNWELL if done.waiting else 0)

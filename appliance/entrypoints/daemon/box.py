@@ -22,11 +22,14 @@ from appliance.adapters.engine.session import LibtorrentEngine
 from appliance.adapters.engine.settings import engine_settings, shown_name
 from appliance.adapters.notices.addresses import AddressFile
 from appliance.adapters.notices.sender import Sender
+from appliance.adapters.store.batches import Flushes
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.issues import IssueStore
-from appliance.adapters.store.journal import EventJournal, Flushes, Settings, TrafficLog
+from appliance.adapters.store.journal import EventJournal
 from appliance.adapters.store.machine import DecisionLog, ReadingLog
+from appliance.adapters.store.settings import Settings
 from appliance.adapters.store.torrents import TorrentStore
+from appliance.adapters.store.traffic import TrafficLog
 from appliance.core.clock import SystemClock
 from appliance.core.config import Config
 from appliance.core.errors import OwnerMustAct, RetryLater
@@ -371,9 +374,7 @@ class Box:
         )
 
     async def _open_session(self) -> None:
-        self.engine.heard = self.catalogue.hear
-        self.engine.failed = self.failure.fail
-        self.engine.start(asyncio.get_running_loop())
+        self.engine.start(asyncio.get_running_loop(), self.catalogue.apply, self.failure.fail)
 
     async def _close_session(self) -> None:
         with contextlib.suppress(RetryLater):

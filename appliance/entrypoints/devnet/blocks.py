@@ -23,7 +23,7 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class ChainReceipt:
     """What a transaction did: kept with its block."""
 
     txid: bytes
@@ -45,7 +45,7 @@ class Block:
     parent: bytes
     timestamp: int
     transactions: tuple[Signed, ...] = ()
-    receipts: tuple[Receipt, ...] = ()
+    receipts: tuple[ChainReceipt, ...] = ()
 
     @property
     def root(self) -> bytes:

@@ -9,8 +9,10 @@ from appliance.core.clock import SystemClock
 from appliance.core.errors import OwnerMustAct
 from appliance.core.keys import Address
 from appliance.core.process import serve_until_told
-from appliance.entrypoints.devnet.chain import BLOCK_MS, SOLID_AFTER, TOKEN, Account, Chain
-from appliance.entrypoints.devnet.node import FAUCET, MARK, Node, create_app
+from appliance.entrypoints.devnet.accounts import TOKEN, Account
+from appliance.entrypoints.devnet.app import create_app
+from appliance.entrypoints.devnet.chain import BLOCK_MS, SOLID_AFTER, Chain
+from appliance.entrypoints.devnet.node import FAUCET, MARK, Node
 
 FUNDED_TRX = 1_000_000_000
 """SUN, in every account that is funded at the start."""

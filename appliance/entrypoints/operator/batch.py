@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from appliance.core.errors import Bug, RetryLater
-from appliance.entrypoints.operator.service import Asked
+from appliance.entrypoints.operator.requests import Asked
 
 log = logging.getLogger(__name__)
 

@@ -23,15 +23,17 @@ _TIDY_S = 60.0
 def serve(config: Config, state: StateFolder) -> int:
     """Serve a ledger until SIGTERM; returns the exit code. Raises OwnerMustAct where that is not possible."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    told, clock = config.ledger, SystemClock()
-    opened = open_ledger(place_of(told.database, state))
-    operator = Operator(opened, clock, told.name, Limits.told(config.gateway), told.payout_lock * HOUR_MS)
+    ledger, clock = config.ledger, SystemClock()
+    opened = open_ledger(place_of(ledger.database, state))
+    operator = Operator(
+        opened, clock, ledger.name, Limits.configured(config.gateway), ledger.payout_lock * HOUR_MS
+    )
     operator.audit()
-    sock = listen(told.address, told.port)
+    sock = listen(ledger.address, ledger.port)
     server = LedgerServer(App(operator, clock, lambda: notify("READY=1\nSTATUS=The ledger is served.")))
     over = threading.Event()
     threading.Thread(target=_tidy, args=(operator, over), daemon=True).start()
-    print(f"Ledger {operator.id.hex()[:16]} on http://{told.address}:{told.port}", flush=True)  # noqa: T201
+    print(f"Ledger {operator.id.hex()[:16]} on http://{ledger.address}:{ledger.port}", flush=True)  # noqa: T201
 
     async def run() -> None:
         for number in (signal.SIGTERM, signal.SIGINT):

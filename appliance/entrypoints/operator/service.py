@@ -3,37 +3,38 @@
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from appliance.adapters.ledger_http import messages as wire
 from appliance.adapters.store import ledger as store
 from appliance.adapters.store.ledger_database import LedgerDatabase, Sql
-from appliance.adapters.store.ledger_unit import Draft, Needs, Nonce, Unit
+from appliance.adapters.store.ledger_unit import Unit
 from appliance.core.clock import Clock
-from appliance.core.errors import NotFound, OwnerMustAct, PeerMisbehaved, SeedboxError
+from appliance.core.errors import NotFound, OwnerMustAct, SeedboxError
 from appliance.core.keys import Address, parse_address
-from appliance.core.units import MOST_MONEY, MicroBtt, UtcMs
+from appliance.core.units import MicroBtt, UtcMs
 from appliance.domain.ledger import channel as channels
 from appliance.domain.ledger import gateway
 from appliance.domain.ledger import payout as payouts
-from appliance.domain.ledger.book import CauseReused, Move, entry
-from appliance.domain.ledger.channel import Channel, State
+from appliance.domain.ledger.channel import Channel
 from appliance.domain.ledger.gateway import DAY_MS, Limits, Withdrawal
 from appliance.domain.ledger.payout import Payout
 from appliance.domain.ledger.request import WINDOW_MS, Signer
 from appliance.domain.ledger.statement import Line
+from appliance.entrypoints.operator.requests import (
+    Asked,
+    Replayed,
+    Requests,
+    amount_of,
+    check_inside,
+    nonce_of,
+)
 
-S = TypeVar("S")
 T = TypeVar("T")
-LONGEST_CHANNEL_MS = 366 * 86_400_000
 MOST_LINES = 1_000
 NO_LIMITS = Limits()
-
-
-class Replayed(PeerMisbehaved):
-    """A signed request came for a second time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +45,6 @@ class Figures:
     outside: MicroBtt
     solid: MicroBtt | None
     gateway: wire.GatewayInfo | None
-
-
-@dataclass(frozen=True, slots=True)
-class Asked(Generic[T]):
-    """A signed request that can be done together with others."""
-
-    signer: Signer
-    needs: Needs
-    work: Callable[[Draft], T]
-
-    def then(self, show: Callable[[T], S]) -> "Asked[S]":
-        """The same, with its result shown in another way."""
-        return Asked(self.signer, self.needs, lambda draft: show(self.work(draft)))
 
 
 class Operator:
@@ -77,6 +65,8 @@ class Operator:
         self._payout_lock_ms = payout_lock_ms
         self.name = name
         self.id = database.transact(_own_id)
+        self.requests = Requests(self.id, clock)
+        """Those that can be done together."""
 
     # ------------------------------------------------------------------------------------ for its accounts
 
@@ -109,125 +99,15 @@ class Operator:
         count = max(1, min(MOST_LINES, count))
         return self._database.transact(lambda sql: store.statement(sql, who, after=after, count=count))
 
-    def transfer(self, signer: Signer, wanted: wire.NewTransfer) -> MicroBtt:
-        """Pay another account; the balance after it."""
-        return self.now(self.transferring(signer, wanted))
-
-    def transferring(self, signer: Signer, wanted: wire.NewTransfer) -> Asked[MicroBtt]:
-        """The same, to be done with others."""
-        who, to = signer.address, parse_address(wanted.to)
-        if to == who:
-            raise OwnerMustAct("A transfer to the same account moves nothing.")
-        move = Move(who, to, _amount(wanted.amount))
-        line = entry(f"transfer:{who}:{wanted.name}", "transfer", self._clock.now(), move, about=wanted.about)
-
-        def work(draft: Draft) -> MicroBtt:
-            try:
-                draft.post(line)
-            except CauseReused as error:
-                raise OwnerMustAct("A transfer of this name exists already; choose another name.") from error
-            return draft.balance(who)
-
-        return Asked(signer, Needs(accounts=(who, to), causes=(line.cause,), nonce=_nonce(signer)), work)
-
-    def open(self, signer: Signer, wanted: wire.NewChannel) -> Channel:
-        """Lock money in a channel."""
-        return self.now(self.opening(signer, wanted))
-
-    def opening(self, signer: Signer, wanted: wire.NewChannel) -> Asked[Channel]:
-        """The same, to be done with others."""
-        now, recipient = self._clock.now(), parse_address(wanted.recipient)
-        if wanted.expires > now + LONGEST_CHANNEL_MS:
-            raise OwnerMustAct("A channel lasts a year at most; give an earlier end.")
-        channel = Channel(
-            id=channels.channel_id(self.id, signer.public, recipient, wanted.name.encode()),
-            ledger=self.id,
-            payer=signer.public,
-            recipient=recipient,
-            lock=_amount(wanted.lock),
-            expires=UtcMs(wanted.expires),
-            window_ms=wanted.window_ms,
-        )
-
-        def work(draft: Draft) -> Channel:
-            try:
-                known = draft.channel(channel.id)
-            except NotFound:
-                draft.post(channels.open_channel(channel, now))
-                draft.put_channel(channel)
-                return channel
-            if (known.lock, known.expires, known.window_ms) != (
-                channel.lock,
-                channel.expires,
-                channel.window_ms,
-            ):
-                raise OwnerMustAct("A channel of this name exists on other terms; choose another name.")
-            return known
-
-        needs = Needs(
-            accounts=(signer.address, channel.account),
-            causes=(f"{channel.account}:open",),
-            channels=(channel.id,),
-            nonce=_nonce(signer),
-        )
-        return Asked(signer, needs, work)
-
     def channel(self, who: Address, id: bytes) -> Channel:
         """A channel, for those who are in it. Raises NotFound."""
         found = self._database.transact(lambda sql: store.get_channel(sql, id))
-        _inside(found, who)
+        check_inside(found, who)
         return found
 
     def channels(self, who: Address) -> list[Channel]:
         """All channels of an account."""
         return self._database.transact(lambda sql: store.channels_of(sql, who))
-
-    def close(self, signer: Signer, id: bytes, shown: wire.ShownState | None) -> Channel:
-        """Close a channel for its recipient, or begin to for its payer; closed ones stay as they are."""
-        return self.now(self.closing(signer, id, shown))
-
-    def closing(self, signer: Signer, id: bytes, shown: wire.ShownState | None) -> Asked[Channel]:
-        """The same, to be done with others."""
-
-        def work(draft: Draft) -> Channel:
-            found = draft.channel(id)
-            _inside(found, signer.address)
-            if found.phase is channels.Phase.CLOSED:
-                return found
-            state = shown.of(found) if shown else None
-            after, settled = channels.close(found, signer.address, state, self._clock.now())
-            if settled:
-                draft.post(settled)
-            draft.put_channel(after)
-            return after
-
-        needs = Needs(causes=(f"channel:{id.hex()}:close",), channels=(id,), nonce=_nonce(signer))
-        return Asked(signer, needs, work)
-
-    def dispute(self, signer: Signer, id: bytes, shown: wire.ShownState) -> Channel:
-        """Show a higher state while the payer's closing can still be put right."""
-        return self.now(self.disputing(signer, id, shown))
-
-    def disputing(self, signer: Signer, id: bytes, shown: wire.ShownState) -> Asked[Channel]:
-        """The same, to be done with others."""
-
-        def work(draft: Draft) -> Channel:
-            found = draft.channel(id)
-            _inside(found, signer.address)
-            state: State = shown.of(found)
-            after = channels.dispute(found, state, self._clock.now())
-            draft.put_channel(after)
-            return after
-
-        return Asked(signer, Needs(channels=(id,), nonce=_nonce(signer)), work)
-
-    def now(self, asked: Asked[T]) -> T:
-        """Do one thing that was asked, by itself. Raises what it raises."""
-        (done,) = self.together([asked])
-        if isinstance(done, Exception):
-            raise done
-        result: T = done
-        return result
 
     def together(self, asked: Sequence[Asked[Any]]) -> list[Any]:
         """Do many things in one transaction, each wholly or not at all; results, or what each has raised.
@@ -241,7 +121,7 @@ class Operator:
             for one in asked:
                 draft = unit.draft()
                 try:
-                    if not draft.take_nonce(_nonce(one.signer)):
+                    if not draft.take_nonce(nonce_of(one.signer)):
                         raise Replayed("This very request came before; sign it anew to ask again.")
                     results.append(one.work(draft))
                     draft.keep()
@@ -258,7 +138,7 @@ class Operator:
             id=f"{signer.address}.{wanted.name}",
             account=signer.address,
             to=parse_address(wanted.to),
-            amount=_amount(wanted.amount),
+            amount=amount_of(wanted.amount),
             at=self._clock.now(),
         )
 
@@ -354,26 +234,9 @@ def _gateway(sql: Sql) -> wire.GatewayInfo | None:
     return msgspec.json.decode(told, type=wire.GatewayInfo) if told else None
 
 
-def _nonce(signer: Signer) -> Nonce:
-    return signer.public, signer.nonce, signer.at
-
-
 def _own_id(sql: Sql) -> bytes:
     found = store.fact(sql, "ledger")
     if found is None:
         found = secrets.token_hex(channels.ID_BYTES)
         store.put_fact(sql, "ledger", found)
     return bytes.fromhex(found)
-
-
-def _amount(text: str) -> MicroBtt:
-    amount = int(text)
-    if amount > MOST_MONEY:
-        raise OwnerMustAct(f"{text} µBTT is more than there is.")
-    return MicroBtt(amount)
-
-
-def _inside(channel: Channel, who: Address) -> None:
-    """Strangers learn nothing of a channel, not even that it exists."""
-    if who not in (channel.recipient, channel.payer_address):
-        raise NotFound(f"There is no channel {channel.id.hex()[:16]} in this ledger.")

@@ -6,7 +6,9 @@ anywhere, and two of them may run at once.
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from appliance.adapters.chain.node import ChainNode, Sent, SolidBlock
 from appliance.adapters.chain.transaction import Transaction, Transfer, serialise, sign, txid
@@ -37,6 +39,15 @@ class Waiting:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What one pass has done."""
+
+    deposits: list[MicroBtt]
+    """Those that it has credited."""
+    waiting: list[Waiting]
+
+
 class Gateway:
     """The gateway of one ledger."""
 
@@ -57,35 +68,37 @@ class Gateway:
         self._clock = clock
         self._limits = limits
 
-    def run(self) -> list[Waiting]:
-        """One pass; what had to wait. Raises RetryLater where the chain is away; what was done is kept."""
-        self.read()
+    def run(self) -> Passed:
+        """Make one pass. Raises RetryLater where the chain cannot be reached; what was done is kept."""
+        deposits = self.read()
         waiting = [Waiting(one.id, why) for one in self._open(Phase.LOCKED) if (why := self.sign(one))]
         for withdrawal in self._open(Phase.SIGNED):
             self.send(withdrawal)
         self.publish()
-        return waiting
+        return Passed(deposits, waiting)
 
     # --------------------------------------------------------------------------------------- the way in
 
-    def read(self) -> None:
-        """Read the solid blocks since the last time: deposits come in, withdrawals end."""
+    def read(self) -> list[MicroBtt]:
+        """Read the solid blocks since the last time: withdrawals end, deposits come in; the deposits."""
         newest = self._node.solid_number()
         position = self._position()
         if position is None:
             # What came before this ledger had a gateway is not its business.
             block = self._node.solid_block(newest)
             self._database.transact(lambda sql: _move_to(sql, block))
-            return
+            return []
+        credited: list[MicroBtt] = []
         for number in range(position[0] + 1, newest + 1):
             block = self._node.solid_block(number)
-            self._database.transact(lambda sql, block=block: self._take(sql, block))  # type: ignore[misc]
+            credited += self._database.transact(partial(self._take, block))
         holdings = self._asset.floor(self._node.solid_balance(self._key.address, self._asset.id))
         self._database.transact(lambda sql: store.put_fact(sql, "solid", str(holdings)))
+        return credited
 
     def publish(self) -> None:
         """Leave in the ledger what its accounts need to know: where to deposit, and what leaving costs."""
-        told = {
+        facts = {
             "address": self._key.address,
             "asset": self._asset.id,
             "development": self._node.development(),
@@ -93,7 +106,7 @@ class Gateway:
             "fee": self._fee(self._key.address),
             "fee_new": self._fee(Key.make().address),
         }
-        self._database.transact(lambda sql: store.put_fact(sql, gateway.FACT, json.dumps(told)))
+        self._database.transact(lambda sql: store.put_fact(sql, gateway.FACT, json.dumps(facts)))
 
     def _fee(self, to: Address) -> int:
         """SUN that a withdrawal to an address costs now."""
@@ -110,36 +123,33 @@ class Gateway:
         number, id = found.split()
         return int(number), id
 
-    def _take(self, sql: Sql, block: SolidBlock) -> None:
-        """All that one block changes, in one transaction, once."""
+    def _take(self, block: SolidBlock, sql: Sql) -> list[MicroBtt]:
+        """All that one block changes, in one transaction, once; the deposits that it brought."""
         number, id = (store.fact(sql, _POSITION) or "").split()
         if int(number) >= block.number:
-            return
-        if int(number) != block.number - 1 or id != block.parent.hex():
-            raise OwnerMustAct(
-                f"The node's solid block {block.number} does not follow the one that was read before it: it "
-                "is on another chain, or lies. Name another node, and look into the ledger before going on."
-            )
-        for id_, transaction in block.transfers:
-            self._deposit(sql, id_, transaction)
+            return []
+        _check_follows(block, int(number), id)
+        credited = [amount for id_, one in block.transfers if (amount := self._deposit(sql, id_, one))]
         included = {id_ for id_, _ in block.transfers}
-        for one in store.open_withdrawals(sql):
-            if one.phase is Phase.SIGNED:
-                self._end(sql, one, included, block.timestamp)
+        for withdrawal in _in_phase(store.open_withdrawals(sql), Phase.SIGNED):
+            self._end(sql, withdrawal, included, block.timestamp)
         _move_to(sql, block)
+        return credited
 
-    def _deposit(self, sql: Sql, id: bytes, transaction: Transaction) -> None:
-        transfer = transaction.transfer
-        if transfer.to != self._key.address or transfer.asset != self._asset.id:
-            return
+    def _deposit(self, sql: Sql, id: bytes, transaction: Transaction) -> MicroBtt:
+        """Credit a transfer to whom it is for; the amount, 0 where it is none of ours or nobody's."""
+        nothing, transfer = MicroBtt(0), transaction.transfer
+        if (transfer.to, transfer.asset) != (self._key.address, self._asset.id):
+            return nothing
         try:
             account = parse_address(transaction.memo.decode("ascii"))
             amount = self._asset.amount(transfer.amount)
         except (OwnerMustAct, UnicodeDecodeError):
             # Nobody's: it stays visible as the difference between what is held and what is owed.
             log.warning("transfer %s names no account, or no whole µBTT; it is not credited", id.hex())
-            return
-        store.post(sql, gateway.deposit(account, amount, id, self._clock.now()))
+            return nothing
+        fresh = store.post(sql, gateway.deposit(account, amount, id, self._clock.now()))
+        return amount if fresh else nothing
 
     def _end(self, sql: Sql, one: Withdrawal, included: set[bytes], block_time: int) -> None:
         now = self._clock.now()
@@ -203,17 +213,25 @@ class Gateway:
 
     def _why_not(self, withdrawal: Withdrawal, raw: bytes, block: SolidBlock) -> str:
         """Why a withdrawal cannot be signed now; empty where it can."""
-        if never := self._limits.refuse(withdrawal.to, withdrawal.amount):
-            return never
-        ends = block.timestamp + LIFE_MS
-        if self._limits.wait(
-            withdrawal.amount, self._database.transact(lambda sql: store.signed_since(sql, ends - DAY_MS))
-        ):
-            return "the day's limit is reached"
+        return (
+            self._limits.refuse(withdrawal.to, withdrawal.amount)
+            or self._over_limit(withdrawal, block)
+            or self._dry(withdrawal)
+            or self._no_fee(withdrawal, raw)
+        )
+
+    def _over_limit(self, withdrawal: Withdrawal, block: SolidBlock) -> str:
+        since = block.timestamp + LIFE_MS - DAY_MS
+        sent = self._database.transact(lambda sql: store.signed_since(sql, since))
+        return "the day's limit is reached" if self._limits.wait(withdrawal.amount, sent) else ""
+
+    def _dry(self, withdrawal: Withdrawal) -> str:
         held = self._node.solid_balance(self._key.address, self._asset.id)
         out = self._asset.units(MicroBtt(sum(one.amount for one in self._open(Phase.SIGNED))))
-        if held - out < self._asset.units(withdrawal.amount):
-            return f"the wallet {self._key.address} has run dry; send it tokens"
+        enough = held - out >= self._asset.units(withdrawal.amount)
+        return "" if enough else f"the wallet {self._key.address} has run dry; send it tokens"
+
+    def _no_fee(self, withdrawal: Withdrawal, raw: bytes) -> str:
         fee = self._node.fee(raw)
         if not fee.covered:
             return f"the wallet {self._key.address} needs {show_btt(MicroBtt(fee.sun))} TRX for the fee"
@@ -231,8 +249,20 @@ class Gateway:
             log.warning("the node refuses withdrawal %s for now", withdrawal.txid.hex())
 
     def _open(self, phase: Phase) -> list[Withdrawal]:
-        found = self._database.transact(store.open_withdrawals)
-        return [one for one in found if one.phase is phase]
+        return _in_phase(self._database.transact(store.open_withdrawals), phase)
+
+
+def _in_phase(withdrawals: Sequence[Withdrawal], phase: Phase) -> list[Withdrawal]:
+    return [one for one in withdrawals if one.phase is phase]
+
+
+def _check_follows(block: SolidBlock, number: int, id: str) -> None:
+    """Raise OwnerMustAct where a block is not the one after that with this number and id."""
+    if (number, id) != (block.number - 1, block.parent.hex()):
+        raise OwnerMustAct(
+            f"The node's solid block {block.number} does not follow the one that was read before it: it "
+            "is on another chain, or lies. Name another node, and look into the ledger before going on."
+        )
 
 
 def _move_to(sql: Sql, block: SolidBlock) -> None:

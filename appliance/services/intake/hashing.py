@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
-from appliance.adapters.engine.create import Line, Wanted
+from appliance.adapters.engine.create import CreateReport, Wanted
 from appliance.adapters.engine.metainfo import MOST_METAINFO
 from appliance.core.errors import OwnerMustAct
 
@@ -42,10 +42,10 @@ async def hash_folder(
         await process.wait()
 
 
-async def _lines(stdout: asyncio.StreamReader) -> AsyncIterator[Line]:
+async def _lines(stdout: asyncio.StreamReader) -> AsyncIterator[CreateReport]:
     """What the process says, until it ends; a line that was cut off ends it too."""
     try:
         async for raw in stdout:
-            yield msgspec.json.decode(raw, type=Line)
+            yield msgspec.json.decode(raw, type=CreateReport)
     except (ConnectionError, ValueError):
         return

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from appliance.adapters.store.journal import Flushes, try_flush
+from appliance.adapters.store.batches import Flushes, try_flush
 from appliance.core.clock import Clock
 from appliance.core.service import Beat
 from appliance.services.machine.meter import Meter

@@ -9,7 +9,7 @@ import msgspec
 from appliance.adapters.ledger_http import messages as wire
 from appliance.adapters.ledger_http.client import LedgerClient
 from appliance.adapters.store.database import Database
-from appliance.adapters.store.journal import Settings
+from appliance.adapters.store.settings import Settings
 from appliance.adapters.store.wallet import WalletMemory
 from appliance.core.clock import Clock
 from appliance.core.errors import Bug, OwnerMustAct, RetryLater, SeedboxError

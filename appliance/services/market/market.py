@@ -13,7 +13,8 @@ from appliance.adapters.engine.market import EngineMarket
 from appliance.adapters.engine.session import LibtorrentEngine
 from appliance.adapters.store.auction import AuctionMemory, RoundLog
 from appliance.adapters.store.database import Database
-from appliance.adapters.store.journal import EventJournal, Settings
+from appliance.adapters.store.journal import EventJournal
+from appliance.adapters.store.settings import Settings
 from appliance.core.clock import Clock
 from appliance.core.config import Auction
 from appliance.core.errors import OwnerMustAct, RetryLater

@@ -2,7 +2,6 @@
 
 import hashlib
 import subprocess
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import pytest
 import requests
-import waitress
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -18,23 +16,23 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from appliance.adapters.chain.fee import size_of
 from appliance.adapters.chain.transaction import Transaction, Transfer, serialise, sign, txid
 from appliance.core.keys import Key
-from appliance.entrypoints.devnet.chain import (
-    BLOCK_MS,
+from appliance.entrypoints.devnet.accounts import (
     ENERGY_NEW,
     FREE_NET,
-    SOLID_AFTER,
     SUN_PER_ENERGY,
     TOKEN,
     Account,
-    Chain,
     Refused,
 )
-from appliance.entrypoints.devnet.node import FAUCET, Node, create_app
+from appliance.entrypoints.devnet.app import create_app
+from appliance.entrypoints.devnet.chain import BLOCK_MS, SOLID_AFTER, Chain
+from appliance.entrypoints.devnet.node import FAUCET, Node
 from tests.support.addresses import address, free_port
 from tests.support.box import SEEDBOX
 from tests.support.clock import FakeClock
 from tests.support.processes import end, start
 from tests.support.until import until
+from tests.support.wsgi import serving
 
 ASSET = "1002000"
 RICH, POOR, NEW = (Key(bytes(31) + bytes([number])) for number in (1, 2, 3))
@@ -235,15 +233,10 @@ def served() -> Iterator[tuple[Node, str]]:
     }
     node = Node(Chain(SystemClock().now, genesis), ASSET)
     node.chain.make_block()
-    ip = address()
-    server = waitress.create_server(create_app(node), host=ip, port=0, threads=2)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield node, f"http://{ip}:{server.effective_port}"
-    while _clients:
-        _clients.pop().provider.sess.close()
-    server.close()
-    thread.join(10)
+    with serving(create_app(node)) as url:
+        yield node, url
+        while _clients:
+            _clients.pop().provider.sess.close()
 
 
 _clients: list[Any] = []

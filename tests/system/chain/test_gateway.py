@@ -1,14 +1,12 @@
 """The gateway: G1 to G4 of ledger/gateway.py, on a chain and in a database that fail in every way."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import waitress
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -25,22 +23,22 @@ from appliance.core.units import MicroBtt, UtcMs
 from appliance.domain.ledger import gateway as rules
 from appliance.domain.ledger.book import NotEnough
 from appliance.domain.ledger.gateway import CHAIN, Asset, Limits, Phase, Withdrawal
-from appliance.entrypoints.devnet.chain import (
+from appliance.entrypoints.devnet.accounts import (
     NEW_ACCOUNT_NET_SUN,
     NEW_ACCOUNT_SUN,
-    SOLID_AFTER,
     SUN_PER_BYTE,
     SUN_PER_ENERGY,
     TOKEN,
     Account,
-    Chain,
     Refused,
     energy_of,
 )
-from appliance.entrypoints.devnet.node import Mischief, Node, create_app
+from appliance.entrypoints.devnet.app import create_app
+from appliance.entrypoints.devnet.chain import SOLID_AFTER, Chain
+from appliance.entrypoints.devnet.node import Mischief, Node
 from appliance.entrypoints.settle.gateway import FEE_LIMIT, LIFE_MS, NO_LIMITS, Gateway
-from tests.support.addresses import address
 from tests.support.clock import FakeClock
+from tests.support.wsgi import serving
 from tests.system.ledger.test_store import Cut, Cutting
 
 TRC10, TRC20 = Asset("1002000", 6), Asset(TOKEN, 18)
@@ -199,9 +197,9 @@ def test_a_deposit_is_credited_by_its_memo_when_it_is_solid_and_once(world: Worl
     world.gateway.run()
     assert world.balance(ALICE.address) == 0, "not solid yet"
     world.blocks(1)
-    for _ in range(3):
-        world.gateway.run()
+    passes = [world.gateway.run().deposits for _ in range(3)]
     assert world.balance(ALICE.address) == 5 * BTT
+    assert passes == [[5 * BTT], [], []]
 
 
 @pytest.mark.parametrize("memo", [b"", b"hello", b"\xff\xfe", b"T" * 34, ALICE.address.lower().encode()])
@@ -315,7 +313,7 @@ def test_a_wallet_that_ran_dry_lets_withdrawals_wait(world: World) -> None:
     world.blocks(1)
     world.solidify()
     world.withdraw("w", 30 * BTT)
-    waiting = world.gateway.run()
+    waiting = world.gateway.run().waiting
     assert [one.id for one in waiting] == ["w"]
     assert "run dry" in waiting[0].why
     assert world.phase("w") is Phase.LOCKED
@@ -332,7 +330,7 @@ def test_a_wallet_without_trx_for_the_fee_lets_withdrawals_wait(world: World) ->
     world.chain.take(raw, sign(raw, WALLET, transfer))
     world.blocks(1)
     world.withdraw("w", 30)
-    waiting = world.gateway.run()
+    waiting = world.gateway.run().waiting
     assert "TRX for the fee" in waiting[0].why
     assert world.phase("w") is Phase.LOCKED
 
@@ -343,7 +341,7 @@ def test_limits_hold_for_each_withdrawal_for_a_day_and_for_addresses(fresh: Fres
     funded(world)
     for name, amount, to in (("a", 50, BOB), ("b", 20, BOB), ("c", 51, BOB), ("d", 5, ALICE)):
         world.withdraw(name, amount, to)
-    why = {one.id: one.why for one in world.gateway.run()}
+    why = {one.id: one.why for one in world.gateway.run().waiting}
     assert world.phase("a") is Phase.SIGNED
     assert why["b"] == "the day's limit is reached"
     assert "at most 0.00005 BTT" in why["c"]
@@ -409,10 +407,10 @@ def test_a_contract_that_fails_credits_nobody_and_pays_nobody(fresh: Fresh) -> N
 
 def test_what_the_ledger_tells_of_its_gateway(world: World) -> None:
     world.gateway.run()
-    told = json.loads(world.database.transact(lambda sql: ledger.fact(sql, rules.FACT)) or "")
-    assert (told["address"], told["asset"], told["development"]) == (WALLET.address, world.asset.id, True)
+    facts = json.loads(world.database.transact(lambda sql: ledger.fact(sql, rules.FACT)) or "")
+    assert (facts["address"], facts["asset"], facts["development"]) == (WALLET.address, world.asset.id, True)
     # A TRC-10 transfer fits into the day's free bandwidth; a contract's energy is burnt.
-    assert (told["fee"] == 0) == (world.asset is TRC10)
+    assert (facts["fee"] == 0) == (world.asset is TRC10)
 
 
 def test_two_passes_at_once_sign_one_transfer(world: World) -> None:
@@ -457,13 +455,8 @@ def test_nobody_withdraws_more_than_they_have(world: World) -> None:
 @pytest.fixture
 def line(world: World) -> Iterator[tuple[Node, str]]:
     node = Node(world.chain, TRC10.id)
-    ip = address()
-    server = waitress.create_server(create_app(node), host=ip, port=0, threads=2)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield node, f"http://{ip}:{server.effective_port}"
-    server.close()
-    thread.join(10)
+    with serving(create_app(node)) as url:
+        yield node, url
 
 
 def test_it_works_over_http_with_tronpy_and_through_a_nodes_bad_moods(
@@ -506,11 +499,11 @@ def test_a_wallet_that_the_node_says_has_run_dry_sends_nothing_and_loses_nothing
     http = HttpNode([url], asset=world.asset.id, sleep=lambda seconds: None)
     world.withdraw("w", 30)
     node.mischief = Mischief(dry=WALLET.address)
-    assert "run dry" in world.another(http).run()[0].why
+    assert "run dry" in world.another(http).run().waiting[0].why
     assert world.phase("w") is Phase.LOCKED
     assert json.loads(world.database.transact(lambda sql: ledger.fact(sql, "solid")) or "") == 0
     node.mischief = Mischief()
-    assert world.another(http).run() == []
+    assert world.another(http).run().waiting == []
     assert world.phase("w") is Phase.SIGNED
     http.close()
 

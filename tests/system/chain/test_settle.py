@@ -122,15 +122,20 @@ def test_tokens_go_into_the_ledger_and_out_again(bench: Bench) -> None:
     bench.blocks()
     done = bench.settle("--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"wallet": WALLET.address, "waiting": [], "signed": 0}
+    assert json.loads(done.stdout) == {
+        "wallet": WALLET.address,
+        "deposits": [5_000_000],
+        "waiting": [],
+        "signed": 0,
+    }
     alice = LedgerClient(bench.ledger, ALICE, SystemClock())
     assert alice.account() == (5_000_000, 0)
     alice.set_payout(BOB.address)
     alice.withdraw("w1", BOB.address, MicroBtt(2_000_000))
     assert alice.account() == (3_000_000, 0)
-    assert "1 are on their way" in bench.settle().stdout
+    assert "Withdrawals: 1 sent and waiting for confirmation, 0 on hold." in bench.settle().stdout
     bench.blocks()
-    assert "0 are on their way" in bench.settle().stdout
+    assert "Withdrawals: 0 sent and waiting" in bench.settle().stdout
     assert [one.phase for one in alice.withdrawals()] == ["paid"]
     assert chain.get_account_asset_balance(BOB.address, ASSET) == 2_000_000
     info = alice.info()
@@ -145,7 +150,7 @@ def test_two_settle_processes_at_once_pay_once(bench: Bench) -> None:
     assert bench.settle().returncode == 0
     bench.give(ALICE.address, 5_000_000)
     bench.blocks()
-    assert bench.settle().returncode == 0
+    assert "Deposits: 1 credited (5 BTT)." in bench.settle().stdout
     alice = LedgerClient(bench.ledger, ALICE, SystemClock())
     alice.set_payout(BOB.address)
     for number in range(5):
@@ -155,7 +160,7 @@ def test_two_settle_processes_at_once_pay_once(bench: Bench) -> None:
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
     bench.blocks()
-    assert "0 are on their way" in bench.settle().stdout
+    assert "Withdrawals: 0 sent and waiting" in bench.settle().stdout
     assert {one.phase for one in alice.withdrawals()} == {"paid"}
     chain = tron(bench.chain)
     assert chain.get_account_asset_balance(BOB.address, ASSET) == 5_000_000
@@ -176,7 +181,7 @@ def test_a_wallet_that_has_run_dry_says_so_and_ends_as_unwell(bench: Bench) -> N
         file.write("most_a_day = 4\n")
     said = bench.settle()
     assert said.returncode == 4
-    assert "waits: This ledger pays at most 4 BTT at once" in said.stdout
+    assert "is on hold: This ledger pays at most 4 BTT at once" in said.stdout
     assert alice.withdrawals()[0].phase == "locked"
     assert alice.cancel("w").phase == "refunded"
     assert bench.settle().returncode == 0

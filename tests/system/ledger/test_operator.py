@@ -32,9 +32,11 @@ from appliance.domain.ledger.channel import Channel, Phase, State, accept, pay
 from appliance.domain.ledger.gateway import Limits
 from appliance.domain.ledger.gateway import Phase as WithdrawalPhase
 from appliance.domain.ledger.request import WINDOW_MS, Request, Signer, sign
-from appliance.entrypoints.operator.app import MOST_BODY, Api, App
+from appliance.entrypoints.operator.app import MOST_BODY, App
+from appliance.entrypoints.operator.requests import Asked, Replayed
+from appliance.entrypoints.operator.routes import ROUTES
 from appliance.entrypoints.operator.server import LedgerServer, listen
-from appliance.entrypoints.operator.service import NO_LIMITS, Asked, Operator, Replayed
+from appliance.entrypoints.operator.service import NO_LIMITS, Operator
 from tests.support.addresses import address, free_port
 from tests.support.box import SEEDBOX
 from tests.support.clock import FakeClock
@@ -438,7 +440,7 @@ def test_the_openapi_document_is_valid_and_has_every_route(service: Service) -> 
     document = json.loads(line.getresponse().read())
     line.close()
     validate(document)
-    rules = [(route.path, route.method.lower()) for route in Api(service.operator, service.clock).routes]
+    rules = [(route.path, route.method.lower()) for route in ROUTES]
     assert sorted(rules) == sorted(
         (path, method) for path, one in document["paths"].items() for method in one
     )
@@ -557,7 +559,9 @@ def test_one_request_does_not_spoil_the_others_of_its_batch(service: Service) ->
 
     def asked(key: Key, name: str, amount: int, nonce: str = "") -> Asked[MicroBtt]:
         signer = Signer(key.public, key.address, nonce or secrets.token_hex(16), service.clock.now())
-        return service.operator.transferring(signer, NewTransfer(name, STRANGER.address, str(amount)))
+        return service.operator.requests.transferring(
+            signer, NewTransfer(name, STRANGER.address, str(amount))
+        )
 
     def breaks(draft: Draft) -> MicroBtt:
         draft.post(entry("x", "x", UtcMs(1), Move(PAYER.address, "nowhere", MicroBtt(5))))

@@ -1,19 +1,14 @@
 """A box's wallet at a ledger over HTTP: what tests/unit/domain/wallet/ has directly."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from appliance.adapters.store import ledger as store
 from appliance.adapters.store.database import Database
-from appliance.adapters.store.ledger_database import LedgerDatabase, open_ledger
 from appliance.adapters.store.wallet import WalletMemory
-from appliance.core.units import MicroBtt, UtcMs
-from appliance.domain.ledger import book
-from appliance.domain.ledger.book import NotEnough
+from appliance.core.units import MicroBtt
 from appliance.domain.wallet.keeper import Keeper
 from appliance.domain.wallet.model import Purpose
 from appliance.domain.wallet.ports import Ledger
@@ -70,59 +65,3 @@ def test_two_boxes_deal_with_each_other(service: Service, tmp_path: Path, direct
         assert all("collected" in text for text in heard.texts), heard.texts
 
     asyncio.run(deal())
-
-
-@pytest.fixture
-def database(fresh: Fresh) -> Iterator[LedgerDatabase]:
-    opened = open_ledger(fresh())
-    yield opened
-    opened.close()
-
-
-def post(database: LedgerDatabase, line: book.Entry) -> bool:
-    return database.transact(lambda sql: store.post(sql, line))
-
-
-def balance(database: LedgerDatabase, account: str) -> MicroBtt:
-    return database.transact(lambda sql: store.balance(sql, account))
-
-
-def test_holds_and_spends_at_once_never_exceed_a_budget(database: LedgerDatabase) -> None:
-    """Eight clients reserve, spend and release as fast as they can; nobody gets more than there was."""
-    start = book.Move(book.COUNTER, "alice", MicroBtt(1_000))
-    post(database, book.entry("start", "deposit", UtcMs(1), start))
-    spent: list[int] = []
-    failed: list[BaseException] = []
-
-    def client(number: int) -> None:
-        try:
-            for turn in range(12):
-                name = f"{number}.{turn}"
-                try:
-                    post(database, book.reserve(name, "alice", MicroBtt(90), UtcMs(2)))
-                except NotEnough:
-                    continue
-                for part in range(3):
-                    entry = book.spend(name, str(part), "bob", MicroBtt(40), UtcMs(3))
-                    try:
-                        post(database, entry)
-                        spent.append(40)
-                    except NotEnough:
-                        assert part == 2, "a hold pays for what it holds"
-                left = balance(database, book.hold_account(name))
-                back = book.release(name, "alice", left, UtcMs(4))
-                assert back is not None
-                post(database, back)
-        except BaseException as error:
-            failed.append(error)
-
-    threads = [threading.Thread(target=client, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failed
-    left, bob = balance(database, "alice"), balance(database, "bob")
-    assert sum(spent) == bob == 1_000 - left
-    assert 0 <= left < 90
-    database.transact(store.audit)

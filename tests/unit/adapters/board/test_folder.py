@@ -10,7 +10,7 @@ from appliance.adapters.board.content import ContentDisk
 from appliance.adapters.board.folder import ContentFolder
 from appliance.adapters.board.mounts import Mounts
 from appliance.adapters.store.database import Database
-from appliance.adapters.store.journal import Settings
+from appliance.adapters.store.settings import Settings
 from appliance.core.errors import OwnerMustAct
 from appliance.domain.volumes.faults import MARK
 from appliance.domain.volumes.volume import Volume

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.issues import IssueStore
-from appliance.adapters.store.journal import TrafficLog
 from appliance.adapters.store.machine import BUCKET_MS, KEEP_BUCKETS, DecisionLog, ReadingLog
+from appliance.adapters.store.traffic import TrafficLog
 from appliance.core.errors import RetryLater
 from appliance.core.units import UtcMs
 from appliance.domain.doctor.delivery import DeliveryState, LastNotice
@@ -472,7 +472,7 @@ from tests.support.clock import FakeClock
 from appliance.domain.governor.readings import Readings
 from appliance.adapters.store.machine import ReadingLog
 from appliance.adapters.store.database import Database
-from appliance.adapters.store.journal import TrafficLog
+from appliance.adapters.store.traffic import TrafficLog
 from appliance.core.units import UtcMs
 clock = FakeClock(UtcMs({NOW}))
 database = Database(Path({str(path)!r}), check=False)

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from appliance.adapters.store.auction import BUCKET_MS, RoundLog
 from appliance.adapters.store.database import Damaged, Database
 from appliance.adapters.store.files import set_aside
-from appliance.adapters.store.journal import EventJournal, Settings, TrafficLog
+from appliance.adapters.store.journal import EventJournal
+from appliance.adapters.store.settings import Settings
 from appliance.adapters.store.torrents import TorrentStore
+from appliance.adapters.store.traffic import TrafficLog
 from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.core.files import write_durably
 from appliance.core.units import MicroBtt, MicroBttPerMib

@@ -43,7 +43,7 @@ class House:
         self.content = content
         folders = [Path(folder) for folder in content]
         self.catalogue = Catalogue(self.engine, store, self.journal, disk, clock, folders, Goal())
-        self.engine.heard = self.catalogue.hear
+        self.engine.start(self.catalogue.apply)
 
     async def wait(self, seconds: float = 3.0) -> None:
         """Let time go on; the engine is heard twice a second."""
@@ -112,7 +112,7 @@ def told(story: Story) -> Callable[[], None]:
 async def test_data_that_is_there_is_adopted_and_never_written(house: House) -> None:
     torrent = await house.seeding()
     assert not house.engine.torrents[torrent.record.id].writable
-    assert ("info", '"film1" was already here: its data is complete and is seeded.') in house.journal.events
+    assert ("info", '"film1" is complete: its data was already here.') in house.journal.events
 
 
 @told
@@ -189,7 +189,7 @@ async def test_who_was_told_of_a_loss_is_told_of_its_end(house: House) -> None:
     assert house.journal.events[-1][0] == "error"
     house.disk.put(f"{ROOT}/film1")
     await house.wait(LOOK_EVERY_S + 5)
-    assert ("info", 'The data of "film1" is whole again.') in house.journal.events
+    assert ("info", 'The data of "film1" is complete again.') in house.journal.events
 
 
 @told

@@ -106,7 +106,7 @@ def test_the_same_files_in_another_torrent_are_seeded_from_one_copy() -> None:
 
 
 def test_the_same_files_are_not_fetched_twice_at_once() -> None:
-    with pytest.raises(OwnerMustAct, match="being fetched"):
+    with pytest.raises(OwnerMustAct, match="being downloaded"):
         admit(new(), "/c", [record(root="film", layout="L", completed=0)])
 
 

@@ -30,10 +30,10 @@ def test_amounts_are_converted_exactly_or_refused(amount: int, decimals: int) ->
 
 
 def test_limits_are_told_in_btt_and_addresses_are_checked() -> None:
-    limits = Limits.told(Gateway(most_each=5, most_a_day=7, allow=(ONE,)))
+    limits = Limits.configured(Gateway(most_each=5, most_a_day=7, allow=(ONE,)))
     assert limits == Limits(MicroBtt(5_000_000), MicroBtt(7_000_000), frozenset({ONE}))
     with pytest.raises(OwnerMustAct, match="not a TRON address"):
-        Limits.told(Gateway(allow=("T1",)))
+        Limits.configured(Gateway(allow=("T1",)))
     assert Limits().refuse(TWO, MicroBtt(MOST_MONEY)) == ""
     assert not Limits().wait(MicroBtt(MOST_MONEY), MicroBtt(MOST_MONEY))
 

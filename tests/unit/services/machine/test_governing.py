@@ -11,8 +11,10 @@ import pytest
 
 from appliance.adapters.board.sensors import Sensors
 from appliance.adapters.store.database import Database
-from appliance.adapters.store.journal import EventJournal, Settings, TrafficLog
+from appliance.adapters.store.journal import EventJournal
 from appliance.adapters.store.machine import DecisionLog, ReadingLog
+from appliance.adapters.store.settings import Settings
+from appliance.adapters.store.traffic import TrafficLog
 from appliance.core.config import Energy, Governor, LimitKeys
 from appliance.core.errors import RetryLater
 from appliance.core.units import GIB, MIB, Bytes, BytesPerSecond, MonoNs, UtcMs

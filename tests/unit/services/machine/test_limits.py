@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.adapters.store.database import Database
-from appliance.adapters.store.journal import Settings
+from appliance.adapters.store.settings import Settings
 from appliance.core.config import LimitKeys
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import GIB, MIB, Bytes, BytesPerSecond

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from appliance.adapters.store.database import Database
-from appliance.adapters.store.journal import Settings, TrafficLog
+from appliance.adapters.store.settings import Settings
+from appliance.adapters.store.traffic import TrafficLog
 from appliance.services.machine.meter import Meter, MeterPorts
 from tests.support.clock import FakeClock
 

@@ -16,7 +16,7 @@ from appliance.adapters.board.folder import ContentFolder, content_folders
 from appliance.adapters.board.mounts import FileSystem, Mounts
 from appliance.adapters.board.probe import _CHECK
 from appliance.adapters.store.database import Database
-from appliance.adapters.store.journal import Settings
+from appliance.adapters.store.settings import Settings
 from appliance.core.config import Content
 from appliance.core.state import StateFolder
 from appliance.domain.catalogue.catalogue import Catalogue, Wish
@@ -77,7 +77,7 @@ class Site:
             [self.main, self.further],
             Goal(),
         )
-        self.engine.heard = self.catalogue.hear
+        self.engine.start(self.catalogue.apply)
         ports = VolumePorts(
             mounts=Mounts(),
             torrents=self.catalogue,

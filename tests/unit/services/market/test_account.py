@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from appliance.adapters.store.database import Database
-from appliance.adapters.store.journal import EventJournal, Settings
+from appliance.adapters.store.journal import EventJournal
+from appliance.adapters.store.settings import Settings
 from appliance.core.clock import SystemClock
 from appliance.core.keys import Key
 from appliance.services.market import account as money
