@@ -12,7 +12,7 @@ from appliance.core.keys import Address
 from appliance.core.units import MicroBtt, MicroBttPerMib, UtcMs
 from appliance.domain.auction.buyer import Record, Want
 from appliance.domain.auction.effects import Decided
-from appliance.domain.auction.seller import Debt, Memory, Sold
+from appliance.domain.auction.model import Debt, SellerMemory, SoldSlot
 
 BUCKET_MS = 300_000
 KEEP_BUCKETS = 32 * 24 * 12
@@ -25,12 +25,12 @@ class AuctionMemory:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def load(self) -> Memory:
-        """What a seller has kept."""
+    def load(self) -> SellerMemory:
+        """What a seller has saved."""
         return self._database.run_now(_load)
 
-    async def keep(self, memory: Memory) -> None:
-        """Write down what a seller must not forget; durable when this returns. Raises RetryLater."""
+    async def keep(self, memory: SellerMemory) -> None:
+        """Save what a seller must not forget; durable when this returns. Raises RetryLater."""
 
         def work(db: sqlite3.Connection) -> None:
             db.execute("INSERT OR REPLACE INTO auction VALUES (1, ?, ?)", (memory.round, memory.reserve))
@@ -232,10 +232,10 @@ def _plus(one: Bucket, later: Bucket) -> Bucket:
     )
 
 
-def _load(db: sqlite3.Connection) -> Memory:
+def _load(db: sqlite3.Connection) -> SellerMemory:
     round, reserve = db.execute("SELECT round, reserve FROM auction").fetchone() or (1, 0)
     sold = [
-        Sold(key, ip, torrent, port, channel, MicroBtt(locked), MicroBttPerMib(price), MicroBtt(due))
+        SoldSlot(key, ip, torrent, port, channel, MicroBtt(locked), MicroBttPerMib(price), MicroBtt(due))
         for key, ip, torrent, port, channel, locked, price, due in db.execute(
             "SELECT key, ip, torrent, port, channel, locked, price, due FROM sold"
         )
@@ -244,4 +244,4 @@ def _load(db: sqlite3.Connection) -> Memory:
         key: Debt(channel, MicroBtt(due), MicroBtt(paid))
         for key, channel, due, paid in db.execute("SELECT key, channel, due, paid FROM debt")
     }
-    return Memory(round, MicroBttPerMib(reserve), tuple(sold), debts)
+    return SellerMemory(round, MicroBttPerMib(reserve), tuple(sold), debts)

@@ -164,22 +164,31 @@ class Box:
         """The box's auction, where it has an account."""
         if self.money is None:
             return None
-        from appliance.services.market.market import Trading
+        from appliance.adapters.engine.lanes import EngineLanes
+        from appliance.adapters.engine.market import EngineMarket
+        from appliance.adapters.store.auction import AuctionMemory, RoundLog
+        from appliance.services.market.market import Trading, TradingPorts
 
         config = self.config
         return Trading(
             config.auction,
             config.network,
-            self.money,
-            self.catalogue,
-            self.engine,
-            self.journal,
-            self._database,
-            self.settings,
-            self.clock,
-            f"Seedbox/{__version__}",
-            shown_name(config.box.name, __version__),
-            lambda: self.limits.wanted.upload_rate or self.meter.peak,
+            TradingPorts(
+                client=f"Seedbox/{__version__}",
+                shown=shown_name(config.box.name, __version__),
+                account=self.money,
+                catalogue=self.catalogue,
+                engine=EngineMarket(self.engine),
+                lanes=lambda: EngineLanes(self.engine),
+                listening=lambda: next((port for _, port in self.engine.network.listening), 0),
+                journal=self.journal,
+                settings=self.settings,
+                store=AuctionMemory(self._database),
+                log=RoundLog(self._database, self.clock),
+                clock=self.clock,
+                uplink=lambda: self.limits.wanted.upload_rate or self.meter.peak,
+                fail=self._fail,
+            ),
         )
 
     def _governor(self, database: Database) -> Governing:
@@ -202,8 +211,10 @@ class Box:
         governing.shut_down = self.switch_off
         governing.line = self._home_line
         if trading := self.trading:
-            governing.sold = lambda: Sold(trading.leased, trading.told.free_share)
-            governing.ease_market = lambda rate, says, new_work: trading.ease(rate, says, new_work=new_work)
+            governing.sold = lambda: Sold(trading.leased, trading.config.free_share)
+            governing.ease_market = lambda rate, says, new_work: trading.throttle(
+                rate, says, new_work=new_work
+            )
         return governing
 
     def _home_line(self) -> HomeLine:
@@ -309,7 +320,7 @@ class Box:
             f"(`systemctl enable --now {UNIT}` allows it)."
         )
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         if self._failed and not self._failed.done():
             self._failed.set_exception(error)
 
