@@ -113,7 +113,7 @@ class Bucket:
     waiting: int = 0
     """Bids that did not win, summed over the rounds."""
     price: MicroBttPerMib = MicroBttPerMib(0)  # noqa: RUF009
-    """Of the last round in which a slot was sold."""
+    """The price of the last round in which a slot was sold."""
     sent: int = 0
     """Bytes in leases."""
     earned: MicroBtt = MicroBtt(0)  # noqa: RUF009

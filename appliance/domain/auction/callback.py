@@ -45,17 +45,17 @@ class CallBacks:
     def due(self, holders: Iterable[Reconnect], connected: Collection[str], now: MonoNs) -> list[Reconnect]:
         """Whom to call now. Holders of lanes are called for good, others that were cut for a while."""
         wanted = {one.ip: one for one in holders}
-        self._calls = {
-            ip: call for ip, call in self._calls.items() if ip in wanted or now - call.last < _FORGET_NS
-        }
+        self._forget(wanted, now)
         for ip, target in wanted.items():
             known = self._calls.get(ip, _Call(target, 0, now))
-            fresh = ip in connected and now - known.last >= _FORGET_NS
-            self._calls[ip] = _Call(target, 0 if fresh else known.count, known.last)
-        missing = [call for ip, call in self._calls.items() if ip not in connected]
-        due = [call for call in missing if call.due(now) and self._still_called(call, wanted)]
+            self._calls[ip] = replace(known, target=target)
+        due = [call for ip, call in self._calls.items() if ip not in connected and call.due(now)]
         self._calls |= {one.target.ip: replace(one, count=one.count + 1, last=now) for one in due}
         return [one.target for one in due]
 
-    def _still_called(self, call: _Call, wanted: Collection[str]) -> bool:
-        return call.target.ip in wanted or call.count < _SOON_CALLS
+    def _forget(self, wanted: Collection[str], now: MonoNs) -> None:
+        """Forget calls of long ago, and those to peers without a lane that were called often enough."""
+        for ip, call in list(self._calls.items()):
+            enough = ip not in wanted and call.count >= _SOON_CALLS
+            if enough or now - call.last >= _FORGET_NS:
+                del self._calls[ip]

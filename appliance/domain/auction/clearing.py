@@ -127,7 +127,7 @@ class RoundReport:
 
 
 def fair(key: bytes, bid: MicroBttPerMib, report: RoundReport) -> bool:
-    """Whether a bidder with this key can find nothing wrong with what it was told.
+    """Whether a bidder with this key finds nothing wrong with what it learned.
 
     It knows what it has bid itself, and not what others have.
     """

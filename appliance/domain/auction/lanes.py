@@ -71,7 +71,7 @@ class LaneRequest:
     ip: str
     torrent: str
     port: int
-    """Of their BitTorrent client, to call them back."""
+    """The port of their BitTorrent client, to call them back."""
     price: MicroBttPerMib
 
     @property

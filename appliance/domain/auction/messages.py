@@ -53,7 +53,7 @@ class Bid(Struct, frozen=True, kw_only=True):
     port: Port
     """Where its BitTorrent client listens, to be called back."""
     channel: Hash
-    """That pays for it."""
+    """The channel that pays for it."""
 
 
 class Result(Struct, frozen=True, kw_only=True):

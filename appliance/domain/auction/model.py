@@ -32,7 +32,7 @@ class Offer:
     ip: str
     torrent: str
     port: int
-    """Of the bidder's BitTorrent client."""
+    """The port of the bidder's BitTorrent client."""
     price: MicroBttPerMib
     wants: int
     """Bytes."""
@@ -53,7 +53,7 @@ class Bidder:
     torrent: str
     offer: Offer | None = None
     lock: MicroBtt = MicroBtt(0)  # noqa: RUF009  a NewType, not a call
-    """What the offer's channel holds in all; 0 until the wallet has looked at it."""
+    """What the offer's channel holds in all; 0 until the ledger has answered."""
     paid: MicroBtt = MicroBtt(0)  # noqa: RUF009
     """What was paid in that channel, in all."""
     last_notice: str = ""
@@ -70,7 +70,7 @@ class Served:
 
     lease: Lease
     port: int
-    """Of its holder's BitTorrent client."""
+    """The port of its holder's BitTorrent client."""
     meter: Meter = field(default_factory=Meter)
     last_receipt: int = 0
     """Bytes in it."""

@@ -151,7 +151,7 @@ class Trading:
                 await self._open()
             except OwnerMustAct as error:
                 self._ports.journal.error(
-                    f"{error} No slots are sold until auction.port is another one, or free."
+                    f"{error} No slots are sold until auction.port is free, or set to another port."
                 )
 
     async def _open(self) -> None:

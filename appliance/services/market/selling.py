@@ -69,7 +69,7 @@ class Selling:
             {held.channel.id: held.channel.paid for held in wallet.channels} if wallet else {},
         )
         self.price = MicroBttPerMib(0)
-        """Of the last round in which a slot was sold."""
+        """The price of the last round in which a slot was sold."""
         self.connected: set[str] = set()
         """Addresses to which there is a BitTorrent connection."""
         self._connections: dict[int, BidderConnection] = {}
