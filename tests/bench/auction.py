@@ -20,7 +20,8 @@ from appliance.entrypoints.operator.service import Operator
 from tests.bench.figure import Figure
 from tests.support.box import Box
 from tests.support.buyer import Buyer
-from tests.support.crowd import FREE_PERCENT, Crowd, Leecher, key
+from tests.support.crowd import Crowd, Leecher, key
+from tests.support.seller import FREE_PERCENT
 from tests.support.torrents import make_torrent, write_data
 from tests.support.until import until
 from tests.system.ledger.service import serving

@@ -159,7 +159,7 @@ class Trade(RuleBasedStateMachine):
         self.tried(self.selling, lambda: self.selling.do(run()))
 
     def others(self) -> set[asyncio.Task[Any]]:
-        return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+        return asyncio.all_tasks() - {asyncio.current_task()}
 
     def hears(self, message: Message) -> None:
         self.inbox.append(message)
