@@ -24,6 +24,8 @@ class EngineLanes:
         self._engine = engine
         self._pool: ClassPool = engine.classes
         self._set: dict[int, tuple[int, int]] = {}
+        self._blocked: set[str] = set()
+        """The addresses in the session's IP filter, which is used for nothing else."""
 
     def map(self, lanes: Mapping[str, int]) -> None:
         """Put new connections of these addresses (address -> number of the lane) into their lanes."""
@@ -68,19 +70,17 @@ class EngineLanes:
         With them goes what libtorrent remembers of failed calls: it would wait `min_reconnect_time`, a
         minute, after each before it calls the same peer again (`peer_list::find_connect_candidates`).
         """
-        session = self._engine.session
-        blocked = session.get_ip_filter()
-        for ip in ips:
-            blocked.add_rule(ip, ip, _BLOCKED)
-        session.set_ip_filter(blocked)
+        self._block(self._blocked | ips)
 
     def uncut(self, ips: set[str]) -> None:
         """Let addresses in again."""
-        session = self._engine.session
-        blocked = session.get_ip_filter()
+        self._block(self._blocked - ips)
+
+    def _block(self, ips: set[str]) -> None:
+        self._blocked, rules = ips, lt.ip_filter()
         for ip in ips:
-            blocked.add_rule(ip, ip, 0)
-        session.set_ip_filter(blocked)
+            rules.add_rule(ip, ip, _BLOCKED)
+        self._engine.session.set_ip_filter(rules)
 
     async def counters(self, torrents: Iterable[str]) -> dict[str, dict[PeerConnection, int]]:
         """Payload bytes sent over each connection of these torrents, by address."""
