@@ -147,7 +147,7 @@ class Lanes:
         keys = {lane.holder.key for lane in self.taken.values() if not lane.left}
         ips = {lane.holder.ip for lane in self.taken.values()}
         newcomers = [one for one in best if one.key not in keys and one.ip not in ips]
-        free = [number for number in range(LANES) if number not in self.taken]
+        free = sorted(set(range(LANES)) - self.taken.keys())
         entering = []
         for number, request in zip(free, newcomers, strict=False):
             old = frozenset(connections.get(request.ip, ()))

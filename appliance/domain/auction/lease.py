@@ -146,8 +146,11 @@ def check(lease: Lease, now: MonoNs) -> Lease:
         return lease
     if lease.price and lease.owed >= lease.lock:
         return end(lease, LeaseEnd.CHANNEL)
-    if now >= lease.until:
-        return end(lease, LeaseEnd.TIME)
+    return end(lease, LeaseEnd.TIME) if now >= lease.until else _check_payment(lease, now)
+
+
+def _check_payment(lease: Lease, now: MonoNs) -> Lease:
+    """End it where its slot was closed for want of payment for too long."""
     if lease.standing is not LeaseStanding.STOPPED:
         return replace(lease, stopped=None)
     since = now if lease.stopped is None else lease.stopped

@@ -139,12 +139,11 @@ class Seller:
 
     def paid(self, key: bytes, channel: bytes, total: MicroBtt) -> list[Effect]:
         """A state was accepted and saved: `total` in the channel so far."""
-        for bidder in self.bidders.values():
-            if bidder.key == key and bidder.pays_with(channel):
-                bidder.paid = max(bidder.paid, total)
-        debt, served = self.debts.get(key), self.served.get(key)
-        if debt and debt.channel == channel:
-            self._owe(key, replace(debt, paid=max(debt.paid, total)))
+        payers = (one for one in self.bidders.values() if one.key == key and one.pays_with(channel))
+        for bidder in payers:
+            bidder.paid = max(bidder.paid, total)
+        self._pay_debt(key, channel, total)
+        served = self.served.get(key)
         if served is None or served.lease.channel != channel:
             return []
         served.lease = leases.pay(served.lease, total)
@@ -313,6 +312,12 @@ class Seller:
                 served.lease = leases.end(served.lease, why)
                 effects += _service(served)
         return effects
+
+    def _pay_debt(self, key: bytes, channel: bytes, total: MicroBtt) -> None:
+        """Note what was paid of a debt in a channel."""
+        debt = self.debts.get(key)
+        if debt and debt.channel == channel:
+            self._owe(key, replace(debt, paid=max(debt.paid, total)))
 
     def _owe(self, key: bytes, debt: Debt) -> None:
         """Note what somebody still owes for leases that have ended."""
