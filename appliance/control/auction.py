@@ -61,7 +61,7 @@ class Auction(Answer, frozen=True, kw_only=True):
     credit: int = 0
     """MiB."""
     price: int = 0
-    """Of the last round in which a slot was sold."""
+    """The price of the last round in which a slot was sold."""
     sold: list[Slot] = msgspec.field(default_factory=list)
     waiting: list[Waiting] = msgspec.field(default_factory=list)
     others: int = 0
@@ -73,7 +73,7 @@ class Auction(Answer, frozen=True, kw_only=True):
     debts: int = 0
     """What is owed for leases that have ended."""
     changed: list[str] = msgspec.field(default_factory=list)
-    """What was set by hand, and not by the configuration."""
+    """Keys that were set by hand, not in the configuration."""
 
 
 class GetAuction(Command[Auction], frozen=True, kw_only=True):
@@ -81,7 +81,7 @@ class GetAuction(Command[Auction], frozen=True, kw_only=True):
 
 
 class SetAuction(Command[Auction], frozen=True, kw_only=True):
-    """Change what is offered, or bid for by itself; it holds over restarts. None leaves a value."""
+    """Change what is offered, or bid automatically; kept over restarts. None leaves a value as it is."""
 
     sell: bool | None = None
     slots: int | None = None
@@ -142,7 +142,7 @@ class Yields(Answer, frozen=True, kw_only=True):
 
 
 class GetYields(Command[Yields], frozen=True, kw_only=True):
-    """What each torrent has earned in slots, since ever."""
+    """What each torrent has earned in slots, over all time."""
 
 
 class Bought(Answer, frozen=True, kw_only=True):

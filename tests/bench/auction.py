@@ -17,12 +17,14 @@ from appliance.control.box import GetStatus
 from appliance.control.torrents import ShowTorrent, State
 from appliance.core.keys import Key
 from appliance.core.units import MIB, MicroBtt, MicroBttPerMib
-from appliance.domain.auction.clearing import Bid, clear
+from appliance.domain.auction.clearing import SlotBid, clear
+from appliance.domain.auction.lanes import LaneService
 from appliance.entrypoints.operator.service import Operator
 from tests.bench.figure import Figure
 from tests.support.box import Box
 from tests.support.buyer import Buyer
-from tests.support.crowd import FREE_PERCENT, Crowd, Leecher, key
+from tests.support.crowd import Crowd, Leecher, key
+from tests.support.seller import FREE_PERCENT
 from tests.support.torrents import make_torrent, write_data
 from tests.system.ledger.service import serving
 
@@ -33,7 +35,7 @@ def clearing(folder: Path, pairs: int) -> Iterator[Figure]:
     """A round of 10,000 bids beside Python's own sort of them."""
     chance = random.Random(7)
     bids = [
-        Bid(secrets.token_bytes(33), f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", "t", MicroBttPerMib(price))
+        SlotBid(secrets.token_bytes(33), f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", "t", MicroBttPerMib(price))
         for n, price in enumerate(chance.randrange(1, 10**6) for _ in range(BIDS))
     ]
     cleared, least = [], []
@@ -143,11 +145,11 @@ async def _whole(folder: Path) -> list[Figure]:
 
 async def _quiet(crowd: Crowd, winner: Leecher) -> tuple[int, int]:
     """Both meters, when nothing is on its way."""
-    crowd.seats.narrow(key(0), shut=True)
+    crowd.lanes.set_service(key(0), LaneService.BLOCKED)
     await crowd.serve(3)
     sent = crowd.rules.served[key(0)].lease.sent
-    crowd.seats.wide(key(0))
-    crowd.rules.served[key(0)].wide = True
+    crowd.lanes.set_service(key(0), LaneService.PRIORITISED)
+    crowd.rules.served[key(0)].service = LaneService.PRIORITISED
     return sent, winner.received
 
 

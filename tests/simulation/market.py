@@ -12,8 +12,8 @@ from enum import StrEnum
 from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, MonoNs
 from appliance.domain.auction import lease as leases
 from appliance.domain.auction import pacing, reserve
-from appliance.domain.auction.clearing import Bid, Rule, clear
-from appliance.domain.auction.lease import ROUND_NS, Lease, Standing
+from appliance.domain.auction.clearing import Rule, SlotBid, clear
+from appliance.domain.auction.lease import ROUND_NS, Lease, LeaseStanding
 from appliance.domain.auction.pacing import Pace
 from appliance.domain.auction.reserve import Reserve
 
@@ -254,7 +254,7 @@ class Run:
         for owner in set(self.leases) - held:
             del self.leases[owner]
 
-    def _bids(self) -> tuple[list[Bid], dict[bytes, int]]:
+    def _bids(self) -> tuple[list[SlotBid], dict[bytes, int]]:
         bids, owners = [], dict[bytes, int]()
         for peer in self.here:
             if peer.manner is Manner.FREE or peer.number in self.cheated:
@@ -263,7 +263,7 @@ class Run:
             for name in range(names):
                 key = (peer.number * 4 + name).to_bytes(33, "big")
                 owners[key] = peer.number
-                bids.append(Bid(key, f"{peer.number}.{name}", "t", self._price(peer)))
+                bids.append(SlotBid(key, f"{peer.number}.{name}", "t", self._price(peer)))
         return [bid for bid in bids if bid.price], owners
 
     def _price(self, peer: Peer) -> MicroBttPerMib:
@@ -299,7 +299,7 @@ class Run:
 
     def _served(self, peer: Peer) -> bool:
         lease = self.leases.get(peer.number)
-        return bool(lease and lease.standing in (Standing.SERVED, Standing.WARNED) and peer.left)
+        return bool(lease and lease.standing in (LeaseStanding.SERVED, LeaseStanding.WARNED) and peer.left)
 
     def _lease_bytes(self, peer: Peer, count: int) -> None:
         lease = self.leases[peer.number]
@@ -327,8 +327,11 @@ class Run:
             if peer.pace:
                 spent = MicroBtt(peer.paid - (peer.budget - peer.pace.left))
                 peer.pace = pacing.after(peer.pace, max(MicroBtt(0), spent), self._price(peer))
-            if lease and (checked := leases.check(lease, now)).standing in (Standing.STOPPED, Standing.ENDED):
-                self.leases[peer.number] = leases.end(checked, leases.Why.UNPAID)
+            if lease and (checked := leases.check(lease, now)).standing in (
+                LeaseStanding.STOPPED,
+                LeaseStanding.ENDED,
+            ):
+                self.leases[peer.number] = leases.end(checked, leases.LeaseEnd.UNPAID)
                 peer.unpaid += checked.unpaid
                 self.outcome.lost += checked.unpaid
                 self.cheated.add(peer.number)

@@ -5,14 +5,15 @@ import secrets
 from dataclasses import dataclass, field
 
 from appliance.adapters.ledger_http.client import LedgerClient
-from appliance.adapters.wire.market import Line, Market
+from appliance.adapters.wire.market import Market, MarketConnection
 from appliance.core.clock import SystemClock
 from appliance.core.keys import Key
 from appliance.core.units import MicroBtt, MicroBttPerMib, UtcMs
-from appliance.domain.auction.clearing import Rule, Told, fair
+from appliance.domain.auction.clearing import RoundReport, Rule, fair
 from appliance.domain.auction.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
 from appliance.domain.ledger import channel as channels
 from appliance.domain.ledger.channel import Channel, State
+from tests.support.fails import never
 
 DAY_MS = 86_400_000
 
@@ -26,7 +27,7 @@ class Buyer:
     port: int
     """Of its BitTorrent client."""
     pays: bool = True
-    line: Line | None = None
+    line: MarketConnection | None = None
     asks: list[Ask] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
@@ -45,7 +46,7 @@ class Buyer:
 
     async def meet(self, host: str, port: int, info_hash: bytes, source: str) -> None:
         """Call the box's market, from the address that is to be served."""
-        self.market = Market(self.key, "buyer", lambda found: False, self)
+        self.market = Market(self.key, "buyer", lambda found: False, self, fail=never)
         self.source = source
         self._bid_for = 0
         await self.market.dial(host, port, info_hash, source)
@@ -66,13 +67,13 @@ class Buyer:
         assert self.line
         self.line.send(Pay(channel=state.channel, seq=state.seq, paid=state.paid, state=state.signature))
 
-    def opened(self, line: Line) -> None:
+    def opened(self, line: MarketConnection) -> None:
         self.line = line
 
-    def closed(self, line: Line) -> None:
+    def closed(self, line: MarketConnection) -> None:
         self.line = None
 
-    def heard(self, line: Line, message: Message) -> None:
+    def received(self, line: MarketConnection, message: Message) -> None:
         match message:
             case Ask():
                 self.asks.append(message)
@@ -105,7 +106,7 @@ class Buyer:
         if ask is None:
             return
         rule = Rule(ask.rule.decode())
-        told = Told(
+        told = RoundReport(
             rule,
             ask.commit,
             result.reveal,

@@ -5,10 +5,11 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 
-from appliance.adapters.wire.market import Line, Market
+from appliance.adapters.wire.market import Market, MarketConnection
 from appliance.core.keys import Key
 from appliance.domain.auction.clearing import commitment
 from appliance.domain.auction.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
+from tests.support.fails import never
 
 ROUND_S = 1.0
 LEAST = 100
@@ -29,17 +30,17 @@ class Crook:
     gone: int = 0
 
     async def listen(self, host: str, info_hash: bytes) -> int:
-        self.market = Market(self.key, "crook", lambda found: found == info_hash, self)
+        self.market = Market(self.key, "crook", lambda found: found == info_hash, self, fail=never)
         return await self.market.listen([host], 0)
 
-    def opened(self, line: Line) -> None:
+    def opened(self, line: MarketConnection) -> None:
         self._task = asyncio.get_running_loop().create_task(self._rounds(line))
 
-    def closed(self, line: Line) -> None:
+    def closed(self, line: MarketConnection) -> None:
         self.gone += 1
         self._task.cancel()
 
-    def heard(self, line: Line, message: Message) -> None:
+    def received(self, line: MarketConnection, message: Message) -> None:
         match message:
             case Bid():
                 self.bids.append(message)
@@ -48,7 +49,7 @@ class Crook:
             case Trouble():
                 self.troubles.append(message.code)
 
-    async def _rounds(self, line: Line) -> None:
+    async def _rounds(self, line: MarketConnection) -> None:
         for round in range(1, 1_000):
             seed = hashlib.sha256(str(round).encode()).digest()
             line.send(

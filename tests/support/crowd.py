@@ -12,16 +12,17 @@ from typing import Any, Self
 import libtorrent as lt
 
 from appliance.core.units import GIB, MicroBtt, MicroBttPerMib, MonoNs
-from appliance.domain.auction.effects import Asks, Effect, Look, Narrow, Over, Receipts, Results, Seats, Wide
+from appliance.domain.auction.effects import AssignLanes, Effect, Inspect, LeaseOver, Send, SetService
 from appliance.domain.auction.lease import ROUND_NS
+from appliance.domain.auction.messages import Receipt, Result
+from appliance.domain.auction.model import Offer, Terms
 from appliance.domain.auction.reserve import Reserve
-from appliance.domain.auction.seller import LOOK_NS, Offer, Seller, Terms
-from appliance.services.market.lanes import SeatKeeper
+from appliance.domain.auction.seller import LOOK_NS, Seller
+from appliance.services.market.lanes import LaneKeeper
 from tests.support.addresses import address
 from tests.support.seller import ID, UPLINK
 from tests.support.seller import Seller as Seeder
 
-FREE_PERCENT = 20
 _FIXED = Reserve(
     price=MicroBttPerMib(10), floor=MicroBttPerMib(10), ceiling=MicroBttPerMib(10), adaptive=False
 )
@@ -81,12 +82,11 @@ class Crowd:
         self.now = MonoNs(0)
         self.rules = Seller(Terms(slots=slots, credit=UPLINK), _FIXED, random.Random(1).randbytes, self.now)
         self.paid: dict[bytes, MicroBtt] = {}
-        self.over: list[Over] = []
-        self.results: dict[int, Results] = {}
+        self.over: list[LeaseOver] = []
+        self.results: dict[int, Result] = {}
 
     async def __aenter__(self) -> Self:
         await self.seeder.start()
-        self.seats = SeatKeeper(self.seeder.lanes, lambda: UPLINK, FREE_PERCENT)
         call = (self.seeder.ip, self.seeder.port)
         bidders, free = self._counts
         self.bidders = [Leecher(self.seeder.metainfo, call) for _ in range(bidders)]
@@ -137,36 +137,40 @@ class Crowd:
         while time.monotonic() < until:
             counters = await self.seeder.lanes.counters([ID])
             await self._do(self.rules.counted(counters, self.now))
-            self.seats.look(counters)
-            self.seats.share(counters, sold=bool(self.rules.served))
+            self.lanes.refresh(counters)
+            self.lanes.share(counters, sold=bool(self.rules.served))
             await asyncio.sleep(LOOK_NS / 1e9)
 
     async def _do(self, effects: list[Effect]) -> None:
         for one in effects:
-            if isinstance(one, Seats):
-                await self.seats.arrange(one.wishes)
+            if isinstance(one, AssignLanes):
+                await self.lanes.arrange(one.requests)
         self._do_now(effects)
 
     def _do_now(self, effects: list[Effect]) -> None:
         # Payments come over the network: not before all else is done.
-        for one in sorted(effects, key=lambda one: isinstance(one, Receipts)):
+        for one in sorted(effects, key=_is_receipt):
             match one:
-                case Look(line, channel):
+                case Inspect(number, channel):
                     paid = self.paid.get(channel, MicroBtt(0))
-                    self._do_now(self.rules.funded(line, channel, paid, _PLENTY))
-                case Receipts():
-                    self.paid[one.channel] = one.owed
-                    self._do_now(self.rules.paid(key(one.line), one.channel, one.owed))
-                case Results():
-                    self.results[one.line] = one
-                case Wide(key=who):
-                    self.seats.wide(who)
-                case Narrow(key=who, shut=shut):
-                    self.seats.narrow(who, shut=shut)
-                case Over():
+                    self._do_now(self.rules.funded(number, channel, paid, _PLENTY))
+                case Send(number, Receipt() as receipt):
+                    owed = MicroBtt(receipt.owed)
+                    self.paid[receipt.channel] = owed
+                    self._do_now(self.rules.paid(key(number), receipt.channel, owed))
+                case Send(number, Result() as result):
+                    self.results[number] = result
+                case SetService(who, service):
+                    self.lanes.set_service(who, service)
+                case LeaseOver():
                     self.over.append(one)
-                case Asks() | _:
+                case _:
                     pass
+
+    @property
+    def lanes(self) -> LaneKeeper:
+        """Who is served how."""
+        return self.seeder.keeper
 
     # ------------------------------------------------------------------------------------------- reading
 
@@ -186,6 +190,10 @@ class Crowd:
             ip: sum(count - before.get(ip, {}).get(line, 0) for line, count in lines.items())
             for ip, lines in after.items()
         }
+
+
+def _is_receipt(effect: Effect) -> bool:
+    return isinstance(effect, Send) and isinstance(effect.message, Receipt)
 
 
 def key(number: int) -> bytes:

@@ -10,17 +10,21 @@ import libtorrent as lt
 from appliance.adapters.engine.lanes import EngineLanes
 from appliance.adapters.engine.session import LibtorrentEngine
 from appliance.adapters.engine.settings import engine_settings
+from appliance.core.clock import SystemClock
 from appliance.core.config import Network
 from appliance.core.units import GIB, MIB, Bytes, BytesPerSecond
-from appliance.domain.auction.lanes import Lanes, Phase, Wish
+from appliance.domain.auction.lanes import Lane, LanePhase, LaneRequest
+from appliance.domain.auction.meter import PeerConnection
 from appliance.domain.catalogue.model import Priority
 from appliance.domain.catalogue.ports import Placement
 from appliance.domain.governor.limits import Limits
+from appliance.services.market.lanes import LaneKeeper
 from tests.support.addresses import address
 from tests.support.engine import start_alone
 from tests.support.torrents import make_torrent, write_data
 
 UPLINK = 8 * MIB
+FREE_PERCENT = 20
 ID = "ab" * 20
 
 
@@ -49,6 +53,7 @@ class Seller:
     async def start(self) -> None:
         start_alone(self.engine)
         self.lanes = EngineLanes(self.engine)
+        self.keeper = LaneKeeper(self.lanes, lambda: UPLINK, FREE_PERCENT, SystemClock())
         params = lt.load_torrent_buffer(self.metainfo)
         params.save_path = self.folder
         params.flags = lt.torrent_flags.seed_mode
@@ -77,16 +82,16 @@ class Seller:
             while not true():
                 await asyncio.sleep(0.05)
 
-    def counters(self) -> dict[str, int]:
+    def counters(self) -> dict[PeerConnection, int]:
         """Payload by connection."""
         handle = self.engine.handle(ID)
         assert handle is not None
-        return {f"{peer.ip[0]}:{peer.ip[1]}": peer.total_upload for peer in handle.get_peer_info()}
+        return {PeerConnection(ID, *peer.ip): peer.total_upload for peer in handle.get_peer_info()}
 
-    def connections(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
+    def connections(self) -> dict[str, list[PeerConnection]]:
+        found: dict[str, list[PeerConnection]] = {}
         for one in self.counters():
-            found.setdefault(one.rpartition(":")[0], []).append(one)
+            found.setdefault(one.ip, []).append(one)
         return found
 
     async def rates(self, seconds: float = 3.0) -> dict[str, float]:
@@ -96,20 +101,26 @@ class Seller:
         after, took = self.counters(), time.monotonic() - at
         rates: dict[str, float] = {}
         for one, count in after.items():
-            ip = one.rpartition(":")[0]
-            rates[ip] = rates.get(ip, 0) + (count - before.get(one, 0)) / took
+            rates[one.ip] = rates.get(one.ip, 0) + (count - before.get(one, 0)) / took
         return rates
 
-    async def arrange(self, lanes: Lanes, wishes: list[Wish]) -> None:
-        """What the box does with bidders: map, cut, let in, call back."""
-        bounces = lanes.arrange(wishes, self.connections())
-        self.lanes.map(lanes.map)
-        ips = {one.ip for one in bounces}
-        self.lanes.cut(ips)
-        await self.until(lambda: not ips & set(self.connections()))
-        lanes.look(self.connections())
-        self.lanes.uncut(ips)
-        for one in bounces:
-            self.lanes.call(one.torrent, one.ip, one.port)
-        assert all(seat.phase is Phase.SEATED for seat in lanes.seats.values())
-        await self.until(lambda: ips <= set(self.connections()))
+    async def arrange(self, requests: list[LaneRequest]) -> None:
+        """What the box does with bidders: map, cut, let in, call back; all slots are unsold."""
+        before = {lane.holder.ip for lane in self.taken.values()}
+        await self.keeper.arrange(requests)
+        ips = before ^ {lane.holder.ip for lane in self.taken.values()}
+        async with asyncio.timeout(30):
+            while not ips <= set(self.connections()) or not self._settled:
+                counters = await self.lanes.counters([ID])
+                self.keeper.refresh(counters)
+                self.keeper.share(counters, sold=False)
+                await asyncio.sleep(0.25)
+
+    @property
+    def taken(self) -> dict[int, Lane]:
+        """Lanes, by number."""
+        return self.keeper.lanes.taken
+
+    @property
+    def _settled(self) -> bool:
+        return all(lane.phase is LanePhase.SETTLED for lane in self.taken.values())

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from appliance.domain.auction.lanes import Phase
-from tests.support.crowd import FREE_PERCENT, Crowd, key
-from tests.support.seller import ID, UPLINK
+from appliance.domain.auction.lanes import LanePhase
+from tests.support.crowd import Crowd, key
+from tests.support.seller import FREE_PERCENT, ID, UPLINK
 from tests.support.transmission import Transmission
 
 pytestmark = pytest.mark.slow
@@ -50,9 +50,9 @@ async def rise_and_fall(crowd: Crowd, transmission: str) -> None:
         # A lease runs for two rounds: who has lost is still served in the first.
         served = {crowd.bidders[number].ip for number in range(20) if key(number) in crowd.rules.served}
         sold.append(sum(took.get(ip, 0) for ip in served) / max(1, sum(took.values())))
-        holders = [seat.wish.key for seat in crowd.seats.lanes.seats.values()]
+        holders = [lane.holder.key for lane in crowd.lanes.lanes.taken.values()]
         assert len(holders) == len(set(holders)), "a lane is nobody else's"
-        assert all(seat.phase is Phase.SEATED for seat in crowd.seats.lanes.seats.values())
+        assert all(lane.phase is LanePhase.SETTLED for lane in crowd.lanes.lanes.taken.values())
     assert changes > ROUNDS // 2, "winners changed"
     assert len(all_winners) >= 8
     # While winners change, lanes fill within a part of a second; the share is bounded in `make bench`.
@@ -77,7 +77,7 @@ def test_when_less_is_sent_who_does_not_pay_bears_it_first_and_leases_have_the_r
                 """(of leases, of all others) in bytes a second while so much is sent in all."""
                 limit: Any = {"upload_rate_limit": now}
                 crowd.seeder.engine.session.apply_settings(limit)
-                crowd.seats.uplink_now = now
+                crowd.lanes.uplink_now = now
                 await crowd.decide({0: 500, 1: 400})
                 await crowd.serve(4)
                 took = await crowd.took(4)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from appliance.core.units import MicroBttPerMib
-from appliance.domain.auction.lanes import LANES, Lanes, Wish, free_share
+from appliance.domain.auction.lanes import LANES, LaneRequest, Lanes, free_share
 from tests.support.peer import Peer
 from tests.support.seller import ID, UPLINK, Seller
 
@@ -31,26 +31,25 @@ def on_a_seller(folder: Path, work: Callable[[Seller, list[Peer], list[Peer]], A
         asyncio.run(run(stack))
 
 
-def wish(peer: Peer, number: int, price: int = 100) -> Wish:
-    return Wish(bytes([2]) * 32 + bytes([number]), peer.address, ID, peer.port, MicroBttPerMib(price))
+def request(peer: Peer, number: int, price: int = 100) -> LaneRequest:
+    return LaneRequest(bytes([2]) * 32 + bytes([number]), peer.address, ID, peer.port, MicroBttPerMib(price))
 
 
 def test_who_wins_takes_the_uplink_live_and_nobody_else_is_shut_out(tmp_path: Path) -> None:
     async def work(seller: Seller, bidders: list[Peer], free: list[Peer]) -> None:
-        lanes = Lanes()
-        wishes = [wish(peer, number) for number, peer in enumerate(bidders)]
-        await seller.arrange(lanes, wishes)
-        seated = [lanes.lane_of(one.key) for one in wishes]
-        assert None not in seated
+        requests = [request(peer, number) for number, peer in enumerate(bidders)]
+        await seller.arrange(requests)
+        settled = [seller.keeper.lanes.lane_of(one.key) for one in requests]
+        assert None not in settled
         seller.lanes.share(free_share(UPLINK, 20))
 
         def win(*winners: int) -> None:
-            for number, lane in enumerate(seated):
+            for number, lane in enumerate(settled):
                 assert lane is not None
                 if number in winners:
-                    seller.lanes.widen(lane)
+                    seller.lanes.prioritise(lane)
                 else:
-                    seller.lanes.narrow(lane, 20_000)
+                    seller.lanes.limit(lane, 20_000)
 
         async def share(*winners: int) -> float:
             rates = await seller.rates()
@@ -70,11 +69,11 @@ def test_who_wins_takes_the_uplink_live_and_nobody_else_is_shut_out(tmp_path: Pa
         second = await share(2, 3)
         assert statistics.mean((first, second)) >= 0.75, (first, second)
         theirs = {peer.address for peer in bidders}
-        mine = {one for one in before if one.rpartition(":")[0] in theirs}
+        mine = {one for one in before if one.ip in theirs}
         assert mine <= set(seller.counters()), "nobody was reconnected for it"
         # Nobody bids any more: the uplink is everybody's.
-        await seller.arrange(lanes, [])
-        assert lanes.seats == {}
+        await seller.arrange([])
+        assert seller.taken == {}
         seller.lanes.share(0)
         await asyncio.sleep(6)
         rates = await seller.rates(4)
@@ -89,17 +88,19 @@ def test_the_last_of_all_lanes_can_be_given_out_and_works(tmp_path: Path) -> Non
         last = bidders[0]
         # Nobody else is there: the best bids have the first lanes.
         absent = [
-            Wish(bytes([3]) * 32 + bytes([number]), f"127.0.99.{number}", ID, 6_881, MicroBttPerMib(500))
+            LaneRequest(
+                bytes([3]) * 32 + bytes([number]), f"127.0.99.{number}", ID, 6_881, MicroBttPerMib(500)
+            )
             for number in range(1, LANES)
         ]
-        bounces = lanes.arrange([*absent, wish(last, 0)], seller.connections())
+        moving = lanes.arrange([*absent, request(last, 0)], seller.connections())
         assert lanes.map[last.address] == LANES - 1
         seller.lanes.map(lanes.map)
         theirs = {last.address}
         seller.lanes.cut(theirs)
         await seller.until(lambda: not theirs & set(seller.connections()))
         seller.lanes.uncut(theirs)
-        for one in bounces:
+        for one in moving:
             if one.ip in theirs:
                 seller.lanes.call(one.torrent, one.ip, one.port)
         await seller.until(lambda: theirs <= set(seller.connections()))
@@ -111,9 +112,9 @@ def test_the_last_of_all_lanes_can_be_given_out_and_works(tmp_path: Path) -> Non
                 while not true((await seller.rates(2)).get(last.address, 0)):
                     pass
 
-        seller.lanes.narrow(LANES - 1, 20_000)
+        seller.lanes.limit(LANES - 1, 20_000)
         await settles(lambda rate: 0 < rate < 60_000)
-        seller.lanes.widen(LANES - 1)
+        seller.lanes.prioritise(LANES - 1)
         await settles(lambda rate: rate > 0.6 * UPLINK)
 
     on_a_seller(tmp_path, work)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance.adapters.wire.market import Line, Market
+from appliance.adapters.wire.market import Market, MarketConnection
 from appliance.core.keys import Key, address_of
 from appliance.domain.auction.clearing import commitment
 from appliance.domain.auction.messages import Ask, Bid, Message, Result
 from tests.support.addresses import address
+from tests.support.fails import never
 
 SELLER = Key(bytes(31) + b"\1")
 IH, CHANNEL, SEED = b"h" * 20, b"C" * 32, b"s" * 32
@@ -46,7 +47,7 @@ class Seller:
         self.bids: list[Bid] = []
         self.names: list[str] = []
 
-    def opened(self, line: Line) -> None:
+    def opened(self, line: MarketConnection) -> None:
         self.names.append(line.peer.client)
         line.send(
             Ask(
@@ -62,19 +63,19 @@ class Seller:
             )
         )
 
-    def heard(self, line: Line, message: Message) -> None:
+    def received(self, line: MarketConnection, message: Message) -> None:
         assert isinstance(message, Bid)
         self.bids.append(message)
         line.send(Result(round=7, won=1, price=900, lease_ms=30_000, reveal=SEED))
 
-    def closed(self, line: Line) -> None:
+    def closed(self, line: MarketConnection) -> None:
         pass
 
 
 def test_a_foreign_client_places_a_bid_and_reads_its_result(bidder: Path) -> None:
     async def run() -> tuple[Seller, list[dict[str, object]]]:
         seller, ip = Seller(), address()
-        market = Market(SELLER, "Seedbox", lambda found: found == IH, seller)
+        market = Market(SELLER, "Seedbox", lambda found: found == IH, seller, fail=never)
         port = await market.listen([ip], 0)
         process = await asyncio.create_subprocess_exec(
             *("node", bidder, ip, str(port), IH.hex(), "1000", CHANNEL.hex()),
@@ -97,7 +98,7 @@ def test_a_foreign_client_places_a_bid_and_reads_its_result(bidder: Path) -> Non
 def test_a_foreign_client_that_asks_for_another_torrent_is_told_nothing(bidder: Path) -> None:
     async def run() -> bytes:
         ip = address()
-        market = Market(SELLER, "Seedbox", lambda found: False, Seller())
+        market = Market(SELLER, "Seedbox", lambda found: False, Seller(), fail=never)
         port = await market.listen([ip], 0)
         process = await asyncio.create_subprocess_exec(
             *("node", bidder, ip, str(port), IH.hex(), "1000", CHANNEL.hex()), stdout=asyncio.subprocess.PIPE

@@ -1,4 +1,4 @@
-"""Lanes in libtorrent: which address is in which peer class, and how wide each is."""
+"""Lanes in libtorrent: which address is in which peer class, and how each is served."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,6 +6,7 @@ import libtorrent as lt
 
 from appliance.adapters.engine.classes import ClassPool
 from appliance.adapters.engine.session import LibtorrentEngine
+from appliance.domain.auction.meter import PeerConnection
 
 _BLOCKED = 1
 """`ip_filter::blocked`, which the bindings leave out."""
@@ -23,6 +24,8 @@ class EngineLanes:
         self._engine = engine
         self._pool: ClassPool = engine.classes
         self._set: dict[int, tuple[int, int]] = {}
+        self._blocked: set[str] = set()
+        """The addresses in the session's IP filter, which is used for nothing else."""
 
     def map(self, lanes: Mapping[str, int]) -> None:
         """Put new connections of these addresses (address -> number of the lane) into their lanes."""
@@ -34,20 +37,20 @@ class EngineLanes:
             rules.add_rule(ip, ip, _mask(pool.everyone, pool.lanes[lane]))
         self._engine.session.set_peer_class_filter(rules)
 
-    def widen(self, lane: int) -> None:
-        """Its holder has won: before all others, and without a limit of its own.
+    def prioritise(self, lane: int) -> None:
+        """Serve a lane before all others, and without a limit of its own: its holder has won.
 
         Not with a high limit: a class saves up three seconds of its limit, and spends them when that is
         lowered (`bandwidth_channel::update_quota`), so that somebody who is stopped would go on for seconds.
         """
         self._turn(self._pool.lanes[lane], 0, _EVEN)
 
-    def narrow(self, lane: int, rate: int) -> None:
-        """Its holder has not won, or does not pay: so many bytes a second (1 is as good as none)."""
+    def limit(self, lane: int, rate: int) -> None:
+        """Send so many bytes a second in a lane (1 is as good as none)."""
         self._turn(self._pool.lanes[lane], rate, _EVEN)
 
     def share(self, rate: int) -> None:
-        """Bytes a second for all that are in no lane together; 0 is unlimited: no slots are sold."""
+        """Send so many bytes a second to all that are in no lane; 0 is unlimited: no slots are sold."""
         self._engine.quicken(bool(rate))
         self._turn(self._pool.free, rate, _EVEN if rate else _LAST)
 
@@ -62,28 +65,30 @@ class EngineLanes:
         self._set[number] = (rate, priority)
 
     def cut(self, ips: set[str]) -> None:
-        """Cut the connections of addresses; `uncut` lets them in again."""
-        session = self._engine.session
-        blocked = session.get_ip_filter()
-        for ip in ips:
-            blocked.add_rule(ip, ip, _BLOCKED)
-        session.set_ip_filter(blocked)
+        """Cut the connections of addresses, and forget them as peers; `uncut` lets them in again.
+
+        With them goes what libtorrent remembers of failed calls: it would wait `min_reconnect_time`, a
+        minute, after each before it calls the same peer again (`peer_list::find_connect_candidates`).
+        """
+        self._block(self._blocked | ips)
 
     def uncut(self, ips: set[str]) -> None:
         """Let addresses in again."""
-        session = self._engine.session
-        blocked = session.get_ip_filter()
-        for ip in ips:
-            blocked.add_rule(ip, ip, 0)
-        session.set_ip_filter(blocked)
+        self._block(self._blocked - ips)
 
-    async def counters(self, torrents: Iterable[str]) -> dict[str, dict[str, int]]:
-        """Payload sent over each connection of these torrents: address -> address and port -> bytes."""
-        found: dict[str, dict[str, int]] = {}
+    def _block(self, ips: set[str]) -> None:
+        self._blocked, rules = ips, lt.ip_filter()
+        for ip in ips:
+            rules.add_rule(ip, ip, _BLOCKED)
+        self._engine.session.set_ip_filter(rules)
+
+    async def counters(self, torrents: Iterable[str]) -> dict[str, dict[PeerConnection, int]]:
+        """Payload bytes sent over each connection of these torrents, by address."""
+        found: dict[str, dict[PeerConnection, int]] = {}
         for torrent in torrents:
             for peer in await self._engine.ask(torrent, lambda handle: handle.get_peer_info()) or ():
                 host, port = peer.ip
-                found.setdefault(host, {})[f"{torrent} {host} {port}"] = peer.total_upload
+                found.setdefault(host, {})[PeerConnection(torrent, host, port)] = peer.total_upload
         return found
 
     def call(self, torrent: str, ip: str, port: int) -> None:

@@ -4,11 +4,13 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import libtorrent as lt
 
 from appliance.adapters.engine.session import LibtorrentEngine
+from appliance.domain.auction.meter import PeerConnection
 
 _SHOWN = re.compile(r"\bsb/1:(\d{1,5})\b")
 """How a box names its market's port in its client version."""
@@ -22,8 +24,7 @@ class Source:
     """What one address has sent of a torrent, over the connection that there is now."""
 
     ip: str
-    connection: str
-    """Address and port."""
+    connection: PeerConnection
     market: int
     """Port of its market, 0 where it names none."""
     received: int
@@ -81,7 +82,7 @@ class EngineMarket:
 
     async def intake(self, torrent: str) -> Intake:
         """What everybody who is connected for a torrent has sent."""
-        return await self._engine.ask(torrent, _intake) or Intake()
+        return await self._engine.ask(torrent, partial(_intake, torrent)) or Intake()
 
 
 def rendezvous(info_hash: bytes) -> bytes:
@@ -96,22 +97,22 @@ def shown_port(client: str) -> int:
     return port if port < 65_536 else 0
 
 
-def _intake(handle: lt.torrent_handle) -> Intake:
+def _intake(torrent: str, handle: lt.torrent_handle) -> Intake:
     unverified: dict[tuple[str, int], int] = {}
     for piece in handle.get_download_queue():
         for block in piece["blocks"]:
             if block["state"] in _HERE:
                 unverified[block["peer"]] = unverified.get(block["peer"], 0) + block["block_size"]
-    sources = tuple(_source(peer, unverified) for peer in handle.get_peer_info())
+    sources = tuple(_source(torrent, peer, unverified) for peer in handle.get_peer_info())
     return Intake(sources, handle.status(0).total_failed_bytes)
 
 
-def _source(peer: Any, unverified: dict[tuple[str, int], int]) -> Source:
+def _source(torrent: str, peer: Any, unverified: dict[tuple[str, int], int]) -> Source:
     host, port = peer.ip
     client = peer.client if isinstance(peer.client, str) else peer.client.decode("utf-8", "replace")
     return Source(
         ip=host,
-        connection=f"{host} {port}",
+        connection=PeerConnection(torrent, host, port),
         market=shown_port(client),
         received=peer.total_download,
         unverified=unverified.get((host, port), 0),

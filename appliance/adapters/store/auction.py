@@ -14,7 +14,7 @@ from appliance.core.keys import Address
 from appliance.core.units import MicroBtt, MicroBttPerMib, UtcMs
 from appliance.domain.auction.buyer import Record, Want
 from appliance.domain.auction.effects import Decided
-from appliance.domain.auction.seller import Debt, Memory, Sold
+from appliance.domain.auction.model import Debt, SellerMemory, SoldSlot
 
 BUCKET_MS = 300_000
 KEEP_BUCKETS = 32 * 24 * 12
@@ -27,12 +27,12 @@ class AuctionMemory:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def load(self) -> Memory:
-        """What a seller has kept."""
+    def load(self) -> SellerMemory:
+        """What a seller has saved."""
         return self._database.run_now(_load)
 
-    async def keep(self, memory: Memory) -> None:
-        """Write down what a seller must not forget; durable when this returns. Raises RetryLater."""
+    async def keep(self, memory: SellerMemory) -> None:
+        """Save what a seller must not forget; durable when this returns. Raises RetryLater."""
 
         def work(db: sqlite3.Connection) -> None:
             db.execute("INSERT OR REPLACE INTO auction VALUES (1, ?, ?)", (memory.round, memory.reserve))
@@ -115,7 +115,7 @@ class Bucket:
     waiting: int = 0
     """Bids that did not win, summed over the rounds."""
     price: MicroBttPerMib = MicroBttPerMib(0)
-    """Of the last round in which a slot was sold."""
+    """The price of the last round in which a slot was sold."""
     sent: int = 0
     """Bytes in leases."""
     earned: MicroBtt = MicroBtt(0)
@@ -196,10 +196,10 @@ class RoundLog:
         return Counter[str](dict(rows)) + self._delivered
 
 
-def _load(db: sqlite3.Connection) -> Memory:
+def _load(db: sqlite3.Connection) -> SellerMemory:
     round, reserve = db.execute("SELECT round, reserve FROM auction").fetchone() or (1, 0)
     sold = [
-        Sold(key, ip, torrent, port, channel, MicroBtt(locked), MicroBttPerMib(price), MicroBtt(due))
+        SoldSlot(key, ip, torrent, port, channel, MicroBtt(locked), MicroBttPerMib(price), MicroBtt(due))
         for key, ip, torrent, port, channel, locked, price, due in db.execute(
             "SELECT key, ip, torrent, port, channel, locked, price, due FROM sold"
         )
@@ -208,4 +208,4 @@ def _load(db: sqlite3.Connection) -> Memory:
         key: Debt(channel, MicroBtt(due), MicroBtt(paid))
         for key, channel, due, paid in db.execute("SELECT key, channel, due, paid FROM debt")
     }
-    return Memory(round, MicroBttPerMib(reserve), tuple(sold), debts)
+    return SellerMemory(round, MicroBttPerMib(reserve), tuple(sold), debts)

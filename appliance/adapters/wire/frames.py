@@ -68,19 +68,29 @@ class Frames:
         """The extension messages that are complete now. Raises PeerMisbehaved for what cannot be one."""
         self._data += data
         found = []
-        while len(self._data) >= 4:
-            length = int.from_bytes(self._data[:4], "big")
-            if length > MOST_FRAME:
-                raise PeerMisbehaved(f"A message of {length} bytes is too long.")
-            if length and len(self._data) > 4 and self._data[4] not in _KNOWN:
-                raise PeerMisbehaved(f"There is no message {self._data[4]}.")
-            if len(self._data) < 4 + length:
-                break
-            whole = bytes(self._data[4 : 4 + length])
-            del self._data[: 4 + length]
+        while (whole := self._next()) is not None:
             # Keep-alives are empty; what belongs to the swarm is of no interest here.
             if whole[:1] == bytes([EXTENDED]):
-                if len(whole) < 2:
-                    raise PeerMisbehaved("An extension message has no number.")
-                found.append(Extended(whole[1], whole[2:]))
+                found.append(_extended(whole))
         return found
+
+    def _next(self) -> bytes | None:
+        """The next message, as soon as all of it is there."""
+        if len(self._data) < 4:
+            return None
+        end = 4 + int.from_bytes(self._data[:4], "big")
+        if end > 4 + MOST_FRAME:
+            raise PeerMisbehaved(f"A message of {end - 4} bytes is too long.")
+        if end > 4 and len(self._data) > 4 and self._data[4] not in _KNOWN:
+            raise PeerMisbehaved(f"There is no message {self._data[4]}.")
+        if len(self._data) < end:
+            return None
+        whole = bytes(self._data[4:end])
+        del self._data[:end]
+        return whole
+
+
+def _extended(whole: bytes) -> Extended:
+    if len(whole) < 2:
+        raise PeerMisbehaved("An extension message has no number.")
+    return Extended(whole[1], whole[2:])

@@ -13,7 +13,8 @@ from appliance.adapters.wire.messages import UnknownMessage
 from appliance.adapters.wire.session import Peer, Session
 from appliance.core.errors import OwnerMustAct, PeerMisbehaved, RetryLater
 from appliance.core.keys import Key
-from appliance.domain.auction.messages import Message, Trouble
+from appliance.core.tasks import Fail, Tasks
+from appliance.domain.auction.messages import Message, Trouble, to_text
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ MOST_UNSENT = 256 * 1024
 _READ = 32 * 1024
 
 
-class Line:
+class MarketConnection:
     """A connection to somebody who has proven who they are."""
 
     def __init__(self, session: Session, writer: asyncio.StreamWriter, host: str) -> None:
@@ -42,7 +43,7 @@ class Line:
         self._writer = writer
 
     def send(self, message: Message) -> None:
-        """Say something; a peer that does not read is hung up on."""
+        """Send a message; a peer that does not read is hung up on."""
         if self._writer.is_closing():
             return
         self._writer.write(self._session.send(message))
@@ -55,25 +56,27 @@ class Line:
 
 
 class Trader(Protocol):
-    """Who deals with those that are connected."""
+    """What deals with those that are connected."""
 
-    def opened(self, line: Line) -> None:
-        """Somebody is there."""
+    def opened(self, connection: MarketConnection) -> None:
+        """Somebody is connected."""
         ...
 
-    def heard(self, line: Line, message: Message) -> None:
-        """They said something. PeerMisbehaved hangs up on them."""
+    def received(self, connection: MarketConnection, message: Message) -> None:
+        """They sent a message. PeerMisbehaved hangs up on them."""
         ...
 
-    def closed(self, line: Line) -> None:
-        """They are gone."""
+    def closed(self, connection: MarketConnection) -> None:
+        """They are no longer connected."""
         ...
 
 
 class Market:
     """All connections of one box to others' markets, and theirs to ours."""
 
-    def __init__(self, key: Key, client: str, knows: Callable[[bytes], bool], trader: Trader) -> None:
+    def __init__(
+        self, key: Key, client: str, knows: Callable[[bytes], bool], trader: Trader, *, fail: Fail
+    ) -> None:
         """`knows` says whether bids for a torrent (20 bytes of its hash) are taken here."""
         self._key = key
         self._client = client
@@ -81,7 +84,7 @@ class Market:
         self._trader = trader
         self._peer_id = b"-SX0100-" + secrets.token_bytes(12)
         self._servers: list[asyncio.Server] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(fail)
         self._from = Counter[str]()
 
     async def listen(self, addresses: list[str], port: int) -> int:
@@ -99,14 +102,12 @@ class Market:
         """Hang up on everybody."""
         for server in self._servers:
             server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop()
 
     @property
     def connections(self) -> int:
         """How many there are, with those that have not proven who they are."""
-        return len(self._tasks)
+        return self._from.total()
 
     async def dial(self, host: str, port: int, info_hash: bytes, source: str = "") -> None:
         """Call somebody's market for a torrent; `opened` follows. Raises RetryLater where nobody answers."""
@@ -116,49 +117,51 @@ class Market:
                 reader, writer = await asyncio.open_connection(host, port, limit=_READ, local_addr=local)
         except (OSError, TimeoutError) as error:
             raise RetryLater(f"The market {host}:{port} does not answer ({error}).") from error
-        self._keep(asyncio.create_task(self._serve(reader, writer, host, info_hash)))
+        self._begin(reader, writer, host, info_hash)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host = writer.get_extra_info("peername")[0]
-        if len(self._tasks) >= MOST_CONNECTIONS or self._from[home_of(host)] >= MOST_FROM_ONE:
+        if self.connections >= MOST_CONNECTIONS or self._from[home_of(host)] >= MOST_FROM_ONE:
             writer.transport.abort()
             return
-        task = asyncio.current_task()
-        assert task is not None
-        self._keep(task)
-        await self._serve(reader, writer, host, None)
+        self._begin(reader, writer, host, None)
 
-    def _keep(self, task: asyncio.Task[None]) -> None:
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _serve(
+    def _begin(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, info_hash: bytes | None
     ) -> None:
-        home = home_of(host)
-        self._from[home] += 1
-        line: Line | None = None
+        # Counted before its task runs: the bounds hold however many call at once.
+        self._from[home_of(host)] += 1
+        session = Session(
+            self._key, client=self._client, peer_id=self._peer_id, info_hash=info_hash, knows=self._knows
+        )
+        self._tasks.start(self._serve(session, reader, writer, host), f"market connection {host}")
+
+    async def _serve(
+        self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str
+    ) -> None:
+        connection: MarketConnection | None = None
         try:
-            session = Session(
-                self._key, client=self._client, peer_id=self._peer_id, info_hash=info_hash, knows=self._knows
-            )
             writer.write(session.begin())
             async with asyncio.timeout(HANDSHAKE_S):
                 early = await self._introduce(session, reader, writer)
-            line = Line(session, writer, host)
-            self._trader.opened(line)
-            await self._talk(session, line, reader, writer, early)
+            connection = MarketConnection(session, writer, host)
+            self._trader.opened(connection)
+            await self._talk(session, connection, reader, writer, early)
         except PeerMisbehaved as error:
-            log.debug("market: %s is hung up on: %s", host, error)
+            log.debug("market: hanging up on %s: %s", host, error)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass
         finally:
-            self._from[home] -= 1
-            if not self._from[home]:
-                del self._from[home]
+            self._hung_up(host)
             writer.transport.abort()
-            if line is not None:
-                self._trader.closed(line)
+            if connection is not None:
+                self._trader.closed(connection)
+
+    def _hung_up(self, host: str) -> None:
+        home = home_of(host)
+        self._from[home] -= 1
+        if not self._from[home]:
+            del self._from[home]
 
     async def _introduce(
         self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -172,7 +175,7 @@ class Market:
     async def _talk(
         self,
         session: Session,
-        line: Line,
+        connection: MarketConnection,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         messages: list[Message | UnknownMessage],
@@ -185,9 +188,9 @@ class Market:
                 raise PeerMisbehaved("Too many messages.")
             for message in messages:
                 if isinstance(message, UnknownMessage):
-                    line.send(Trouble(code=b"unknown", text=str(message).encode()[:300]))
+                    connection.send(Trouble(code=b"unknown", text=to_text(str(message))))
                 else:
-                    self._trader.heard(line, message)
+                    self._trader.received(connection, message)
             async with asyncio.timeout(IDLE_S):
                 data = await _some(reader)
             answer, messages = session.feed(data)

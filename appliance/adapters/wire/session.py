@@ -61,7 +61,7 @@ class Session:
         self._theirs = 0
         """The number under which they take messages of the auction."""
         self._session = b""
-        self._sent = self._heard = 0
+        self._sent = self._received = 0
         self.info_hash = info_hash or b""
         self.peer: Peer | None = None
         """None until they have proven who they are."""
@@ -71,13 +71,15 @@ class Session:
         return b"" if self._called else self._opening()
 
     def _opening(self) -> bytes:
-        told: dict[bytes, bencode.Value] = {
+        introduction: dict[bytes, bencode.Value] = {
             b"m": {AUCTION: OURS},
             b"v": self._client.encode(),
             b"sb_id": self._key.public,
             b"sb_nonce": self._nonce,
         }
-        return shake(Handshake(self.info_hash, self._peer_id)) + frame(Extended(0, bencode.encode(told)))
+        return shake(Handshake(self.info_hash, self._peer_id)) + frame(
+            Extended(0, bencode.encode(introduction))
+        )
 
     def feed(self, data: bytes) -> tuple[bytes, list[Message | UnknownMessage]]:
         """(bytes to send, messages that came); unknown ones as the error that says so."""
@@ -116,22 +118,12 @@ class Session:
         if self._session:
             # Clients may repeat it (BEP 10); who they are does not change by that.
             return b""
-        told, _ = bencode.decode_first(payload)
-        if not isinstance(told, dict) or not isinstance(named := told.get(b"m"), dict):
-            raise PeerMisbehaved("An extension handshake names no extensions.")
-        number, key, nonce = named.get(AUCTION), told.get(b"sb_id"), told.get(b"sb_nonce")
-        if not isinstance(number, int) or not 0 < number < 256:
-            raise PeerMisbehaved("The peer takes no part in auctions.")
-        if not isinstance(key, bytes) or not isinstance(nonce, bytes) or len(nonce) != NONCE_BYTES:
-            raise PeerMisbehaved("An extension handshake has no key, or no nonce.")
+        number, key, nonce, client = _introduction(payload)
         if key == self._key.public:
             raise PeerMisbehaved("That is ourselves.")
-        address = address_of(key)
-        client = told.get(b"v", b"")
-        shown = client.decode("utf-8", "replace")[:60] if isinstance(client, bytes) else ""
+        self._claimed = Peer(key, address_of(key), client)
         self._theirs = number
         self._session = self._hash(key, nonce)
-        self._claimed = Peer(key, address, "".join(char for char in shown if char.isprintable()))
         return self.send(Auth())
 
     def _hash(self, key: bytes, nonce: bytes) -> bytes:
@@ -149,6 +141,23 @@ class Session:
         return frame(Extended(self._theirs, bencode.encode(value | {b"sig": signature})))
 
     def _read(self, payload: bytes) -> Message | UnknownMessage | None:
+        value = self._verified(payload)
+        if value.get(b"n") != self._received:
+            raise PeerMisbehaved("A message is missing, or came twice.")
+        self._received += 1
+        try:
+            message = from_value(value)
+        except UnknownMessage as error:
+            return error
+        if isinstance(message, Auth) is not (self._received == 1):
+            raise PeerMisbehaved("A peer proves who it is once, and before all else.")
+        if isinstance(message, Auth):
+            self.peer = self._claimed
+            return None
+        return message
+
+    def _verified(self, payload: bytes) -> dict[bytes, bencode.Value]:
+        """A message that the peer has signed for this very connection."""
         if not self._session:
             raise PeerMisbehaved("A message came before the extension handshake.")
         value = bencode.decode(payload)
@@ -160,16 +169,23 @@ class Session:
         signed = self._session + self._claimed.key + bencode.encode(value)
         if not verify(self._claimed.key, _DOMAIN, signed, signature):
             raise PeerMisbehaved("A message is not signed by the peer, or is of another connection.")
-        if value.get(b"n") != self._heard:
-            raise PeerMisbehaved("A message is missing, or came twice.")
-        self._heard += 1
-        try:
-            message = from_value(value)
-        except UnknownMessage as error:
-            return error
-        if isinstance(message, Auth) is not (self._heard == 1):
-            raise PeerMisbehaved("A peer proves who it is once, and before all else.")
-        if isinstance(message, Auth):
-            self.peer = self._claimed
-            return None
-        return message
+        return value
+
+
+def _introduction(payload: bytes) -> tuple[int, bytes, bytes, str]:
+    """(their number for messages of the auction, key, nonce, client) of an extension handshake (BEP 10)."""
+    value, _ = bencode.decode_first(payload)
+    if not isinstance(value, dict) or not isinstance(named := value.get(b"m"), dict):
+        raise PeerMisbehaved("An extension handshake names no extensions.")
+    number, key, nonce = named.get(AUCTION), value.get(b"sb_id"), value.get(b"sb_nonce")
+    if not isinstance(number, int) or not 0 < number < 256:
+        raise PeerMisbehaved("The peer takes no part in auctions.")
+    if not isinstance(key, bytes) or not isinstance(nonce, bytes) or len(nonce) != NONCE_BYTES:
+        raise PeerMisbehaved("An extension handshake has no key, or no nonce.")
+    return number, key, nonce, _shown(value.get(b"v", b""))
+
+
+def _shown(client: bencode.Value) -> str:
+    """What a client calls itself, as far as it can be shown."""
+    words = client.decode("utf-8", "replace")[:60] if isinstance(client, bytes) else ""
+    return "".join(char for char in words if char.isprintable())

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from appliance.core.keys import Address
 from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, UtcMs
 from appliance.domain.auction import pacing
-from appliance.domain.auction.clearing import Rule, Told, fair
+from appliance.domain.auction.clearing import RoundReport, Rule, fair
 from appliance.domain.auction.lease import CREDIT, ROUND_NS, charge
 from appliance.domain.auction.pacing import Pace
 
@@ -118,7 +118,7 @@ class Deal:
     """The last payment was sent again over this connection."""
     silent: int = 0
     """Rounds won in a row without a byte."""
-    eased: bool = False
+    throttled: bool = False
     """It has said that it sends less than usual: its box is hot, say, or its line is needed."""
     _bids: list[list[MicroBttPerMib]] = field(default_factory=lambda: [[]])
     """Said since the last result, and between those before it; the newest last."""
@@ -157,7 +157,7 @@ class Deal:
         self.asks.clear()
         self.said = MicroBttPerMib(0)
         self._bids = [[]]
-        self.won = self.repeated = self.eased = False
+        self.won = self.repeated = self.throttled = False
 
     def asked(self, ask: Asked) -> None:
         """A round has begun."""
@@ -183,7 +183,7 @@ class Deal:
             self._bids[0].append(known[-1])
         if ask is None or not in_force:
             return None
-        told = Told(ask.rule, ask.commit, seed, won, price, tie, full)
+        told = RoundReport(ask.rule, ask.commit, seed, won, price, tie, full)
         if not any(fair(self.key, said, told) for said in in_force):
             return LIED
         if not won:
@@ -193,7 +193,7 @@ class Deal:
             self._slack += abs(price - self.price) * (ask.credit + self.piece)
         self.silent = self.silent + 1 if not self._fresh else 0
         self.won, self.price, self._fresh = True, price, False
-        if self.silent > (EASED_ROUNDS if self.eased else SILENT_ROUNDS):
+        if self.silent > (EASED_ROUNDS if self.throttled else SILENT_ROUNDS):
             return SILENT
         return None
 

@@ -27,7 +27,7 @@ class Rule(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Bid:
+class SlotBid:
     """What somebody offers for a slot."""
 
     key: bytes
@@ -40,9 +40,9 @@ class Bid:
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """What a round has come to."""
+    """The outcome of a round."""
 
-    winners: tuple[Bid, ...]
+    winners: tuple[SlotBid, ...]
     """The highest first."""
     price: MicroBttPerMib
     """What all winners pay; where nobody won, the least that would have won: the reserve."""
@@ -51,7 +51,7 @@ class Cleared:
 
 
 def clear(
-    bids: Iterable[Bid],
+    bids: Iterable[SlotBid],
     *,
     slots: int,
     reserve: MicroBttPerMib,
@@ -63,26 +63,43 @@ def clear(
 
     Equal bids are put in order by `breaker`, from the round's secret seed.
     """
-    standing = _one_for_each_address([bid for bid in bids if bid.price >= reserve], seed)
-    standing.sort(key=attrgetter("price"), reverse=True)
-    _break_ties(standing, seed, slots if not per_torrent else len(standing))
-    winners: list[Bid] = []
-    taken = Counter[str]()
-    highest_losing = reserve
-    for at, bid in enumerate(standing):
-        if len(winners) == slots:
-            highest_losing = max(highest_losing, bid.price)
-            break
-        if per_torrent and taken[bid.torrent] >= per_torrent:
-            highest_losing = max(highest_losing, bid.price)
-            continue
-        taken[bid.torrent] += 1
-        winners.append(standing[at])
+    ranked = _ranked(bids, reserve, seed, None if per_torrent else slots)
+    winners, highest_losing = _share_out(ranked, slots, per_torrent)
     if not winners:
         return Cleared((), reserve, None)
     lowest = winners[-1].price
-    price = lowest if rule is Rule.LOWEST_WINNING else min(lowest, highest_losing)
-    return Cleared(tuple(winners), price, _tie(standing, winners, seed))
+    losing = min(lowest, max(reserve, highest_losing))
+    price = losing if rule is Rule.HIGHEST_LOSING else lowest
+    return Cleared(tuple(winners), price, _tie(ranked, winners, seed))
+
+
+def _ranked(
+    bids: Iterable[SlotBid], reserve: MicroBttPerMib, seed: bytes, decisive: int | None
+) -> list[SlotBid]:
+    """Those who take part, the best first; ties are only broken in the first `decisive` places."""
+    ranked = _one_for_each_address([bid for bid in bids if bid.price >= reserve], seed)
+    ranked.sort(key=attrgetter("price"), reverse=True)
+    _break_ties(ranked, seed, len(ranked) if decisive is None else decisive)
+    return ranked
+
+
+def _share_out(
+    ranked: Sequence[SlotBid], slots: int, per_torrent: int
+) -> tuple[list[SlotBid], MicroBttPerMib]:
+    """The winners, and the highest price that was bid and did not win; 0: there is none."""
+    winners: list[SlotBid] = []
+    losing: list[MicroBttPerMib] = []
+    taken = Counter[str]()
+    for bid in ranked:
+        if len(winners) == slots:
+            losing.append(bid.price)
+            break
+        if per_torrent and taken[bid.torrent] >= per_torrent:
+            losing.append(bid.price)
+            continue
+        taken[bid.torrent] += 1
+        winners.append(bid)
+    return winners, max(losing, default=MicroBttPerMib(0))
 
 
 def breaker(seed: bytes, key: bytes) -> bytes:
@@ -91,13 +108,13 @@ def breaker(seed: bytes, key: bytes) -> bytes:
 
 
 def commitment(seed: bytes) -> bytes:
-    """What is told of a seed before the bids come."""
+    """The commitment to a seed that is published before the bids come. SHA-256(domain || seed)."""
     return hashlib.sha256(b"seedbox/auction-seed/1" + seed).digest()
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a bidder is told of a round; `commit` before the bids came, the rest after."""
+class RoundReport:
+    """What a bidder learns of a round: `commit` before the bids came, the rest after."""
 
     rule: Rule
     commit: bytes
@@ -109,26 +126,30 @@ class Told:
     """Its torrent's own slots were sold, whatever it bid."""
 
 
-def fair(key: bytes, said: MicroBttPerMib, told: Told) -> bool:
-    """Whether a bidder with this key can find nothing wrong with what it was told.
+def fair(key: bytes, bid: MicroBttPerMib, report: RoundReport) -> bool:
+    """Whether a bidder with this key finds nothing wrong with what it learned.
 
-    It knows what it has said itself, and not what others have bid.
+    It knows what it has bid itself, and not what others have.
     """
-    if commitment(told.seed) != told.commit or (told.won and told.price > said):
+    overcharged = report.won and report.price > bid
+    if commitment(report.seed) != report.commit or overcharged:
         return False
-    if told.won or told.full or said < told.price:
+    if report.won or report.full or bid < report.price:
         return True
-    if said > told.price:
-        return False
-    if told.tie is None:
+    return bid == report.price and _lost_tie(key, report)
+
+
+def _lost_tie(key: bytes, report: RoundReport) -> bool:
+    """Whether one who bid exactly the price may have lost."""
+    if report.tie is None:
         # The highest losing bid is a price that a loser may well have named.
-        return told.rule is Rule.HIGHEST_LOSING
-    return breaker(told.seed, key) > told.tie
+        return report.rule is Rule.HIGHEST_LOSING
+    return breaker(report.seed, key) > report.tie
 
 
-def _one_for_each_address(bids: list[Bid], seed: bytes) -> list[Bid]:
+def _one_for_each_address(bids: list[SlotBid], seed: bytes) -> list[SlotBid]:
     """The best bid of each address: those behind it share one lane anyway."""
-    best: dict[str, Bid] = {}
+    best: dict[str, SlotBid] = {}
     for bid in bids:
         other = best.setdefault(bid.ip, bid)
         if other is not bid and _before(bid, other, seed):
@@ -136,13 +157,13 @@ def _one_for_each_address(bids: list[Bid], seed: bytes) -> list[Bid]:
     return list(best.values())
 
 
-def _before(one: Bid, other: Bid, seed: bytes) -> bool:
+def _before(one: SlotBid, other: SlotBid, seed: bytes) -> bool:
     if one.price != other.price:
         return one.price > other.price
     return breaker(seed, one.key) < breaker(seed, other.key)
 
 
-def _break_ties(standing: list[Bid], seed: bytes, decisive: int) -> None:
+def _break_ties(standing: list[SlotBid], seed: bytes, decisive: int) -> None:
     """Put runs of equal bids in order, as far as the first `decisive` places reach: hashing costs most."""
     start = 0
     while start < min(decisive, len(standing)):
@@ -154,7 +175,7 @@ def _break_ties(standing: list[Bid], seed: bytes, decisive: int) -> None:
         start = end
 
 
-def _tie(standing: Sequence[Bid], winners: Sequence[Bid], seed: bytes) -> bytes | None:
+def _tie(standing: Sequence[SlotBid], winners: Sequence[SlotBid], seed: bytes) -> bytes | None:
     lowest, won = winners[-1].price, {bid.key for bid in winners}
     if all(bid.key in won for bid in standing if bid.price == lowest):
         return None

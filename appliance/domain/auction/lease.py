@@ -22,14 +22,14 @@ CREDIT = 4 * MIB
 ROUND_NS = 15_000_000_000
 LEASE_ROUNDS = 2
 GRACE_NS = 5_000_000_000
-"""How long a slot stays shut for want of payment before it goes to somebody else.
+"""How long a slot stays closed for want of payment before it goes to somebody else.
 
 By time and not by bytes: whether a count comes late is not in the payer's hands.
 """
 
 
-class Standing(StrEnum):
-    """How a lease stands."""
+class LeaseStanding(StrEnum):
+    """Whether a lease is served and paid for."""
 
     SERVED = "served"
     WARNED = "warned"
@@ -38,29 +38,29 @@ class Standing(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What is true of a lease that stands so."""
+        """What is true of such a lease."""
         return _SENTENCES[self]
 
 
 _SENTENCES = {
-    Standing.SERVED: "Its slot is open, and it is paid in time.",
-    Standing.WARNED: "Its slot is open; half the credit is used, and the payer was told.",
-    Standing.STOPPED: "Its slot is shut until it pays; the credit is used up.",
-    Standing.ENDED: "It is over, and its slot is free.",
+    LeaseStanding.SERVED: "Its slot is open, and it is paid on time.",
+    LeaseStanding.WARNED: "Its slot is open; half of the credit is used, and the payer has been warned.",
+    LeaseStanding.STOPPED: "Its slot is closed until it pays; the credit is used up.",
+    LeaseStanding.ENDED: "The lease is over, and its slot is free.",
 }
 
 
-class Why(StrEnum):
+class LeaseEnd(StrEnum):
     """Why a lease has ended."""
 
-    TIME = "its time is over, and it was not won again"
-    MOVED = "its holder goes on elsewhere"
+    TIME = "it ran out and was not won again"
+    MOVED = "its holder moved to another address, torrent or channel"
     UNPAID = "it was not paid"
-    DISAGREED = "the two meters do not agree"
+    DISAGREED = "the two meters disagree"
     GONE = "the torrent is gone"
     CHANNEL = "its channel is closed or used up"
-    UNKEPT = "the box could not write it down"
-    CLOSED = "its owner sells no slots any more"
+    UNKEPT = "the box could not save it"
+    CLOSED = "the box stopped selling slots"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,17 +78,17 @@ class Lease:
     base: MicroBtt
     """Due in the channel for what was sent before it began, and at other prices."""
     paid: MicroBtt
-    """In the channel, in all."""
+    """Paid in the channel, in all."""
     before: MicroBtt
-    """Of that, paid before it began."""
+    """The part of `paid` that was paid before it began."""
     from_: int = 0
     """`sent` when the price was last set."""
     sent: int = 0
     """Bytes of payload since it began."""
     credit: int = CREDIT
     stopped: MonoNs | None = None
-    """Since when its slot is shut."""
-    ended: Why | None = None
+    """Since when its slot is closed."""
+    ended: LeaseEnd | None = None
 
     @property
     def owed(self) -> MicroBtt:
@@ -106,15 +106,13 @@ class Lease:
         return charge(self.credit, self.price)
 
     @property
-    def standing(self) -> Standing:
-        """How it stands, by what is unpaid."""
+    def standing(self) -> LeaseStanding:
+        """Whether it is served, by what is unpaid."""
         if self.ended:
-            return Standing.ENDED
-        if self.unpaid >= self.window and self.unpaid:
-            return Standing.STOPPED
-        if 2 * self.unpaid >= self.window and self.unpaid:
-            return Standing.WARNED
-        return Standing.SERVED
+            return LeaseStanding.ENDED
+        if not self.unpaid or 2 * self.unpaid < self.window:
+            return LeaseStanding.SERVED
+        return LeaseStanding.STOPPED if self.unpaid >= self.window else LeaseStanding.WARNED
 
 
 def charge(sent: int, price: MicroBttPerMib) -> MicroBtt:
@@ -147,15 +145,18 @@ def check(lease: Lease, now: MonoNs) -> Lease:
     if lease.ended:
         return lease
     if lease.price and lease.owed >= lease.lock:
-        return end(lease, Why.CHANNEL)
-    if now >= lease.until:
-        return end(lease, Why.TIME)
-    if lease.standing is not Standing.STOPPED:
+        return end(lease, LeaseEnd.CHANNEL)
+    return end(lease, LeaseEnd.TIME) if now >= lease.until else _check_payment(lease, now)
+
+
+def _check_payment(lease: Lease, now: MonoNs) -> Lease:
+    """End it where its slot was closed for want of payment for too long."""
+    if lease.standing is not LeaseStanding.STOPPED:
         return replace(lease, stopped=None)
     since = now if lease.stopped is None else lease.stopped
-    return end(lease, Why.UNPAID) if now - since >= GRACE_NS else replace(lease, stopped=since)
+    return end(lease, LeaseEnd.UNPAID) if now - since >= GRACE_NS else replace(lease, stopped=since)
 
 
-def end(lease: Lease, why: Why) -> Lease:
+def end(lease: Lease, why: LeaseEnd) -> Lease:
     """End it for good; the first reason stays."""
     return lease if lease.ended else replace(lease, ended=why)

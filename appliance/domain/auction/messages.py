@@ -4,10 +4,11 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from msgspec import Meta, Struct
 
+TEXT_BYTES = 300
 Key = Annotated[bytes, Meta(min_length=33, max_length=33)]
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
-Text = Annotated[bytes, Meta(max_length=300)]
+Text = Annotated[bytes, Meta(max_length=TEXT_BYTES)]
 """UTF-8, for people."""
 Whole = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Price = Annotated[int, Meta(ge=0, le=10**15)]
@@ -52,7 +53,7 @@ class Bid(Struct, frozen=True, kw_only=True):
     port: Port
     """Where its BitTorrent client listens, to be called back."""
     channel: Hash
-    """That pays for it."""
+    """The channel that pays for it."""
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -89,8 +90,13 @@ class Receipt(Struct, frozen=True, kw_only=True):
     paid: Whole
 
 
-EASED = b"eased"
-"""Code of the trouble that less than usual is sent, and `text` says why; where that is empty, it is over."""
+METER_DISPUTED = b"meter"
+"""Code of the trouble that a bidder has received less than it was charged for."""
+THROTTLED = b"eased"
+"""Code of the trouble that less than usual is sent, and `text` says why; an empty text says that it is over.
+
+The code on the wire is the one that boxes of the first version read.
+"""
 
 
 class Trouble(Struct, frozen=True, kw_only=True):
@@ -102,3 +108,8 @@ class Trouble(Struct, frozen=True, kw_only=True):
 
 
 Message: TypeAlias = Auth | Ask | Bid | Result | Pay | Receipt | Trouble
+
+
+def to_text(words: str) -> bytes:
+    """Words for people, as far as a message holds them."""
+    return words.encode()[:TEXT_BYTES]

@@ -1,10 +1,23 @@
-"""What a peer was sent, or has sent: counters of connections, added up and never counted twice."""
+"""What a peer was sent, or has sent: counters of its connections, added up and never counted twice."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
 
 _CARRIED = 1_024
 """libtorrent carries a peer's amounts over to its next connection, in whole KiB (`torrent_peer`)."""
+
+
+class PeerConnection(NamedTuple):
+    """One BitTorrent connection: the torrent it is for, and the other end."""
+
+    torrent: str
+    ip: str
+    port: int
+
+
+Counters: TypeAlias = Mapping[str, Mapping[PeerConnection, int]]
+"""Address -> connection -> payload bytes."""
 
 
 @dataclass(slots=True)
@@ -13,15 +26,15 @@ class Meter:
 
     total: int = 0
     """Bytes."""
-    _last: dict[str, int] = field(default_factory=dict)
-    """Torrent and address -> the counter when it was last read, also of those that are gone."""
+    _last: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(torrent, address) -> the counter when it was last read, also of those that have gone."""
 
-    def read(self, counters: Mapping[str, int]) -> int:
-        """Take in the counters of the connections that there are now; the bytes that are new.
+    def read(self, counters: Mapping[PeerConnection, int]) -> int:
+        """Take in the counters of the present connections; returns the bytes that are new.
 
-        A connection is named by torrent and address, a space, and the port: who comes back does so from
-        another port. Its counter goes on where the last one was, but for what is less than a KiB, or it
-        begins at nothing. Whatever happens between two readings is counted once or not at all.
+        A peer that comes back does so from another port. Its counter goes on where the last one was, but
+        for what is less than a KiB, or it begins at nothing. Whatever happens between two readings is
+        counted once or not at all.
         """
         fresh = 0
         for peer, count in _by_peer(counters).items():
@@ -34,14 +47,14 @@ class Meter:
         self.total += fresh
         return fresh
 
-    def begin(self, counters: Mapping[str, int]) -> None:
+    def begin(self, counters: Mapping[PeerConnection, int]) -> None:
         """Leave out what was sent before the lease began."""
         self._last = _by_peer(counters)
 
 
-def _by_peer(counters: Mapping[str, int]) -> dict[str, int]:
-    found: dict[str, int] = {}
+def _by_peer(counters: Mapping[PeerConnection, int]) -> dict[tuple[str, str], int]:
+    found: dict[tuple[str, str], int] = {}
     for connection, count in counters.items():
-        peer = connection.rpartition(" ")[0] or connection
+        peer = connection.torrent, connection.ip
         found[peer] = max(count, found.get(peer, 0))
     return found

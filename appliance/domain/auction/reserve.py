@@ -23,7 +23,7 @@ class Reserve:
 def after(reserve: Reserve, *, slots: int, sold: int, waiting: int, clearing: MicroBttPerMib) -> Reserve:
     """The reserve after a round: `sold` of `slots`, with `waiting` bids that did not win.
 
-    Below the reserve nobody is heard, so a bid that is refused for it looks like no demand; where slots
+    Bids below the reserve do not count, so one that is refused for it looks like no demand; where slots
     stay empty the reserve falls until somebody takes them.
     """
     if not reserve.adaptive or not slots:
@@ -38,6 +38,6 @@ def after(reserve: Reserve, *, slots: int, sold: int, waiting: int, clearing: Mi
 
 
 def limited(reserve: Reserve) -> Reserve:
-    """Its price within the floor and the ceiling."""
+    """The reserve with its price within the floor and the ceiling."""
     held = max(reserve.floor, min(reserve.ceiling, reserve.price))
     return replace(reserve, price=MicroBttPerMib(held))

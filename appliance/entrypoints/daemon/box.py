@@ -169,22 +169,31 @@ class Box:
         """The box's auction, where it has an account."""
         if self.money is None:
             return None
-        from appliance.services.market.market import Trading
+        from appliance.adapters.engine.lanes import EngineLanes
+        from appliance.adapters.engine.market import EngineMarket
+        from appliance.adapters.store.auction import AuctionMemory, RoundLog
+        from appliance.services.market.market import Trading, TradingPorts
 
         config = self.config
         return Trading(
             config.auction,
             config.network,
-            self.money,
-            self.catalogue,
-            self.engine,
-            self.journal,
-            self._database,
-            self.settings,
-            self.clock,
-            f"Seedbox/{__version__}",
-            shown_name(config.box.name, __version__),
-            lambda: self.limits.wanted.upload_rate or self.meter.peak,
+            TradingPorts(
+                client=f"Seedbox/{__version__}",
+                shown=shown_name(config.box.name, __version__),
+                account=self.money,
+                catalogue=self.catalogue,
+                engine=EngineMarket(self.engine),
+                lanes=lambda: EngineLanes(self.engine),
+                listening=lambda: next((port for _, port in self.engine.network.listening), 0),
+                journal=self.journal,
+                settings=self.settings,
+                store=AuctionMemory(self._database),
+                log=RoundLog(self._database, self.clock),
+                clock=self.clock,
+                uplink=lambda: self.limits.wanted.upload_rate or self.meter.peak,
+                fail=self.failure.fail,
+            ),
         )
 
     def _uplink(self) -> UplinkGuard:
@@ -229,11 +238,11 @@ class Box:
 
     def _sales(self) -> SlotSales:
         market = self.trading
-        return SlotSales(market.leased, market.told.free_share) if market else SlotSales(False, 0)
+        return SlotSales(market.leased, market.config.free_share) if market else SlotSales(False, 0)
 
     def _throttle_market(self, rate: int, says: str, new_work: bool) -> None:
         if self.trading:
-            self.trading.ease(rate, says, new_work=new_work)
+            self.trading.throttle(rate, says, new_work=new_work)
 
     def _issues(self) -> IssueKeeper:
         config = self.config

@@ -10,11 +10,12 @@ from typing import Any
 from appliance.adapters.engine.market import EngineMarket, Intake, Source
 from appliance.adapters.store.auction import AuctionMemory
 from appliance.adapters.store.journal import EventJournal
-from appliance.adapters.wire.market import Line, Market
+from appliance.adapters.wire.market import Market, MarketConnection
 from appliance.core.clock import Clock
 from appliance.core.config import Auction
 from appliance.core.errors import PeerMisbehaved, RetryLater, SeedboxError
 from appliance.core.keys import Address
+from appliance.core.tasks import Fail
 from appliance.core.units import MicroBtt, MicroBttPerMib, UtcMs, price_of
 from appliance.domain.auction import pacing
 from appliance.domain.auction.buyer import (
@@ -34,7 +35,7 @@ from appliance.domain.auction.buyer import (
 )
 from appliance.domain.auction.clearing import Rule
 from appliance.domain.auction.lease import CREDIT, ROUND_NS
-from appliance.domain.auction.messages import EASED, Ask, Bid, Message, Pay, Receipt, Result, Trouble
+from appliance.domain.auction.messages import THROTTLED, Ask, Bid, Message, Pay, Receipt, Result, Trouble
 from appliance.domain.catalogue.catalogue import Catalogue
 from appliance.domain.catalogue.model import State
 from appliance.domain.catalogue.torrent import Torrent
@@ -73,6 +74,7 @@ class Buying:
         client: str,
         source: Callable[[str], str],
         port: Callable[[], int],
+        fail: Fail,
     ) -> None:
         """`source` gives the own address to call a host from, `port` that on which peers reach us."""
         self._told = told
@@ -84,12 +86,12 @@ class Buying:
         self._clock = clock
         self._source, self._port = source, port
         self.purse = Purse(money, told, journal, clock.now)
-        self._market = Market(money.key, client, lambda found: False, self)
+        self._market = Market(money.key, client, lambda found: False, self, fail=fail)
         self.wants: dict[str, Want] = {}
         """What the owner has asked for by name."""
         self.records: dict[Address, Record] = {}
         self.purchases: dict[str, Purchase] = {}
-        self.live: dict[Line, Live] = {}
+        self.live: dict[MarketConnection, Live] = {}
         self._parted: dict[tuple[str, Address], Live] = {}
         """Dealings whose line broke: they go on where they were, so that nothing is counted twice."""
         self._calling: dict[tuple[str, int], str] = {}
@@ -254,7 +256,7 @@ class Buying:
 
     # --------------------------------------------------------------------------------------- what is said
 
-    def opened(self, line: Line) -> None:
+    def opened(self, line: MarketConnection) -> None:
         """A market answers."""
         found = self._catalogue.find(line.info_hash)
         shunned = self.records.get(line.peer.address, Record()).shunned > self._clock.now()
@@ -272,7 +274,7 @@ class Buying:
         deal = Deal(key=self._money.key.public, piece=piece)
         self.live[line] = known or Live(record.id, line, deal)
 
-    def closed(self, line: Line) -> None:
+    def closed(self, line: MarketConnection) -> None:
         """A market has hung up."""
         live = self.live.pop(line, None)
         if live:
@@ -280,7 +282,7 @@ class Buying:
                 self._parted[live.torrent, live.seller] = live
             self._start(self._keep([live]))
 
-    def heard(self, line: Line, message: Message) -> None:
+    def received(self, line: MarketConnection, message: Message) -> None:
         """A seller said something. Raises PeerMisbehaved."""
         live = self.live.get(line)
         if live is None:
@@ -309,8 +311,8 @@ class Buying:
                     self._shun(live, METER)
                 self._wake.set()
             case Trouble():
-                if message.code == EASED:
-                    live.deal.eased = bool(message.text)
+                if message.code == THROTTLED:
+                    live.deal.throttled = bool(message.text)
                 log.info("buying: %s says %r", live.seller, message.text.decode("utf-8", "replace"))
             case _:
                 raise PeerMisbehaved("A seller says what only bidders say.")

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from appliance.adapters.wire.market import Line
+from appliance.adapters.wire.market import MarketConnection
 from appliance.core.keys import Address
 from appliance.core.units import MicroBtt, MicroBttPerMib
 from appliance.domain.auction.buyer import Deal, Want
@@ -20,7 +20,7 @@ class Live:
     """A deal, and the line over which it is made."""
 
     torrent: str
-    line: Line
+    line: MarketConnection
     deal: Deal
     meter: Meter = field(default_factory=Meter)
     failures: int = 0

@@ -2,91 +2,128 @@
 
 import asyncio
 import contextlib
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Protocol
 
-from appliance.adapters.engine.lanes import EngineLanes
-from appliance.domain.auction.lanes import Bounce, Lanes, Phase, Wish, eased, free_share, trickle
+from appliance.core.clock import Clock
+from appliance.domain.auction.callback import CallBacks
+from appliance.domain.auction.lanes import (
+    LanePhase,
+    LaneRequest,
+    Lanes,
+    LaneService,
+    Reconnect,
+    free_share,
+    throttled_share,
+    trickle,
+)
+from appliance.domain.auction.meter import Counters
 
-CALL_AGAIN_S = 5.0
 GONE_S = 3.0
 """How long a connection that was cut may take to be gone."""
+_GONE_LOOK_S = 0.1
 LEAST_TRICKLE = 8 * 1024
-SHUT = 1
+BLOCKED_RATE = 1
 """Bytes a second of one who does not pay: libtorrent takes 0 for unlimited."""
 
-Counters = Mapping[str, Mapping[str, int]]
-"""Address -> connection -> payload bytes sent."""
+
+class LaneEngine(Protocol):
+    """The lanes of a session, and the connections in them."""
+
+    def map(self, lanes: Mapping[str, int]) -> None:
+        """Put new connections of these addresses (address -> number of the lane) into their lanes."""
+        ...
+
+    def prioritise(self, lane: int) -> None:
+        """Serve a lane before all others, and without a limit of its own."""
+        ...
+
+    def limit(self, lane: int, rate: int) -> None:
+        """Send so many bytes a second in a lane."""
+        ...
+
+    def share(self, rate: int) -> None:
+        """Send so many bytes a second to all that are in no lane; 0 is unlimited."""
+        ...
+
+    def cut(self, ips: set[str]) -> None:
+        """Cut the connections of addresses, and forget them as peers; `uncut` lets them in again."""
+        ...
+
+    def uncut(self, ips: set[str]) -> None:
+        """Let addresses in again."""
+        ...
+
+    def call(self, torrent: str, ip: str, port: int) -> None:
+        """Connect to a peer of a torrent, where that is still here."""
+        ...
+
+    async def counters(self, torrents: Iterable[str]) -> Counters:
+        """Payload bytes sent over each connection of these torrents, by address."""
+        ...
 
 
-class SeatKeeper:
-    """Lanes, their holders, and how wide each is."""
+class LaneKeeper:
+    """Lanes, their holders, and how each is served."""
 
-    def __init__(self, engine: EngineLanes, uplink: Callable[[], int], percent: int) -> None:
+    def __init__(self, engine: LaneEngine, uplink: Callable[[], int], percent: int, clock: Clock) -> None:
         """`uplink` is what the box can send, in bytes a second, 0 while nobody knows; `percent` is free."""
         self._engine = engine
         self._uplink = uplink
         self.percent = percent
+        self._clock = clock
         self.uplink_now = 0
         """What the box may send for a while, in bytes a second; 0: as usual."""
         self.lanes = Lanes()
-        self._wide: set[bytes] = set()
-        """Who is served before all others."""
-        self._shut: set[bytes] = set()
-        self._called = 0.0
+        self._services: dict[bytes, LaneService] = {}
+        """By the bidder's key; LIMITED where it is not in here."""
+        self._calls = CallBacks()
         self.others = 0
         """Peers that are in no lane, when they were last counted."""
         self._arranging = asyncio.Lock()
 
-    async def arrange(self, wishes: tuple[Wish, ...]) -> None:
-        """Give lanes, and move those who are connected already into theirs."""
+    async def arrange(self, requests: Collection[LaneRequest]) -> None:
+        """Assign lanes, and move those who are connected already into theirs."""
         async with self._arranging:
-            torrents = {wish.torrent for wish in wishes} | self.torrents
-            there = await self._engine.counters(torrents)
-            bounces = self.lanes.arrange(wishes, {ip: list(found) for ip, found in there.items()})
+            torrents = {request.torrent for request in requests} | self.torrents
+            moving = self.lanes.arrange(requests, await self._engine.counters(torrents))
             self._engine.map(self.lanes.map)
-            known = {wish.key for wish in wishes} | {seat.wish.key for seat in self.lanes.seats.values()}
-            self._wide &= known
-            self._shut &= known
-            self._turn_all()
-            if bounces:
-                await self._bounce(bounces, torrents)
+            known = {request.key for request in requests} | {
+                lane.holder.key for lane in self.lanes.taken.values()
+            }
+            self._services = {key: service for key, service in self._services.items() if key in known}
+            self._apply_all()
+            if moving:
+                await self._reconnect(moving, torrents)
 
     @property
     def torrents(self) -> set[str]:
-        """Of all that have a lane."""
-        return {seat.wish.torrent for seat in self.lanes.seats.values()}
+        """The torrents of all that have a lane."""
+        return {lane.holder.torrent for lane in self.lanes.taken.values()}
 
-    async def _bounce(self, bounces: list[Bounce], torrents: set[str]) -> None:
-        ips = {one.ip for one in bounces}
+    async def _reconnect(self, moving: list[Reconnect], torrents: set[str]) -> None:
+        ips = {one.ip for one in moving}
         self._engine.cut(ips)
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GONE_S):
                     while ips & set(await self._engine.counters(torrents)):  # noqa: ASYNC110  libtorrent's
-                        await asyncio.sleep(0.1)
-            self.look(await self._engine.counters(torrents))
+                        await asyncio.sleep(_GONE_LOOK_S)
+            self.refresh(await self._engine.counters(torrents))
         finally:
             self._engine.uncut(ips)
-        for one in bounces:
-            self._engine.call(one.torrent, one.ip, one.port)
+        self._calls.called(moving, self._clock.mono())
+        self._call(moving)
 
-    def wide(self, key: bytes) -> None:
-        """Serve somebody before all others."""
-        self._wide.add(key)
-        self._shut.discard(key)
-        self._turn(key)
+    def set_service(self, key: bytes, service: LaneService) -> None:
+        """Serve a bidder in another way."""
+        self._services[key] = service
+        self._apply(key)
 
-    def narrow(self, key: bytes, *, shut: bool) -> None:
-        """Serve somebody as one that has not won; `shut` as one that does not pay."""
-        self._wide.discard(key)
-        (self._shut.add if shut else self._shut.discard)(key)
-        self._turn(key)
-
-    def look(self, counters: Counters) -> None:
+    def refresh(self, counters: Counters) -> None:
         """Note which connections have gone."""
-        if self.lanes.look({ip: list(found) for ip, found in counters.items()}):
-            self._turn_all()
+        if self.lanes.refresh(counters):
+            self._apply_all()
 
     def share(self, counters: Counters, *, sold: bool) -> None:
         """Keep the free share for all others while slots are sold, and call those who are missing."""
@@ -94,31 +131,44 @@ class SeatKeeper:
         free = self._free if sold else 0
         # Who has bid and lost has as much as one who has not, out of the same share.
         self._engine.share(max(1, free - self.trickle * self._losers) if free else 0)
-        self._turn_all()
+        self._apply_all()
         self._call_missing(counters)
 
     def _call_missing(self, counters: Counters) -> None:
-        """Call those again who have a lane and are not connected: a first call may find them not ready."""
-        now = time.monotonic()
-        if now - self._called < CALL_AGAIN_S:
-            return
-        self._called = now
-        for seat in self.lanes.seats.values():
-            if seat.phase is Phase.SEATED and seat.wish.ip not in counters:
-                self._engine.call(seat.wish.torrent, seat.wish.ip, seat.wish.port)
+        """Call those again who are not connected, and have a lane or were cut."""
+        holders = [
+            lane.holder.reconnect for lane in self.lanes.taken.values() if lane.phase is LanePhase.SETTLED
+        ]
+        due = self._calls.due(holders, counters.keys(), self._clock.mono())
+        if due:
+            # What libtorrent remembers of earlier calls would keep it from calling for a minute.
+            ips = {one.ip for one in due}
+            self._engine.cut(ips)
+            self._engine.uncut(ips)
+        self._call(due)
 
-    def _turn_all(self) -> None:
-        for seat in self.lanes.seats.values():
-            self._turn(seat.wish.key)
+    def _call(self, targets: Iterable[Reconnect]) -> None:
+        for one in targets:
+            self._engine.call(one.torrent, one.ip, one.port)
 
-    def _turn(self, key: bytes) -> None:
+    def _apply_all(self) -> None:
+        for lane in self.lanes.taken.values():
+            self._apply(lane.holder.key)
+
+    def _apply(self, key: bytes) -> None:
         lane = self.lanes.lane_of(key)
         if lane is None:
             return
-        if key in self._wide:
-            self._engine.widen(lane)
-        else:
-            self._engine.narrow(lane, SHUT if key in self._shut else self.trickle)
+        match self._service_of(key):
+            case LaneService.PRIORITISED:
+                self._engine.prioritise(lane)
+            case LaneService.LIMITED:
+                self._engine.limit(lane, self.trickle)
+            case LaneService.BLOCKED:
+                self._engine.limit(lane, BLOCKED_RATE)
+
+    def _service_of(self, key: bytes) -> LaneService:
+        return self._services.get(key, LaneService.LIMITED)
 
     @property
     def uplink(self) -> int:
@@ -127,15 +177,17 @@ class SeatKeeper:
 
     @property
     def trickle(self) -> int:
-        """Bytes a second of one who bids and has not won."""
+        """Bytes a second for one who bids and has not won."""
         return trickle(self._free, self.others + self._losers, LEAST_TRICKLE)
 
     @property
     def _free(self) -> int:
         """Bytes a second for all who have not won, while slots are sold; 0, unlimited, where nobody knows."""
         usual = self._uplink()
-        return eased(free_share(usual, self.percent), usual, self.uplink_now, LEAST_TRICKLE)
+        share = free_share(usual, self.percent)
+        return throttled_share(share, usual, self.uplink_now, LEAST_TRICKLE)
 
     @property
     def _losers(self) -> int:
-        return sum(seat.wish.key not in self._wide | self._shut for seat in self.lanes.seats.values())
+        holders = (lane.holder.key for lane in self.lanes.taken.values())
+        return sum(self._service_of(key) is LaneService.LIMITED for key in holders)

@@ -2,28 +2,32 @@
 
 import asyncio
 import contextlib
-import time
+import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from appliance.adapters.engine.lanes import EngineLanes
 from appliance.adapters.engine.market import EngineMarket
-from appliance.adapters.engine.session import LibtorrentEngine
 from appliance.adapters.store.auction import AuctionMemory, RoundLog
-from appliance.adapters.store.database import Database
 from appliance.adapters.store.journal import EventJournal
 from appliance.adapters.store.settings import Settings
+from appliance.adapters.wire.market import Market
 from appliance.core.clock import Clock
 from appliance.core.config import Auction
 from appliance.core.errors import OwnerMustAct, RetryLater
+from appliance.core.service import Beat
+from appliance.core.tasks import Fail
 from appliance.core.units import btt_per_gib
 from appliance.domain.catalogue.catalogue import Catalogue
 from appliance.domain.catalogue.model import State
+from appliance.domain.catalogue.torrent import Torrent
 from appliance.services.market.account import Account
 from appliance.services.market.buying import Buying
+from appliance.services.market.lanes import LaneEngine
 from appliance.services.market.selling import Selling
+from appliance.services.market.selling_ports import SellingPorts
 
 if TYPE_CHECKING:
     from appliance.core.config import Network
@@ -33,62 +37,88 @@ _PRICES = {"reserve", "ceiling", "buy_price"}
 """Keys that are in BTT/GiB in the file, and in µBTT/MiB where they were set by hand."""
 IDLE_S = 5.0
 """Between two signs of life while no slots are sold."""
-ANNOUNCE_S = 1_800.0
+ANNOUNCE_NS = 1_800_000_000_000
 """Between two announcements of a torrent on the DHT, whose nodes forget after two hours (BEP 5)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradingPorts:
+    """Everything outside that trading needs."""
+
+    client: str
+    """The name that other markets are told."""
+    shown: str
+    """The client name that peers are shown."""
+    account: Account
+    catalogue: Catalogue
+    engine: EngineMarket
+    lanes: Callable[[], LaneEngine]
+    """The lanes of the session, once that is started."""
+    listening: Callable[[], int]
+    """The port on which peers reach us; 0 while they cannot."""
+    journal: EventJournal
+    settings: Settings
+    store: AuctionMemory
+    log: RoundLog
+    clock: Clock
+    uplink: Callable[[], int]
+    """What the box can send, in bytes a second; 0 while nobody knows."""
+    fail: Fail
 
 
 class Trading:
     """Selling and buying of one box."""
 
-    def __init__(
-        self,
-        configured: Auction,
-        network: "Network",
-        money: Account,
-        catalogue: Catalogue,
-        engine: LibtorrentEngine,
-        journal: EventJournal,
-        database: Database,
-        settings: Settings,
-        clock: Clock,
-        client: str,
-        shown: str,
-        uplink: Callable[[], int],
-    ) -> None:
-        """`client` is what markets are told, `shown` what peers are shown of us."""
+    def __init__(self, configured: Auction, network: "Network", ports: TradingPorts) -> None:
         self.configured = configured
         self._network = network
-        self._money = money
-        self._catalogue = catalogue
-        self._session = engine
-        self._journal = journal
-        self._settings = settings
-        self._clock = clock
-        self._client, self._shown = client, shown
-        self._uplink = uplink
-        self.changed = settings.decoded(_KEY, dict[str, Any]) or {}
-        self.memory = AuctionMemory(database)
-        self.rounds = RoundLog(database, clock)
-        self._engine = EngineMarket(engine)
+        self._ports = ports
+        self.changed = ports.settings.decoded(_KEY, dict[str, Any]) or {}
+        self.rounds = ports.log
         self.selling: Selling | None = None
-        self.buying = Buying(
-            lambda: self.told,
-            money,
-            catalogue,
-            self._engine,
-            journal,
-            self.memory,
-            clock,
-            client,
+        self._market: Market | None = None
+        """Where bids are taken, while slots are sold."""
+        self.buying = self._make_buying()
+        self._announced: dict[str, int] = {}
+        self._opened = asyncio.Event()
+        self._throttled: tuple[int, str, bool] = (0, "", True)
+
+    def _make_buying(self) -> Buying:
+        ports = self._ports
+        return Buying(
+            lambda: self.config,
+            ports.account,
+            ports.catalogue,
+            ports.engine,
+            ports.journal,
+            ports.store,
+            ports.clock,
+            ports.client,
             self._source,
             self._port,
+            ports.fail,
         )
-        self._announced: dict[str, float] = {}
-        self._opened = asyncio.Event()
-        self._eased: tuple[int, str, bool] = (0, "", True)
+
+    def _make_selling(self) -> Selling:
+        ports = self._ports
+        return Selling(
+            self.config,
+            SellingPorts(
+                account=ports.account,
+                torrents=ports.catalogue,
+                engine=ports.lanes(),
+                journal=ports.journal,
+                store=ports.store,
+                log=ports.log,
+                clock=ports.clock,
+                chance=secrets.token_bytes,
+                uplink=ports.uplink,
+                fail=ports.fail,
+            ),
+        )
 
     @property
-    def told(self) -> Auction:
+    def config(self) -> Auction:
         """What the owner offers and bids: the configuration, and over it what was set by hand."""
         return _over(self.configured, self.changed)
 
@@ -100,63 +130,64 @@ class Trading:
     async def change(self, changes: dict[str, Any], *, reset: bool = False) -> None:
         """Set some of it, with `reset` over the configuration alone. Raises OwnerMustAct."""
         fresh = changes if reset else self.changed | changes
-        told = checked(self.configured, fresh)
-        await self._settings.put(_KEY, msgspec.msgpack.encode(fresh))
+        config = checked(self.configured, fresh)
+        await self._ports.settings.put(_KEY, msgspec.msgpack.encode(fresh))
         self.changed = fresh
-        if self.selling and told.sell:
-            self.selling.set_terms(told)
-        elif told.sell:
+        if self.selling and config.sell:
+            self.selling.set_terms(config)
+        elif config.sell:
             await self._open()
         elif self.selling:
             await self._close()
 
-    def ease(self, uplink_now: int, says: str, *, new_work: bool = True) -> None:
-        """As `Selling.ease`; it holds for a market that is opened later, too."""
-        self._eased = (uplink_now, says, new_work)
+    def throttle(self, uplink_now: int, reason: str, *, new_work: bool = True) -> None:
+        """As `Selling.throttle`; it holds for a market that is opened later, too."""
+        self._throttled = (uplink_now, reason, new_work)
         if self.selling:
-            self.selling.ease(uplink_now, says, new_work=new_work)
+            self.selling.throttle(uplink_now, reason, new_work=new_work)
 
     # ------------------------------------------------------------------------------------------- life
 
     async def start(self) -> None:
         """Take bids, where slots are sold; a port that is taken keeps no box from seeding."""
-        if self.told.sell:
+        if self.config.sell:
             try:
                 await self._open()
             except OwnerMustAct as error:
-                self._journal.error(f"{error} No slots are sold until auction.port is another one, or free.")
+                self._ports.journal.error(
+                    f"{error} No slots are sold until auction.port is free, or set to another port."
+                )
 
     async def _open(self) -> None:
-        told = self.told
-        selling = Selling(
-            told,
-            self._money,
-            self._catalogue,
-            EngineLanes(self._session),
-            self._journal,
-            self.memory,
-            self.rounds,
-            self._clock,
-            self._client,
-            self._uplink,
-        )
-        everywhere = ["0.0.0.0", *(["::"] if self._network.ipv6 else [])]  # noqa: S104  peers come from there
-        await selling.listen(list(self._network.listen_addresses) or everywhere)
-        self.selling = selling
-        self.ease(self._eased[0], self._eased[1], new_work=self._eased[2])
-        self._engine.show(self._shown, told.port)
-        if self._network.upnp or self._network.natpmp:
-            self._engine.map_port(told.port)
+        port, network, ports = self.config.port, self._network, self._ports
+        selling = self._make_selling()
+        market = Market(ports.account.key, ports.client, selling.knows, selling, fail=ports.fail)
+        everywhere = ["0.0.0.0", *(["::"] if network.ipv6 else [])]  # noqa: S104  peers come from there
+        await market.listen(list(network.listen_addresses) or everywhere, port)
+        self.selling, self._market = selling, market
+        uplink_now, reason, new_work = self._throttled
+        selling.throttle(uplink_now, reason, new_work=new_work)
+        ports.engine.show(ports.shown, port)
+        if network.upnp or network.natpmp:
+            ports.engine.map_port(port)
+        await selling.start()
         self._opened.set()
 
     async def _close(self) -> None:
         selling, self.selling = self.selling, None
         if selling:
-            self._engine.show(self._shown, 0)
-            self._engine.unmap_ports()
+            self._ports.engine.show(self._ports.shown, 0)
+            self._ports.engine.unmap_ports()
             await selling.end()
+            await self._hang_up()
+            await selling.stop()
 
-    async def run_selling(self, beat: Callable[[], None]) -> None:
+    async def _hang_up(self) -> None:
+        market, self._market = self._market, None
+        if market:
+            await market.close()
+
+    async def run_selling(self, beat: Beat) -> None:
         """The seller's loop, while slots are sold."""
         while True:
             beat()
@@ -167,26 +198,38 @@ class Trading:
                 async with asyncio.timeout(IDLE_S):
                     await self._opened.wait()
 
-    async def run_announcing(self, beat: Callable[[], None]) -> None:
+    async def run_announcing(self, beat: Beat) -> None:
         """Say on the DHT what is sold, one torrent a second."""
         while True:
             beat()
             await asyncio.sleep(1)
-            if self.selling is None or not self._network.dht:
-                continue
-            due = time.monotonic() - ANNOUNCE_S
-            for torrent in self._catalogue.all():
-                record = torrent.record
-                if torrent.state is not State.SEEDING or record.private:
-                    continue
-                if self._announced.get(record.id, -ANNOUNCE_S) <= due:
-                    self._announced[record.id] = time.monotonic()
-                    self._engine.announce(record.info_hash, self.told.port)
-                    break
+            if self.selling and self._network.dht:
+                self._announce_next()
+
+    def _announce_next(self) -> None:
+        """Announce one torrent that was not announced lately."""
+        now = self._ports.clock.mono()
+        torrents = self._ports.catalogue.all()
+        record = next(
+            (one.record for one in torrents if _public(one) and self._due(one.record.id, now)), None
+        )
+        if record:
+            self._announced[record.id] = now
+            self._ports.engine.announce(record.info_hash, self.config.port)
+
+    def _due(self, id: str, now: int) -> bool:
+        """Whether a torrent has not been announced lately."""
+        last = self._announced.get(id)
+        return last is None or now - last >= ANNOUNCE_NS
+
+    async def flush(self) -> None:
+        """Save the history of rounds. Raises RetryLater."""
+        await self.rounds.flush()
 
     async def stop(self) -> None:
-        """Hang up; everything that counts is kept."""
+        """Hang up; everything that counts is saved."""
         await self.buying.stop()
+        await self._hang_up()
         if self.selling:
             await self.selling.stop()
 
@@ -198,10 +241,15 @@ class Trading:
         return next((one for one in self._network.listen_addresses if (":" in one) == family), "")
 
     def _port(self) -> int:
-        found = next((port for _, port in self._session.network.listening), 0)
+        found = self._ports.listening()
         if not found:
             raise RetryLater("Peers cannot reach this box, so nothing is bid.")
         return found
+
+
+def _public(torrent: Torrent) -> bool:
+    """Whether a torrent is seeded, and may be announced to everybody."""
+    return torrent.state is State.SEEDING and not torrent.record.private
 
 
 def checked(configured: Auction, changes: dict[str, Any]) -> Auction:

@@ -1,16 +1,18 @@
 """What each command about the auction does: the seam between control/auction.py and the two sides of it."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from appliance.adapters.store.auction import BUCKET_MS
 from appliance.control import auction as api
 from appliance.control.command import Route
+from appliance.core.config import Auction
 from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.core.keys import address_of
 from appliance.core.units import GIB, MicroBtt, MicroBttPerMib, UtcMs, price_of
 from appliance.domain.auction.buyer import Want
 from appliance.domain.auction.lease import ROUND_NS
-from appliance.domain.auction.seller import Offer
+from appliance.domain.auction.model import Offer
 from appliance.domain.catalogue.model import State
 from appliance.domain.wallet.model import Purpose
 from appliance.entrypoints.daemon.box import Box
@@ -60,9 +62,10 @@ class AuctionHandlers:
         trading = self._box.trading
         if trading is None:
             return api.Auction(on=False, trouble=_NO_ACCOUNT)
-        told, selling, shown = trading.told, trading.selling, _configured(trading)
+        config, selling = trading.config, trading.selling
+        shown = _configured(config, trading.changed)
         if selling is None:
-            trouble = f"Port {told.port} cannot be used for bids; see the events." if told.sell else ""
+            trouble = f"Port {config.port} cannot be used for bids; see the events." if config.sell else ""
             return api.Auction(**shown, trouble=trouble)
         seller = selling.seller
         debts = seller.debts.values()
@@ -76,8 +79,8 @@ class AuctionHandlers:
                 "price": selling.price,
                 "sold": self._sold(selling),
                 "waiting": self._waiting(selling),
-                "others": selling.seats.others,
-                "uplink": selling.seats.uplink,
+                "others": selling.lanes.others,
+                "uplink": selling.lanes.uplink,
                 "debtors": len(debts),
                 "debts": sum(debt.due - debt.paid for debt in debts),
             }
@@ -128,7 +131,7 @@ class AuctionHandlers:
         if offer.key in seller.debts:
             return "it owes for an earlier lease"
         if offer.price < seller.reserve.price:
-            return "it bids less than the least price"
+            return "it bids less than the minimum price"
         return "" if seller.bidders[line].lock else "its channel is not known yet"
 
     async def set_auction(self, command: api.SetAuction) -> api.Auction:
@@ -145,7 +148,7 @@ class AuctionHandlers:
         count, each = _SPANS[command.span]
         trading = self._trading()
         found = await trading.rounds.buckets(count, each)
-        slots = max(1, trading.told.slots)
+        slots = max(1, trading.config.slots)
         return api.Rounds(
             start=found[0].at,
             step_s=each * BUCKET_MS // 1_000,
@@ -192,7 +195,7 @@ class AuctionHandlers:
         trading = self._box.trading
         if trading is None:
             return api.Bids(on=False)
-        buying, told, now = trading.buying, trading.told, self._box.clock.now()
+        buying, config, now = trading.buying, trading.config, self._box.clock.now()
         shunned = [
             api.Shunned(seller=address, until=record.shunned, why=record.why)
             for address, record in buying.records.items()
@@ -201,9 +204,9 @@ class AuctionHandlers:
         day_spent = await buying.purse.day_spent() if self._box.money and self._box.money.wallet else 0
         return api.Bids(
             on=True,
-            buy_price=price_of(told.buy_price),
-            buy_budget=told.buy_budget,
-            buy_hours=told.buy_hours,
+            buy_price=price_of(config.buy_price),
+            buy_budget=config.buy_budget,
+            buy_hours=config.buy_hours,
             day_spent=day_spent,
             torrents=[self._bought(id, purchase) for id, purchase in buying.purchases.items()],
             bids=[_bid(live) for live in buying.live.values()],
@@ -250,23 +253,22 @@ class AuctionHandlers:
         return await self.list_bids(api.ListBids())
 
 
-def _configured(trading: "Trading") -> dict[str, Any]:
-    """What the owner offers."""
-    told = trading.told
+def _configured(config: Auction, changed: Iterable[str]) -> dict[str, Any]:
+    """What the owner offers, and which of it was set by hand."""
     return {
         "on": True,
-        "sell": told.sell,
-        "slots": told.slots,
-        "per_torrent": told.per_torrent,
-        "rule": told.rule,
-        "free_share": told.free_share,
-        "floor": price_of(told.reserve),
-        "reserve": price_of(told.reserve),
-        "ceiling": price_of(told.ceiling),
-        "reserve_moves": told.reserve_moves,
-        "credit": told.credit,
-        "port": told.port,
-        "changed": sorted(trading.changed),
+        "sell": config.sell,
+        "slots": config.slots,
+        "per_torrent": config.per_torrent,
+        "rule": config.rule,
+        "free_share": config.free_share,
+        "floor": price_of(config.reserve),
+        "reserve": price_of(config.reserve),
+        "ceiling": price_of(config.ceiling),
+        "reserve_moves": config.reserve_moves,
+        "credit": config.credit,
+        "port": config.port,
+        "changed": sorted(changed),
     }
 
 

@@ -23,13 +23,14 @@ from appliance.adapters.wire.frames import (
     shake,
     shaken,
 )
-from appliance.adapters.wire.market import Line, Market
+from appliance.adapters.wire.market import Market, MarketConnection
 from appliance.adapters.wire.messages import KINDS, from_value, to_value
 from appliance.adapters.wire.session import AUCTION, Session
 from appliance.core.errors import OwnerMustAct, PeerMisbehaved, RetryLater
 from appliance.core.keys import Key
 from appliance.domain.auction.messages import Ask, Auth, Bid, Message, Pay, Receipt, Result, Trouble
 from tests.support.addresses import address
+from tests.support.fails import never
 
 SELLER, BUYER, THIEF = (Key(bytes(31) + bytes([number])) for number in (1, 2, 3))
 IH = b"h" * 20
@@ -311,19 +312,19 @@ def test_every_message_is_known_by_its_name() -> None:
 class Ear:
     """A trader that remembers."""
 
-    lines: list[Line] = field(default_factory=list)
+    lines: list[MarketConnection] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     gone: int = 0
 
-    def opened(self, line: Line) -> None:
+    def opened(self, line: MarketConnection) -> None:
         self.lines.append(line)
 
-    def heard(self, line: Line, message: Message) -> None:
+    def received(self, line: MarketConnection, message: Message) -> None:
         self.messages.append(message)
         if isinstance(message, Bid) and message.max_price == 666:
             raise PeerMisbehaved("no")
 
-    def closed(self, line: Line) -> None:
+    def closed(self, line: MarketConnection) -> None:
         self.gone += 1
 
 
@@ -333,13 +334,13 @@ class Fair:
     def __init__(self) -> None:
         self.ip = address()
         self.ear, self.mouth = Ear(), Ear()
-        self.seller = Market(SELLER, "seller", lambda found: found == IH, self.ear)
-        self.buyer = Market(BUYER, "buyer", lambda found: False, self.mouth)
+        self.seller = Market(SELLER, "seller", lambda found: found == IH, self.ear, fail=never)
+        self.buyer = Market(BUYER, "buyer", lambda found: False, self.mouth, fail=never)
 
     async def open(self) -> None:
         self.port = await self.seller.listen([self.ip], 0)
 
-    async def met(self) -> Line:
+    async def met(self) -> MarketConnection:
         before = len(self.mouth.lines), len(self.ear.lines)
         await self.buyer.dial(self.ip, self.port, IH)
         await soon(lambda: len(self.mouth.lines) > before[0] and len(self.ear.lines) > before[1])

@@ -165,7 +165,7 @@ def test_a_slot_that_brings_nothing_is_given_up() -> None:
 
 def test_a_seller_that_says_it_sends_less_is_given_more_time_and_not_for_ever() -> None:
     one = deal()
-    one.eased = True
+    one.throttled = True
     for round in range(1, EASED_ROUNDS + 2):
         asked(one, round)
         assert bool(result(one, round)) is (round > EASED_ROUNDS), round

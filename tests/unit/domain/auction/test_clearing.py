@@ -7,14 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.core.units import BTT, MicroBttPerMib
-from appliance.domain.auction.clearing import Bid, Cleared, Rule, Told, breaker, clear, commitment, fair
+from appliance.domain.auction.clearing import (
+    Cleared,
+    RoundReport,
+    Rule,
+    SlotBid,
+    breaker,
+    clear,
+    commitment,
+    fair,
+)
 
 SEED = b"s" * 32
 
 
-def bid(price: float, name: int = 0, torrent: str = "t", ip: str = "") -> Bid:
+def bid(price: float, name: int = 0, torrent: str = "t", ip: str = "") -> SlotBid:
     key = (name or round(price * 10)).to_bytes(33, "big")
-    return Bid(key, ip or f"10.0.{key[-2]}.{key[-1]}", torrent, MicroBttPerMib(round(price * BTT)))
+    return SlotBid(key, ip or f"10.0.{key[-2]}.{key[-1]}", torrent, MicroBttPerMib(round(price * BTT)))
 
 
 def prices(cleared: Cleared) -> list[int]:
@@ -60,7 +69,7 @@ def test_a_torrents_own_slots_are_a_limit_and_the_next_torrent_gets_the_rest() -
 
 many = st.lists(
     st.builds(
-        lambda name, ip, torrent, price: Bid(
+        lambda name, ip, torrent, price: SlotBid(
             name.to_bytes(33, "big"), f"10.0.0.{ip}", f"t{torrent}", MicroBttPerMib(price)
         ),
         st.integers(1, 60),
@@ -82,7 +91,7 @@ many = st.lists(
     st.binary(min_size=1),
 )
 def test_the_rules_hold_whatever_is_bid(
-    bids: list[Bid], slots: int, reserve: int, rule: Rule, per_torrent: int, seed: bytes
+    bids: list[SlotBid], slots: int, reserve: int, rule: Rule, per_torrent: int, seed: bytes
 ) -> None:
     told = {"slots": slots, "reserve": MicroBttPerMib(reserve), "seed": seed, "rule": rule}
     cleared = clear(bids, per_torrent=per_torrent, **told)  # type: ignore[arg-type]
@@ -109,12 +118,12 @@ def test_the_rules_hold_whatever_is_bid(
 
 @given(many, st.integers(1, 8), st.sampled_from(Rule), st.binary(min_size=1))
 def test_an_honest_round_looks_fair_to_everybody(
-    bids: list[Bid], slots: int, rule: Rule, seed: bytes
+    bids: list[SlotBid], slots: int, rule: Rule, seed: bytes
 ) -> None:
     bids = list({one.ip: one for one in bids}.values())
     cleared = clear(bids, slots=slots, reserve=MicroBttPerMib(0), seed=seed, rule=rule)
     for one in bids:
-        told = Told(rule, commitment(seed), seed, one in cleared.winners, cleared.price, cleared.tie)
+        told = RoundReport(rule, commitment(seed), seed, one in cleared.winners, cleared.price, cleared.tie)
         assert fair(one.key, one.price, told), (one, told)
 
 
@@ -122,8 +131,8 @@ def test_a_seller_that_lies_is_found_out() -> None:
     high, low = bid(50), bid(30)
     commit = commitment(SEED)
 
-    def told(won: bool, price: int, tie: bytes | None = None, seed: bytes = SEED) -> Told:
-        return Told(Rule.LOWEST_WINNING, commit, seed, won, MicroBttPerMib(price * BTT), tie)
+    def told(won: bool, price: int, tie: bytes | None = None, seed: bytes = SEED) -> RoundReport:
+        return RoundReport(Rule.LOWEST_WINNING, commit, seed, won, MicroBttPerMib(price * BTT), tie)
 
     assert not fair(high.key, high.price, told(False, 30)), "it has bid more than the price, and lost"
     assert not fair(low.key, low.price, told(True, 31)), "it would pay more than it has bid"

@@ -11,26 +11,27 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from appliance.core.errors import PeerMisbehaved
 from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, MonoNs
-from appliance.domain.auction.clearing import Rule, Told, fair
+from appliance.domain.auction.clearing import RoundReport, Rule, fair
 from appliance.domain.auction.effects import (
-    Asks,
-    Eased,
+    AssignLanes,
     Effect,
+    Inspect,
     Keep,
-    Look,
-    Narrow,
-    Over,
-    Receipts,
-    Results,
-    Seats,
-    Wide,
+    LeaseOver,
+    Send,
+    SetService,
 )
-from appliance.domain.auction.lanes import Lanes
-from appliance.domain.auction.lease import CREDIT, GRACE_NS, ROUND_NS, Standing, Why, charge
+from appliance.domain.auction.lanes import Lanes, LaneService
+from appliance.domain.auction.lease import CREDIT, GRACE_NS, ROUND_NS, LeaseEnd, LeaseStanding, charge
+from appliance.domain.auction.messages import THROTTLED, Ask, Message, Receipt, Result, Trouble
+from appliance.domain.auction.meter import PeerConnection
+from appliance.domain.auction.model import Offer, SellerMemory, Terms
 from appliance.domain.auction.reserve import Reserve
-from appliance.domain.auction.seller import Memory, Offer, Seller, Terms
+from appliance.domain.auction.seller import Seller
 
-E = TypeVar("E")
+E = TypeVar("E", bound=Effect)
+M = TypeVar("M", bound=Message)
+LEDGER = b"L" * 32
 PLENTY = MicroBtt(10**12)
 
 
@@ -50,6 +51,10 @@ def offer(number: int, price: int, channel: int = 0, ip: str = "") -> Offer:
     )
 
 
+def connection(ip: str) -> PeerConnection:
+    return PeerConnection("t", ip, 6_881)
+
+
 class Stall:
     """A seller and its effects, in virtual time."""
 
@@ -59,23 +64,26 @@ class Stall:
             price=MicroBttPerMib(10), floor=MicroBttPerMib(10), ceiling=MicroBttPerMib(10), adaptive=False
         )
         self.reserve = reserve
-        self.seller = Seller(Terms(slots=slots, rule=rule), reserve, random.Random(1).randbytes, self.now)
-        self.wide: dict[bytes, bool] = {}
-        self.receipts: dict[bytes, Receipts] = {}
-        self.kept = Memory()
+        self.seller = Seller(
+            Terms(slots=slots, rule=rule, ledger=LEDGER), reserve, random.Random(1).randbytes, self.now
+        )
+        self.prioritised: dict[bytes, bool] = {}
+        self.receipts: dict[bytes, Receipt] = {}
+        self.kept = SellerMemory()
         self.totals: dict[bytes, MicroBtt] = {}
         """What each channel has paid, as the wallet knows it."""
         self.done: list[Effect] = []
-        self.sent: dict[str, dict[str, int]] = {}
+        self.sent: dict[str, dict[PeerConnection, int]] = {}
 
     def do(self, effects: list[Effect]) -> list[Effect]:
         for one in effects:
-            if isinstance(one, Wide | Narrow):
-                self.wide[one.key] = isinstance(one, Wide)
-            if isinstance(one, Keep):
-                self.kept = self.seller.memory()
-            if isinstance(one, Receipts):
-                self.receipts[self.seller.bidders[one.line].key] = one
+            match one:
+                case SetService(key, service):
+                    self.prioritised[key] = service is LaneService.PRIORITISED
+                case Keep():
+                    self.kept = self.seller.memory()
+                case Send(connection, Receipt() as receipt):
+                    self.receipts[self.seller.bidders[connection].key] = receipt
         self.done += effects
         return effects
 
@@ -83,7 +91,7 @@ class Stall:
         if number not in self.seller.bidders:
             self.do(self.seller.opened(number, key(number), f"10.0.0.{number}", "t", self.now))
         for look in self.do(self.seller.bid(number, offer(number, price))):
-            assert isinstance(look, Look)
+            assert isinstance(look, Inspect)
             paid = self.totals.setdefault(look.channel, MicroBtt(0))
             self.do(self.seller.funded(number, look.channel, paid, MicroBtt(available)))
 
@@ -92,8 +100,8 @@ class Stall:
         return self.do(self.seller.tick(self.now))
 
     def serve(self, number: int, count: int) -> list[Effect]:
-        there = self.sent.setdefault(f"10.0.0.{number}", {"c": 0})
-        there["c"] += count
+        there = self.sent.setdefault(f"10.0.0.{number}", {connection(f"10.0.0.{number}"): 0})
+        there[connection(f"10.0.0.{number}")] += count
         return self.count()
 
     def count(self) -> list[Effect]:
@@ -113,35 +121,55 @@ class Stall:
         self.seller = Seller(
             self.seller.terms, self.reserve, random.Random(2).randbytes, self.now, self.kept, self.totals
         )
-        self.wide, self.sent = {}, {}
+        self.prioritised, self.sent = {}, {}
 
 
 def some(effects: list[Effect], kind: type[E]) -> list[E]:
     return [one for one in effects if isinstance(one, kind)]
 
 
+def sent(effects: list[Effect], kind: type[M]) -> list[tuple[int, M]]:
+    """(connection, message) of all messages of a kind."""
+    return [(one.connection, one.message) for one in some(effects, Send) if isinstance(one.message, kind)]
+
+
 def test_a_round_is_told_decided_and_served() -> None:
     stall = Stall()
     for number, price in ((1, 500), (2, 300), (3, 100)):
         stall.comes(number, price)
-    asks = some(stall.done, Asks)
-    assert {(one.round, one.slots, one.reserve) for one in asks} == {(1, 2, 10)}
+    asks = sent(stall.done, Ask)
+    assert {(ask.round, ask.slots, ask.reserve, ask.ledger) for _, ask in asks} == {(1, 2, 10, LEDGER)}
     effects = stall.round()
-    results = {one.line: one for one in some(effects, Results)}
-    assert {line: one.won for line, one in results.items()} == {1: True, 2: True, 3: False}
+    results = dict(sent(effects, Result))
+    assert {number: bool(one.won) for number, one in results.items()} == {1: True, 2: True, 3: False}
     assert {one.price for one in results.values()} == {300}
-    assert stall.wide == {key(1): True, key(2): True, key(3): False}
-    assert [len(one.wishes) for one in some(effects, Seats)] == [3], "who has not won has a lane too"
+    assert stall.prioritised == {key(1): True, key(2): True, key(3): False}
+    assert [len(one.requests) for one in some(effects, AssignLanes)] == [3], "who has not won has a lane too"
     assert set(stall.seller.served) == {key(1), key(2)}
-    first = next(at for at, one in enumerate(effects) if isinstance(one, Results))
     assert isinstance(effects[0], Keep), "written down before anybody is told"
     assert {one.key for one in stall.kept.sold} == {key(1), key(2)}
-    assert first > 0
     for number, price in ((1, 500), (3, 100)):
         one = results[number]
-        told = Told(Rule.LOWEST_WINNING, asks[0].commit, one.seed, one.won, one.price, one.tie)
-        assert fair(key(number), MicroBttPerMib(price), told), "S4"
-    assert {one.round for one in some(effects, Asks)} == {2}
+        commit = asks[0][1].commit
+        report = RoundReport(
+            Rule.LOWEST_WINNING,
+            commit,
+            one.reveal,
+            bool(one.won),
+            MicroBttPerMib(one.price),
+            one.tie or None,
+        )
+        assert fair(key(number), MicroBttPerMib(price), report), "S4"
+    assert {ask.round for _, ask in sent(effects, Ask)} == {2}
+
+
+def test_nobody_is_asked_to_bid_while_the_ledger_to_pay_through_is_unknown() -> None:
+    stall = Stall()
+    stall.seller.terms = replace(stall.seller.terms, ledger=b"")
+    assert not stall.seller.opened(1, key(1), "10.0.0.1", "t", stall.now)
+    assert not sent(stall.round(), Ask)
+    stall.seller.terms = replace(stall.seller.terms, ledger=LEDGER)
+    assert [number for number, _ in sent(stall.round(), Ask)] == [1]
 
 
 def test_a_payer_is_told_once_of_each_change_of_what_is_sent_and_others_are_not() -> None:
@@ -149,41 +177,44 @@ def test_a_payer_is_told_once_of_each_change_of_what_is_sent_and_others_are_not(
     stall.comes(1, 500)
     stall.comes(2, 100)
     stall.round()
-    stall.seller.ease("The box is hot.", new_work=True)
+    stall.seller.throttle("The box is hot.", new_work=True)
     for _ in range(3):
         stall.serve(1, 100)
-    stall.seller.ease("", new_work=True)
+    stall.seller.throttle("", new_work=True)
     stall.count()
     stall.count()
-    assert some(stall.done, Eased) == [Eased(1, "The box is hot."), Eased(1, "")]
+    assert sent(stall.done, Trouble) == [
+        (1, Trouble(code=THROTTLED, text=b"The box is hot.")),
+        (1, Trouble(code=THROTTLED, text=b"")),
+    ]
 
 
 def test_a_payer_that_connects_anew_is_told_again() -> None:
     stall = Stall()
     stall.comes(1, 500)
     stall.round()
-    stall.seller.ease("The box is hot.", new_work=True)
+    stall.seller.throttle("The box is hot.", new_work=True)
     stall.count()
     stall.do(stall.seller.closed(1))
     stall.do(stall.seller.opened(7, key(1), "10.0.0.1", "t", stall.now))
     stall.count()
-    assert [one.line for one in some(stall.done, Eased)] == [1, 7]
+    assert [number for number, _ in sent(stall.done, Trouble)] == [1, 7]
 
 
 def test_without_new_work_a_lease_goes_on_and_none_is_begun() -> None:
     stall = Stall()
     stall.comes(1, 500)
     stall.round()
-    stall.seller.ease("The box is hot.", new_work=False)
+    stall.seller.throttle("The box is hot.", new_work=False)
     stall.comes(2, 900)
     for _ in range(3):
         stall.serve(1, 100)
-        results = {one.line: one for one in some(stall.round(), Results)}
+        results = dict(sent(stall.round(), Result))
         assert results[1].won
         assert not results[2].won
         assert results[2].full, "it has bid more, and is told that this was not why"
     assert set(stall.seller.served) == {key(1)}
-    stall.seller.ease("", new_work=True)
+    stall.seller.throttle("", new_work=True)
     stall.round()
     assert set(stall.seller.served) == {key(1), key(2)}
 
@@ -193,15 +224,16 @@ def test_who_does_not_pay_is_warned_stopped_and_ended_and_owes() -> None:
     stall.comes(1, 100)
     stall.round()
     stall.count()
-    assert some(stall.serve(1, CREDIT // 2), Receipts)
-    assert stall.wide[key(1)]
+    assert sent(stall.serve(1, CREDIT // 2), Receipt)
+    assert stall.prioritised[key(1)]
     stall.serve(1, CREDIT // 2)
-    assert not stall.wide[key(1)], "S2"
-    assert some(stall.pays(1, 200), Wide)
+    assert not stall.prioritised[key(1)], "S2"
+    assert some(stall.pays(1, 200), SetService)
+    assert stall.prioritised[key(1)]
     stall.serve(1, CREDIT // 2)
-    assert not stall.wide[key(1)]
-    (over,) = some(stall.waits(GRACE_NS), Over)
-    assert over.lease.ended is Why.UNPAID
+    assert not stall.prioritised[key(1)]
+    (over,) = some(stall.waits(GRACE_NS), LeaseOver)
+    assert over.lease.ended is LeaseEnd.UNPAID
     assert stall.kept.debts[key(1)].due == over.lease.owed == 600, "written down"
     assert (stall.receipts[key(1)].owed, stall.receipts[key(1)].paid) == (600, 200)
     stall.round()
@@ -239,9 +271,9 @@ def test_meters_that_do_not_agree_end_a_lease_with_the_reason() -> None:
     stall.comes(1, 100)
     stall.round()
     stall.do(stall.seller.disagreed(1))
-    assert not stall.wide[key(1)]
-    (over,) = some(stall.count(), Over)
-    assert over.lease.ended is Why.DISAGREED
+    assert not stall.prioritised[key(1)]
+    (over,) = some(stall.count(), LeaseOver)
+    assert over.lease.ended is LeaseEnd.DISAGREED
 
 
 def test_a_lease_goes_on_after_a_crash_and_nothing_is_paid_for_twice() -> None:
@@ -255,7 +287,7 @@ def test_a_lease_goes_on_after_a_crash_and_nothing_is_paid_for_twice() -> None:
     stall.crashes()
     lease = stall.seller.served[key(1)].lease
     assert (lease.price, lease.owed, lease.unpaid) == (100, 300, 0)
-    assert [wish.key for wish in stall.seller.seats().wishes] == [key(1)]
+    assert [request.key for request in stall.seller.lanes().requests] == [key(1)]
     stall.comes(1, 100)
     stall.count()
     stall.serve(1, 2 * MIB)
@@ -295,12 +327,12 @@ def test_a_bid_that_its_channel_does_not_cover_is_not_heard() -> None:
 def test_a_channel_that_the_ledger_could_not_tell_of_is_looked_at_in_every_round() -> None:
     stall = Stall()
     stall.do(stall.seller.opened(1, key(1), "10.0.0.1", "t", stall.now))
-    assert some(stall.seller.bid(1, offer(1, 100)), Look)
-    assert some(stall.round(), Look)
+    assert some(stall.seller.bid(1, offer(1, 100)), Inspect)
+    assert some(stall.round(), Inspect)
     stall.seller.funded(1, offer(1, 100).channel, MicroBtt(0), PLENTY)
     stall.round()
     assert stall.seller.served
-    assert not some(stall.round(), Look)
+    assert not some(stall.round(), Inspect)
 
 
 def test_winning_again_goes_on_with_the_same_lease_and_losing_lets_it_end() -> None:
@@ -309,7 +341,7 @@ def test_winning_again_goes_on_with_the_same_lease_and_losing_lets_it_end() -> N
     stall.round()
     stall.comes(2, 200)
     effects = stall.round()
-    assert {one.line: one.won for one in some(effects, Results)} == {1: False, 2: True}
+    assert {number: bool(one.won) for number, one in sent(effects, Result)} == {1: False, 2: True}
     assert set(stall.seller.served) == {key(1), key(2)}, "it has a round left"
     stall.round()
     stall.count()
@@ -325,15 +357,15 @@ def test_who_comes_back_from_another_address_has_its_slot_at_once_and_owes_what_
     stall.do(stall.seller.closed(1))
     stall.do(stall.seller.opened(2, key(1), "10.0.9.9", "t", stall.now))
     (look,) = stall.do(stall.seller.bid(2, offer(1, 1_000, ip="10.0.9.9")))
-    assert isinstance(look, Look)
+    assert isinstance(look, Inspect)
     stall.do(stall.seller.funded(2, look.channel, MicroBtt(0), PLENTY))
     effects = stall.round()
-    assert some(effects, Results)[0].won
-    assert some(effects, Over)[0].lease.ended is Why.MOVED
+    assert sent(effects, Result)[0][1].won
+    assert some(effects, LeaseOver)[0].lease.ended is LeaseEnd.MOVED
     lease = stall.seller.served[key(1)].lease
     assert (lease.ip, lease.sent, lease.owed, lease.paid) == ("10.0.9.9", 0, lease.base, 0)
     assert lease.owed == charge(MIB, lease.price)
-    stall.sent["10.0.9.9"] = {"c": 5 * MIB}
+    stall.sent["10.0.9.9"] = {connection("10.0.9.9"): 5 * MIB}
     stall.count()
     assert stall.seller.served[key(1)].lease.owed == lease.base, "what it was sent before it won is free"
 
@@ -344,16 +376,16 @@ def test_who_pays_with_another_channel_has_settled_the_first_one_before_it_wins_
     stall.round()
     stall.serve(1, 0)
     (look,) = stall.do(stall.seller.bid(1, offer(1, 1_000, channel=7)))
-    assert isinstance(look, Look)
+    assert isinstance(look, Inspect)
     stall.do(stall.seller.funded(1, look.channel, MicroBtt(0), PLENTY))
-    assert not some(stall.round(), Results)[0].won, "nobody is told of a slot that it does not get"
-    (over,) = some(stall.count(), Over)
-    assert over.lease.ended is Why.MOVED
-    assert some(stall.round(), Results)[0].won
+    assert not sent(stall.round(), Result)[0][1].won, "nobody is told of a slot that it does not get"
+    (over,) = some(stall.count(), LeaseOver)
+    assert over.lease.ended is LeaseEnd.MOVED
+    assert sent(stall.round(), Result)[0][1].won
 
 
 def test_a_posted_price_is_the_one_that_is_configured_whatever_was_kept() -> None:
-    kept = Memory(reserve=MicroBttPerMib(900))
+    kept = SellerMemory(reserve=MicroBttPerMib(900))
     posted = Reserve(
         price=MicroBttPerMib(10), floor=MicroBttPerMib(10), ceiling=MicroBttPerMib(1_000), adaptive=False
     )
@@ -367,7 +399,7 @@ def test_a_bid_can_be_taken_back_and_a_line_can_break() -> None:
     stall = Stall()
     stall.comes(1, 100)
     stall.do(stall.seller.bid(1, offer(1, 0)))
-    assert not some(stall.round(), Results)
+    assert not sent(stall.round(), Result)
     stall.comes(1, 100)
     stall.seller.closed(1)
     stall.round()
@@ -386,9 +418,9 @@ def test_a_torrent_that_is_gone_ends_its_leases() -> None:
     stall.comes(1, 100)
     stall.round()
     stall.do(stall.seller.gone("t"))
-    assert not stall.wide[key(1)]
-    (over,) = some(stall.count(), Over)
-    assert over.lease.ended is Why.GONE
+    assert not stall.prioritised[key(1)]
+    (over,) = some(stall.count(), LeaseOver)
+    assert over.lease.ended is LeaseEnd.GONE
     stall.round()
     assert not stall.seller.served
 
@@ -416,7 +448,7 @@ class Day(RuleBasedStateMachine):
     @rule(number=st.integers(1, 8), quarters=st.integers(0, 4))
     def is_sent(self, number: int, quarters: int) -> None:
         """At most a quarter of the credit between two looks."""
-        if self.stall.wide.get(key(number)):
+        if self.stall.prioritised.get(key(number)):
             self.stall.serve(number, CREDIT // 4 * quarters // 4)
 
     @rule(number=st.integers(1, 8), more=st.integers(0, 3_000))
@@ -454,8 +486,8 @@ class Day(RuleBasedStateMachine):
         for owner, served in seller.served.items():
             lease = served.lease
             assert lease.key == owner
-            if lease.standing in (Standing.STOPPED, Standing.ENDED):
-                assert not self.stall.wide.get(owner), "S2"
+            if lease.standing in (LeaseStanding.STOPPED, LeaseStanding.ENDED):
+                assert not self.stall.prioritised.get(owner), "S2"
             assert lease.ended or lease.unpaid <= charge(lease.credit * 5 // 4, MicroBttPerMib(1_000)), (
                 "a quarter more at most"
             )
@@ -463,8 +495,8 @@ class Day(RuleBasedStateMachine):
             assert receipt.owed <= self.stall.totals.get(receipt.channel, 0) + charge(
                 CREDIT * 5 // 4, MicroBttPerMib(1_000)
             )
-        for owner, wide in self.stall.wide.items():
-            assert not wide or owner in seller.served, "S2"
+        for owner, prioritised in self.stall.prioritised.items():
+            assert not prioritised or owner in seller.served, "S2"
         assert len([one for one in seller.served.values() if not one.lease.ended]) <= 2 * seller.terms.slots
 
 
@@ -492,8 +524,8 @@ def test_of_a_thousand_bidders_the_highest_have_the_lanes_and_everybody_is_told(
     effects = stall.round()
     best = sorted(prices, key=lambda number: -prices[number])[:28]
     assert set(stall.seller.served) == {key(number) for number in best}
-    assert len(some(effects, Results)) == 1_000
+    assert len(sent(effects, Result)) == 1_000
     lanes = Lanes()
-    (seats,) = some(effects, Seats)
-    lanes.arrange(seats.wishes, {})
-    assert {seat.wish.key for seat in lanes.seats.values()} == {key(number) for number in best}
+    (assigned,) = some(effects, AssignLanes)
+    lanes.arrange(assigned.requests, {})
+    assert {lane.holder.key for lane in lanes.taken.values()} == {key(number) for number in best}

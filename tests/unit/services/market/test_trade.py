@@ -6,7 +6,7 @@ import secrets
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,20 +18,26 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from appliance.adapters.store.auction import AuctionMemory
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.ledger_database import open_ledger
+from appliance.core.config import Auction
 from appliance.core.errors import RetryLater
 from appliance.core.keys import Key
-from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, MonoNs
+from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, MonoNs, btt_per_gib
 from appliance.domain.auction.buyer import LATE, SILENT, Asked, Deal
-from appliance.domain.auction.effects import Asks, Effect, Keep, Look, Narrow, Receipts, Results, Wide
+from appliance.domain.auction.clearing import Rule
 from appliance.domain.auction.lease import CREDIT, GRACE_NS, ROUND_NS, charge
-from appliance.domain.auction.reserve import Reserve
-from appliance.domain.auction.seller import Memory, Offer, Seller, Terms
+from appliance.domain.auction.messages import Ask, Bid, Message, Pay, Receipt, Result
+from appliance.domain.auction.model import SellerMemory
 from appliance.domain.ledger.channel import Phase, State
 from appliance.domain.wallet.model import Purpose, Standing
 from appliance.domain.wallet.wallet import HOUR_MS, Wallet
 from appliance.entrypoints.operator.service import Operator
+from appliance.services.market.selling import Selling
+from appliance.services.market.selling_ports import SellingPorts
 from tests.support.account import DirectLedger
 from tests.support.clock import FakeClock
+from tests.support.fails import Failures
+from tests.support.fakes import ListJournal
+from tests.support.selling import FakeAccount, FakeBidder, FakeLanes, FakeSales, FakeTorrents
 from tests.unit.domain.wallet.test_wallet import Cut, CuttingMemory
 
 T = TypeVar("T")
@@ -40,9 +46,8 @@ TORRENT = "ab" * 20
 CREDITED = 10**8
 HIGHEST = MicroBttPerMib(1_000)
 LOCK = MicroBtt(60_000)
-RESERVE = Reserve(
-    price=MicroBttPerMib(10), floor=MicroBttPerMib(10), ceiling=MicroBttPerMib(10), adaptive=False
-)
+CONFIG = Auction(sell=True, slots=1, reserve=btt_per_gib(MicroBttPerMib(10)), reserve_moves=False)
+HOME = "10.0.0.1"
 WINDOW = charge(CREDIT, HIGHEST)
 
 
@@ -53,7 +58,7 @@ class CuttingAuction(AuctionMemory):
         super().__init__(database)
         self._writes = writes
 
-    async def keep(self, memory: Memory) -> None:
+    async def keep(self, memory: SellerMemory) -> None:
         await self._writes._write(super().keep(memory))
 
 
@@ -94,15 +99,14 @@ class Trade(RuleBasedStateMachine):
         self.operator = Operator(self.ledger, self.clock, "test")
         self.operator.credit(BUYER.address, MicroBtt(CREDITED), secrets.token_hex(32))
         self.chance = random.Random(1)
-        self.now = MonoNs(0)
-        self.counter = self.received = self.crashes = self.line = 0
-        self.connected = False
+        self.received = self.crashes = 0
+        self.connection: FakeBidder | None = None
         self.selling = Side(self.folder, SELLER, self.operator, self.clock)
         self.buying = Side(self.folder, BUYER, self.operator, self.clock)
         self.read_statement()
         self.seller_starts()
         self.deal: Deal | None = None
-        self.inbox: deque[Effect] = deque()
+        self.inbox: deque[Message] = deque()
         self.outbox: deque[State] = deque()
         self.connects()
         self.all_is_said(HIGHEST)
@@ -115,20 +119,65 @@ class Trade(RuleBasedStateMachine):
     # ------------------------------------------------------------------------------------------ plumbing
 
     def seller_starts(self) -> None:
-        self.auction = CuttingAuction(self.selling.database, self.selling.memory)
-        paid = {held.channel.id: held.channel.paid for held in self.selling.wallet.channels}
-        self.seller = Seller(
-            Terms(slots=1), RESERVE, self.chance.randbytes, self.now, self.auction.load(), paid
+        self.engine, self.failures, self.torrents = FakeLanes(), Failures(), FakeTorrents()
+        self.info_hash = self.torrents.seed(TORRENT)
+        self.engine.connect(TORRENT, HOME)
+        side = self.selling
+        self.seller = Selling(
+            CONFIG,
+            SellingPorts(
+                account=FakeAccount(side.wallet),
+                torrents=self.torrents,
+                engine=self.engine,
+                journal=ListJournal(),
+                store=CuttingAuction(side.database, side.memory),
+                log=FakeSales(),
+                clock=self.clock,
+                chance=self.chance.randbytes,
+                uplink=lambda: 0,
+                fail=self.failures,
+            ),
         )
-        self.wide, self.counter = False, 0
+        self.happens(self.seller.start)
+
+    def happens(self, work: Callable[[], Awaitable[None] | None]) -> None:
+        """Something happens to the seller, and all that comes of it; it dies where its disk stops."""
+
+        async def until_quiet() -> None:
+            if waits := work():
+                await waits
+            while not self.failures.errors and (tasks := self.others()):
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+        async def run() -> None:
+            try:
+                await until_quiet()
+            finally:
+                for task in self.others():
+                    task.cancel()
+
+        self.tried(self.selling, lambda: self.selling.do(run()))
+
+    def others(self) -> set[asyncio.Task[Any]]:
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    def hears(self, message: Message) -> None:
+        self.inbox.append(message)
+
+    def says(self, message: Message) -> None:
+        """The buyer says something, as long as somebody is there."""
+        if connection := self.connection:
+            self.happens(lambda: self.seller.received(connection, message))
+            assert not connection.closed, "an honest buyer is not hung up on"
 
     def breaks(self) -> None:
         """The line: what was on its way is lost."""
-        if self.connected:
-            self.seller.closed(self.line)
-        self.connected = False
+        connection, self.connection = self.connection, None
         self.inbox.clear()
         self.outbox.clear()
+        if connection:
+            connection.on_message = lambda message: None
+            self.happens(lambda: self.seller.closed(connection))
 
     def dies(self, side: Side) -> None:
         self.crashes += 1
@@ -136,51 +185,34 @@ class Trade(RuleBasedStateMachine):
         side.stop()
         side.start()
         if side is self.selling:
+            self.connection = None
             self.seller_starts()
         else:
             self.deal = None
 
-    def carry(self, effects: list[Effect]) -> None:
-        if any(isinstance(one, Keep) for one in effects):
-            self.selling.do(self.auction.keep(self.seller.memory()))
-        for one in effects:
-            match one:
-                case Wide():
-                    self.wide = True
-                case Narrow():
-                    self.wide = False
-                case Asks() | Results() | Receipts():
-                    if self.connected and one.line == self.line:
-                        self.inbox.append(one)
-                case Look(line, channel):
-                    with suppress(RetryLater):
-                        held = self.selling.do(self.selling.wallet.adopt(channel, Purpose.DISTRIBUTION))
-                        one_more = held.channel
-                        self.carry(self.seller.funded(line, channel, one_more.paid, one_more.lock))
-
-    def tried(self, side: Side, work: Any) -> None:
+    def tried(self, side: Side, work: Callable[[], object]) -> None:
         """Do something that a cut at a write of this side may end."""
         try:
             work()
+            for error in self.failures.errors:
+                raise error
         except Cut:
             self.dies(side)
 
     # --------------------------------------------------------------------------------------------- rules
 
-    @precondition(lambda self: not self.connected)
+    @precondition(lambda self: not self.connection)
     @rule()
     def connects(self) -> None:
-        self.line, self.connected = self.line + 1, True
         if self.deal:
             self.deal.reopened()
         else:
             self.deal = Deal(key=BUYER.public, piece=MIB)
-        self.tried(self.selling, lambda: self.carry(self._opened()))
+        connection = FakeBidder(BUYER.public, HOME, self.info_hash, self.hears)
+        self.connection = connection
+        self.happens(lambda: self.seller.opened(connection))
 
-    def _opened(self) -> list[Effect]:
-        return self.seller.opened(self.line, BUYER.public, "10.0.0.1", TORRENT, self.now)
-
-    @precondition(lambda self: self.connected)
+    @precondition(lambda self: self.connection)
     @rule()
     def line_breaks(self) -> None:
         self.breaks()
@@ -191,25 +223,30 @@ class Trade(RuleBasedStateMachine):
         message = self.inbox.popleft()
         self.tried(self.buying, lambda: self.buyer_does(message, MicroBttPerMib(price)))
 
-    def buyer_does(self, message: Effect, price: MicroBttPerMib) -> None:
+    def buyer_does(self, message: Message, price: MicroBttPerMib) -> None:
         deal = self.deal
         assert deal
         match message:
-            case Asks():
-                asked = Asked(message.round, message.reserve, message.credit, message.rule, message.commit)
-                deal.asked(asked)
+            case Ask():
+                rule, reserve = Rule(message.rule.decode()), MicroBttPerMib(message.reserve)
+                deal.asked(Asked(message.round, reserve, message.credit, rule, message.commit))
                 with suppress(RetryLater):
                     self.bids(deal, price)
-            case Results():
+            case Result():
                 wrong = deal.result(
-                    message.round, message.won, message.price, message.seed, message.tie, message.full
+                    message.round,
+                    bool(message.won),
+                    MicroBttPerMib(message.price),
+                    message.reveal,
+                    message.tie or None,
+                    bool(message.full),
                 )
                 assert wrong in (None, SILENT), "an honest seller is not accused"
-            case Receipts():
+            case Receipt():
                 if message.channel != deal.channel:
                     return
                 assert not deal.lies(message.sent), "an honest meter is not accused"
-                if total := deal.pays(message.owed):
+                if total := deal.pays(MicroBtt(message.owed)):
                     state = self.buying.do(self.buying.wallet.pay(deal.channel, total, TORRENT))
                     deal.paid = total
                     self.outbox.append(state)
@@ -230,30 +267,22 @@ class Trade(RuleBasedStateMachine):
                 held, resumed = self.buying.do(work), False
             deal.fund(held.channel.id, held.channel.lock, held.channel.paid, resumed=resumed)
         deal.says(price)
-        offer = Offer(BUYER.public, "10.0.0.1", TORRENT, 6_881, price, 1 << 30, deal.channel)
         # A bid is said over the line: what the seller's disk does then is the seller's.
-        self.tried(self.selling, lambda: self.carry(self.seller.bid(self.line, offer)))
-        if self.connected and not deal.repeated:
+        self.says(Bid(round=0, max_price=price, bytes=1 << 30, port=6_881, channel=deal.channel))
+        if self.connection and not deal.repeated:
             deal.repeated = True
             self.outbox.extend(one.state for one in wallet.channels if one.state)
 
     @precondition(lambda self: self.outbox)
     @rule()
     def seller_is_paid(self) -> None:
-        self.tried(self.selling, self.takes)
-
-    def takes(self) -> None:
         state = self.outbox.popleft()
-        known = {held.channel.id: held.channel for held in self.selling.wallet.channels}
-        if state.channel not in known or state.seq == known[state.channel].seq:
-            return
-        self.selling.do(self.selling.wallet.accept_state(state.channel, state, TORRENT))
-        self.carry(self.seller.paid(BUYER.public, state.channel, state.paid))
+        self.says(Pay(channel=state.channel, seq=state.seq, paid=state.paid, state=state.signature))
 
     @rule(price=st.integers(10, HIGHEST))
     def all_is_said(self, price: int) -> None:
         """Until neither side has anything to say."""
-        if not self.connected:
+        if not self.connection:
             self.connects()
         while self.inbox or self.outbox:
             if self.inbox:
@@ -264,24 +293,20 @@ class Trade(RuleBasedStateMachine):
     @rule(quarters=st.integers(1, 4), arrives=st.booleans())
     def is_served(self, quarters: int, arrives: bool) -> None:
         """Between two looks, a quarter of the credit at most."""
-        count = CREDIT // 16 * quarters if self.wide else 0
-        self.counter += count
+        count = CREDIT // 16 * quarters if self.engine.prioritised(HOME) else 0
+        self.engine.send(TORRENT, HOME, count)
         self.received += count
         if self.deal:
             self.deal.arrived(count, 0 if arrives else count, 0)
-        self.tried(self.selling, self.look)
-
-    def look(self) -> None:
-        self.carry(self.seller.counted({"10.0.0.1": {"c": self.counter}}, self.now))
+        self.happens(self.seller.serve)
 
     @rule(length=st.sampled_from([GRACE_NS, ROUND_NS]))
     def time_passes(self, length: int) -> None:
         if len(self.inbox) > 2 * LATE - 2:
             # Who does not read is hung up on.
             self.breaks()
-        self.now = MonoNs(self.now + length)
-        self.tried(self.selling, self.look)
-        self.tried(self.selling, lambda: self.carry(self.seller.tick(self.now)))
+        self.clock.steady = MonoNs(self.clock.steady + length)
+        self.happens(self.seller.serve)
 
     @rule(who=st.booleans(), writes=st.integers(1, 8))
     def will_die(self, who: bool, writes: int) -> None:
@@ -306,7 +331,7 @@ class Trade(RuleBasedStateMachine):
         for held in self.selling.wallet.channels:
             one = held.channel
             assert one.paid <= paid[one.id].paid <= one.lock, "earned is never more than was paid"
-        for served in self.seller.served.values():
+        for served in self.seller.seller.served.values():
             assert served.lease.unpaid <= WINDOW * 5 // 4, "a credit window and a quarter, unpaid"
         assert self.buying.total(Purpose.DOWNLOADING) <= (
             charge(self.received, HIGHEST) + (self.crashes + 1) * WINDOW * 2
