@@ -10,7 +10,7 @@ import pytest
 
 from appliance.control import api, auction, money
 from appliance.core.units import BTT, MIB, BytesPerSecond, MicroBtt
-from appliance.domain.auction.buyer import PIECES_AHEAD
+from appliance.domain.auction.deal import PIECES_AHEAD
 from appliance.domain.auction.lease import CREDIT
 from appliance.domain.governor.limits import LimitsChange
 from appliance.entrypoints.operator.service import Operator

@@ -3,44 +3,18 @@
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import libtorrent as lt
 
 from appliance.adapters.engine.session import LibtorrentEngine
+from appliance.domain.auction.intake import Intake, Source
 
 _SHOWN = re.compile(r"\bsb/1:(\d{1,5})\b")
 """How a box names its market's port in its client version."""
 _DOMAIN = b"seedbox/market/1"
 _HERE = (2, 3)
 """`block_info::writing` and `finished`, which the bindings leave out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What one address has sent of a torrent, over the connection that there is now."""
-
-    ip: str
-    connection: str
-    """Address and port."""
-    market: int
-    """Port of its market, 0 where it names none."""
-    received: int
-    """Payload bytes."""
-    unverified: int
-    """Of them, in pieces that are not complete."""
-    failures: int
-    """Pieces with data from it that failed their check."""
-
-
-@dataclass(frozen=True, slots=True)
-class Intake:
-    """What has come of a torrent, and from whom."""
-
-    sources: tuple[Source, ...] = ()
-    failed: int = 0
-    """Bytes that failed their check, since the torrent was started."""
 
 
 class EngineMarket:

@@ -180,6 +180,7 @@ class Box:
             f"Seedbox/{__version__}",
             shown_name(config.box.name, __version__),
             lambda: self.limits.wanted.upload_rate or self.meter.peak,
+            self._fail,
         )
 
     def _governor(self, database: Database) -> Governing:
@@ -309,7 +310,7 @@ class Box:
             f"(`systemctl enable --now {UNIT}` allows it)."
         )
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         if self._failed and not self._failed.done():
             self._failed.set_exception(error)
 

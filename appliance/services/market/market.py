@@ -14,14 +14,18 @@ from appliance.adapters.engine.session import LibtorrentEngine
 from appliance.adapters.store.auction import AuctionMemory, RoundLog
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.journal import EventJournal, Settings
+from appliance.adapters.wire.market import Market
 from appliance.core.clock import Clock
 from appliance.core.config import Auction
-from appliance.core.errors import OwnerMustAct, RetryLater
+from appliance.core.errors import OwnerMustAct
+from appliance.core.tasks import Fail
 from appliance.domain.catalogue.catalogue import Catalogue
 from appliance.domain.catalogue.model import State
 from appliance.services.market.account import Money
 from appliance.services.market.buying import Buying
+from appliance.services.market.buying_ports import BuyingPorts
 from appliance.services.market.selling import Selling
+from appliance.services.market.spending import Spending, SpendingPorts
 
 if TYPE_CHECKING:
     from appliance.core.config import Network
@@ -50,6 +54,7 @@ class Trading:
         client: str,
         shown: str,
         uplink: Callable[[], int],
+        fail: Fail,
     ) -> None:
         """`client` is what markets are told, `shown` what peers are shown of us."""
         self.configured = configured
@@ -67,17 +72,22 @@ class Trading:
         self.rounds = RoundLog(database, clock)
         self._engine = EngineMarket(engine)
         self.selling: Selling | None = None
+        spending = SpendingPorts(account=money, config=lambda: self.told, clock=clock)
         self.buying = Buying(
-            lambda: self.told,
-            money,
-            catalogue,
-            self._engine,
-            journal,
-            self.memory,
-            clock,
-            client,
-            self._source,
-            self._port,
+            BuyingPorts(
+                key=money.key.public,
+                config=lambda: self.told,
+                spending=Spending(spending),
+                catalogue=catalogue,
+                engine=self._engine,
+                journal=journal,
+                memory=self.memory,
+                clock=clock,
+                dialler=lambda talk: Market(money.key, client, lambda found: False, talk),
+                source=self._source,
+                port=lambda: next((port for _, port in engine.network.listening), 0),
+                fail=fail,
+            )
         )
         self._announced: dict[str, float] = {}
         self._opened = asyncio.Event()
@@ -116,6 +126,7 @@ class Trading:
 
     async def start(self) -> None:
         """Take bids, where slots are sold; a port that is taken keeps no box from seeding."""
+        await self.buying.start()
         if self.told.sell:
             try:
                 await self._open()
@@ -192,12 +203,6 @@ class Trading:
         """The own address from which a host is called: the one that its slots would go to."""
         family = ":" in host
         return next((one for one in self._network.listen_addresses if (":" in one) == family), "")
-
-    def _port(self) -> int:
-        found = next((port for _, port in self._session.network.listening), 0)
-        if not found:
-            raise RetryLater("Peers cannot reach this box, so nothing is bid.")
-        return found
 
 
 def checked(configured: Auction, changes: dict[str, Any]) -> Auction:

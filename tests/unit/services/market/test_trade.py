@@ -22,9 +22,10 @@ from appliance.core.clock import FakeClock
 from appliance.core.errors import RetryLater
 from appliance.core.keys import Key
 from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, MonoNs
-from appliance.domain.auction.buyer import LATE, SILENT, Asked, Deal
+from appliance.domain.auction.deal import LATE, Asked, Deal
 from appliance.domain.auction.effects import Asks, Effect, Keep, Look, Narrow, Receipts, Results, Wide
 from appliance.domain.auction.lease import CREDIT, GRACE_NS, ROUND_NS, charge
+from appliance.domain.auction.records import SILENT
 from appliance.domain.auction.reserve import Reserve
 from appliance.domain.auction.seller import Memory, Offer, Seller, Terms
 from appliance.domain.ledger.channel import Phase, State

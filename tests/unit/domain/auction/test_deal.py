@@ -1,39 +1,25 @@
-"""The buyer: B1 to B4 of auction/buyer.py."""
+"""The count of what a seller may be paid: B1 and B2 of auction/deal.py."""
 
-from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from appliance.core.keys import Address
-from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, UtcMs
-from appliance.domain.auction.buyer import (
-    EASED_ROUNDS,
+from appliance.core.units import MIB, MicroBtt, MicroBttPerMib
+from appliance.domain.auction.clearing import Rule, breaker, commitment
+from appliance.domain.auction.deal import (
     IN_FLIGHT,
     LATE,
-    LIED,
     PIECES_AHEAD,
     SILENT_ROUNDS,
+    THROTTLED_ROUNDS,
     Asked,
     Deal,
-    Need,
-    Record,
-    Want,
-    Wrong,
-    bids,
-    cost,
-    dealt,
-    in_time,
-    lock_for,
-    rank,
 )
-from appliance.domain.auction.clearing import Rule, breaker, commitment
 from appliance.domain.auction.lease import CREDIT, charge
+from appliance.domain.auction.records import Misconduct
 
 SEED = b"s" * 32
 ME = b"m" * 33
 PRICE = MicroBttPerMib(1_000)
-NOW = UtcMs(10**12)
-HOUR_MS = 3_600_000
 
 
 def deal(said: int = 1_500, lock: int = 10**9, piece: int = MIB) -> Deal:
@@ -50,7 +36,7 @@ def asked(one: Deal, round: int, rule: Rule = Rule.LOWEST_WINNING) -> None:
 
 def result(
     one: Deal, round: int, won: bool = True, price: int = PRICE, tie: bytes | None = None, full: bool = False
-) -> Wrong | None:
+) -> Misconduct | None:
     return one.result(round, won, MicroBttPerMib(price), SEED, tie, full)
 
 
@@ -165,72 +151,10 @@ def test_a_slot_that_brings_nothing_is_given_up() -> None:
 
 def test_a_seller_that_says_it_sends_less_is_given_more_time_and_not_for_ever() -> None:
     one = deal()
-    one.eased = True
-    for round in range(1, EASED_ROUNDS + 2):
+    one.throttled = True
+    for round in range(1, THROTTLED_ROUNDS + 2):
         asked(one, round)
-        assert bool(result(one, round)) is (round > EASED_ROUNDS), round
-
-
-NEED = Need(missing=100 * MIB, free_rate=0, spent=MicroBtt(0), sellers=0, rate=MIB)
-
-
-def test_nothing_is_bid_for_what_is_here_or_comes_in_time_or_cannot_be_paid() -> None:
-    want = Want(PRICE, MicroBtt(10**9))
-    plenty = MicroBtt(10**12)
-    assert bids(want, NEED, None, plenty, NOW)[1] > 0
-    assert bids(want, _replace(missing=0), None, plenty, NOW)[1] == 0
-    assert bids(want, _replace(spent=MicroBtt(10**9)), None, plenty, NOW)[1] == 0
-    assert bids(want, NEED, None, MicroBtt(0), NOW)[1] == 0
-    soon = Want(PRICE, MicroBtt(10**9), UtcMs(NOW + HOUR_MS))
-    assert bids(soon, _replace(free_rate=MIB), None, plenty, NOW)[1] == 0
-    assert in_time(soon, _replace(free_rate=MIB), NOW)
-    assert bids(soon, _replace(free_rate=10_000), None, plenty, NOW)[1] > 0
-
-
-def _replace(**changes: object) -> Need:
-    import dataclasses
-
-    return dataclasses.replace(NEED, **changes)  # type: ignore[arg-type]
-
-
-@given(
-    price=st.integers(1, 10**6),
-    budget=st.integers(0, 10**9),
-    day=st.integers(0, 10**9),
-    missing=st.integers(0, 10**11),
-    rate=st.integers(0, 10**9),
-    spent=st.integers(0, 10**9),
-    rounds=st.integers(1, 40),
-)
-def test_no_bid_is_above_what_is_allowed_or_left(
-    price: int, budget: int, day: int, missing: int, rate: int, spent: int, rounds: int
-) -> None:
-    """B3."""
-    want = Want(MicroBttPerMib(price), MicroBtt(budget))
-    need = Need(missing=missing, free_rate=0, spent=MicroBtt(spent), sellers=0, rate=rate)
-    pace = None
-    for _ in range(rounds):
-        pace, said = bids(want, need, pace, MicroBtt(day), NOW)
-        assert 0 <= said <= price
-        left = max(0, min(budget - spent, day))
-        lock = lock_for(MicroBttPerMib(said), need, MicroBtt(left), CREDIT)
-        assert lock <= left
-
-
-def test_sellers_are_ranked_by_what_a_gib_really_costs_and_shunned_ones_left_out() -> None:
-    cheap, dear, thief, unknown = (Address(name) for name in ("Ta", "Tb", "Tc", "Td"))
-    offers = {
-        one: MicroBttPerMib(price) for one, price in ((cheap, 10), (dear, 30), (thief, 1), (unknown, 20))
-    }
-    records = {
-        # It asks for little, and delivers a third of what is paid for.
-        cheap: Record(received=100 * MIB, paid=MicroBtt(100 * 40)),
-        dear: Record(received=100 * MIB, paid=MicroBtt(100 * 30)),
-        thief: dealt(Record(), 0, MicroBtt(0), NOW, LIED),
-    }
-    assert cost(records[cheap], offers[cheap]) == 40 * 1_024
-    assert rank(offers, records, NOW) == [unknown, dear, cheap]
-    assert rank(offers, records, UtcMs(NOW + 25 * HOUR_MS))[0] == thief, "not for ever"
+        assert bool(result(one, round)) is (round > THROTTLED_ROUNDS), round
 
 
 class Trade(RuleBasedStateMachine):
