@@ -173,17 +173,17 @@ class Buyer:
         contact.undecided = True
         return self._decide(contact, now)
 
-    def _decide(self, contact: Contact, now: Moment) -> list[BuyerEffect]:
-        """Bid in the round that has begun, or not; later, where something is under way."""
+    def _decide(self, contact: Contact, now: Moment, *, funds: bool = True) -> list[BuyerEffect]:
+        """Bid in the round that has begun, or not; later, where something is under way.
+
+        Without `funds` no channel is opened for it.
+        """
         purchase, ask = self.dealings.purchases.get(contact.torrent), contact.deal.last
-        if purchase is None or ask is None or contact.leaving is not None or contact.busy:
+        if purchase is None or ask is None or contact.ending or contact.busy:
             return []
         bidding = len(self.dealings.bidding(contact.torrent))
         price = purchase.decide(bidding, self._situation.day_left, now.utc)
         best = self.dealings.best(contact.torrent, self.records, now.utc)
-        if price and not contact.deal.covers(price, purchase.download.missing) and self._opening(contact):
-            # One channel is opened after the other: together they must not exceed the budget.
-            return []
         contact.undecided = False
         if price < max(1, ask.reserve) or contact.seller not in best:
             return self._bid(contact, _NO_BID)
@@ -191,14 +191,17 @@ class Buyer:
             return self._simulate(contact, purchase)
         if contact.deal.covers(price, purchase.download.missing):
             return self._bid(contact, price)
-        return self._fund(contact, price, purchase, sole=not bidding)
-
-    def _opening(self, contact: Contact) -> bool:
-        return any(one.funding for one in self.dealings.of(contact.torrent))
+        return (
+            self._fund(contact, price, purchase, sole=not bidding) if funds else self._bid(contact, _NO_BID)
+        )
 
     def _fund(
         self, contact: Contact, price: MicroBttPerMib, purchase: Purchase, *, sole: bool
     ) -> list[BuyerEffect]:
+        if any(one.funding for one in self.dealings.of(contact.torrent)):
+            # One channel is opened after the other: together they must not exceed the budget.
+            contact.undecided = True
+            return []
         left = min(self.dealings.left(purchase, contact), self._situation.day_left)
         if not left:
             return self._bid(contact, _NO_BID)
@@ -256,19 +259,16 @@ class Buyer:
 
     # ------------------------------------------------------------------------------------------- money
 
-    def funded(
-        self, id: ContactId, funding: Funding, price: MicroBttPerMib, now: Moment
-    ) -> list[BuyerEffect]:
-        """There is a channel that covers a bid of `price`."""
+    def funded(self, id: ContactId, funding: Funding, now: Moment) -> list[BuyerEffect]:
+        """There is a channel; what is bid is decided again, for much may have changed meanwhile."""
         contact = self.dealings.contacts[id]
         contact.funding = MicroBtt(0)
         if funding.channel != contact.deal.channel:
             contact.owed = MicroBtt(0)
         contact.deal.fund(funding.channel, funding.lock, funding.paid, resumed=funding.resumed)
         if purchase := self.dealings.purchases.get(contact.torrent):
-            # The owner may have set another budget meanwhile.
             contact.deal.limit(self.dealings.left(purchase, contact))
-        return self._answered(contact, price) + self._go_on(contact.torrent, now)
+        return self._decide(contact, now, funds=False) + self._go_on(contact.torrent, now)
 
     def unfunded(self, id: ContactId, why: str, now: Moment, *, later: bool = False) -> list[BuyerEffect]:
         """There is no channel; the owner is told `why` where it is not empty.
@@ -278,13 +278,9 @@ class Buyer:
         contact = self.dealings.contacts[id]
         contact.funding = MicroBtt(0)
         effects = self._notify(contact, why, warning=True) if why else []
-        if not later:
-            effects += self._answered(contact, _NO_BID)
+        if not later and not contact.ending:
+            effects += self._bid(contact, _NO_BID)
         return effects + self._go_on(contact.torrent, now)
-
-    def _answered(self, contact: Contact, price: MicroBttPerMib) -> list[BuyerEffect]:
-        bought = contact.torrent in self.dealings.purchases
-        return self._bid(contact, price) if bought and contact.leaving is None and not contact.over else []
 
     def _receipt(self, contact: Contact, line: int, receipt: Receipt, now: Moment) -> list[BuyerEffect]:
         if receipt.channel != contact.deal.channel:

@@ -68,6 +68,11 @@ class Contact:
         return bool(self.paying or self.funding)
 
     @property
+    def ending(self) -> bool:
+        """Whether nothing more is bid to it over this connection."""
+        return self.over or self.leaving is not None
+
+    @property
     def reserved(self) -> MicroBtt:
         """What of the torrent's budget is set apart for it, beyond what it was paid."""
         deal = self.deal

@@ -244,7 +244,7 @@ class Buying:
         if isinstance(found, Refusal):
             self._do(self.buyer.unfunded(need.contact, found.why, self._now()))
         else:
-            self._do(self.buyer.funded(need.contact, found, need.price, self._now()))
+            self._do(self.buyer.funded(need.contact, found, self._now()))
 
     async def _pay(self, payment: SignPayment) -> None:
         try:
