@@ -74,7 +74,7 @@ class SpendingWallet(Protocol):
         ...
 
 
-class Account(Protocol):
+class SpendingAccount(Protocol):
     """The box's account at a ledger."""
 
     @property
@@ -95,7 +95,7 @@ class Account(Protocol):
 class SpendingPorts:
     """What spending needs of the outside."""
 
-    account: Account
+    account: SpendingAccount
     config: Callable[[], Auction]
     clock: Clock
 
