@@ -357,6 +357,8 @@ class FakeBox:
         await self.settle()
         for line in self.markets.lines:
             line.open = False
+        # Another session counts its connections from nothing.
+        self.downloads.came = {place: (market, 0) for place, (market, _) in self.downloads.came.items()}
         self.wallet.holds.clear()
         self.wallet.opening.clear()
         self.buying = self.made()
