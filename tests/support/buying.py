@@ -163,9 +163,13 @@ class FakeBuyingMemory:
     kept_wants: dict[str, Want] = field(default_factory=dict)
     kept_records: dict[Address, SellerRecord] = field(default_factory=dict)
     full: bool = False
+    slow: asyncio.Event | None = None
+    """What a write waits for."""
 
     async def _write(self) -> None:
         await others_run()
+        if self.slow:
+            await self.slow.wait()
         if self.full:
             raise RetryLater("The disk is full. Make room.")
 

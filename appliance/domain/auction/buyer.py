@@ -97,9 +97,8 @@ class Buyer:
         for purchase in self.dealings.purchases.values():
             purchase.turn(now.mono, bidding=bool(self.dealings.bidding(purchase.download.id)))
             effects += self._seek(purchase.download, now.mono)
-        for one in list(self.dealings.lines.values()):
-            if one.torrent not in self.dealings.purchases and not one.over:
-                effects += self._leave(one, now.mono)
+        for one in self.dealings.unwanted:
+            effects += self._leave(one, now.mono)
         if now.mono - self._kept >= KEEP_NS:
             self._kept = now.mono
             effects += self.flush(now)

@@ -41,6 +41,12 @@ class Dealings:
         """The sellers to which a bid for a torrent stands."""
         return [one for one in self.connected(torrent) if one.deal.said]
 
+    @property
+    def unwanted(self) -> list[Contact]:
+        """The connected sellers of whom nothing more is wanted: also where that has changed meanwhile."""
+        connected = [one for one in self.lines.values() if not one.over]
+        return [one for one in connected if one.leaving is not None or one.torrent not in self.purchases]
+
     # ----------------------------------------------------------------------------------------- torrents
 
     def is_new(self, download: Download) -> bool:

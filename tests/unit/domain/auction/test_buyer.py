@@ -374,6 +374,16 @@ def test_when_a_torrent_is_here_its_bid_is_taken_back_and_a_last_receipt_is_stil
     assert house.passes(1) == [HangUp(line)]
 
 
+def test_a_bid_that_was_taken_back_for_good_is_not_made_again_over_the_same_connection() -> None:
+    house = House(download())
+    line = house.bids()
+    house.wants()
+    house.passes(1)
+    house.wants(download())
+    assert house.hears(line, ask(2)) == []
+    assert HangUp(line) in house.passes(LINGER_NS), "it is called again, and then bid to"
+
+
 def test_a_seller_whose_data_fails_its_check_is_left_alone_and_it_is_written_down_first() -> None:
     house = House(download())
     line = house.bids()
@@ -382,6 +392,7 @@ def test_a_seller_whose_data_fails_its_check_is_left_alone_and_it_is_written_dow
     effects = house.arrives(9 * MIB, failures=3, failed=3 * MIB)
     assert [type(one) for one in effects] == [KeepRecords, TellOwner, HangUp]
     assert house.hears(line, ask(2)) == [], "nothing that it says counts any more"
+    assert house.hears(line, Receipt(channel=b"c" * 32, sent=0, owed=1, paid=0)) == []
     house.buyer.closed(line, house.now)
     assert HangUp(house.opens()) in house.effects, "B4"
 

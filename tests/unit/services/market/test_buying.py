@@ -291,6 +291,25 @@ def test_a_seller_that_cheats_is_written_down_before_it_is_hung_up_on_and_not_ca
     play(story())
 
 
+def test_nobody_is_hung_up_on_before_it_is_written_down_why_and_nothing_counts_meanwhile() -> None:
+    async def story() -> None:
+        box = Story()
+        await box.begin()
+        await box.win()
+        box.memory.slow = asyncio.Event()
+        await box.is_owed(1, sent=1 << 40)
+        box.comes(4)
+        await box.look()
+        line = box.line()
+        assert line.open
+        assert not box.pays()
+        box.memory.slow.set()
+        await box.settle()
+        assert not line.open
+
+    play(story())
+
+
 def test_a_seller_that_is_shunned_stays_so_where_the_disk_is_full() -> None:
     async def story() -> None:
         box = Story()
