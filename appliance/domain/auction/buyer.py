@@ -18,20 +18,18 @@ B10 a bid is made only where the channel covers a credit window at its price, or
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from appliance.core.errors import PeerMisbehaved
 from appliance.core.keys import Address, address_of
 from appliance.core.units import MicroBtt, MicroBttPerMib, MonoNs
+from appliance.domain.auction.bidding import NO_BID, Bidding
 from appliance.domain.auction.buyer_effects import (
     BuyerEffect,
     CallMarket,
     CountSoon,
-    FundChannel,
     Funding,
     HangUp,
     KeepRecords,
-    RepeatPayments,
     SeekSellers,
     SendMessage,
     SignPayment,
@@ -45,7 +43,7 @@ from appliance.domain.auction.dealings import Dealings
 from appliance.domain.auction.intake import Intake, Moment
 from appliance.domain.auction.lease import ROUND_NS
 from appliance.domain.auction.markets import Markets
-from appliance.domain.auction.messages import EASED, Ask, Bid, Message, Pay, Receipt, Result, Trouble
+from appliance.domain.auction.messages import EASED, Ask, Message, Pay, Receipt, Result, Trouble
 from appliance.domain.auction.purchase import Download, Purchase
 from appliance.domain.auction.records import BAD_DATA, METER, SILENT, Misconduct, SellerRecord, dealt
 
@@ -53,8 +51,6 @@ LINGER_NS = 2 * ROUND_NS + 2_000_000_000
 """How long we stay connected after the last bid is taken back: a last receipt follows the lease's end."""
 KEEP_NS = 60_000_000_000
 """Between two times that records are written down."""
-_NO_CHANNEL = bytes(32)
-_NO_BID = MicroBttPerMib(0)
 
 
 class Buyer:
@@ -66,14 +62,14 @@ class Buyer:
         self.records = dict(records)
         self.dealings = Dealings()
         self._markets = Markets()
-        self._situation = Situation()
+        self._bidding = Bidding(self.dealings, self.records)
         self._kept = now
 
     # ------------------------------------------------------------------------------------------ events
 
     def updated(self, situation: Situation, now: Moment) -> None:
         """What is wanted and what there is to pay with, as it is now."""
-        self._situation = situation
+        self._bidding.situation = situation
         wanted = {one.id: one for one in situation.downloads}
         self.dealings.want(wanted, situation.spent)
         self._markets.forget(wanted, now.mono)
@@ -162,7 +158,7 @@ class Buyer:
     # ------------------------------------------------------------------------------------------ rounds
 
     def _asked(self, contact: Contact, line: int, ask: Ask, now: Moment) -> list[BuyerEffect]:
-        if ask.ledger != self._situation.ledger:
+        if ask.ledger != self._bidding.situation.ledger:
             return [HangUp(line)]
         try:
             rule = Rule(ask.rule.decode("ascii", "replace"))
@@ -170,77 +166,7 @@ class Buyer:
             raise PeerMisbehaved("A seller names no rule that is known.") from error
         contact.deal.asked(Asked(ask.round, MicroBttPerMib(ask.reserve), ask.credit, rule, ask.commit))
         contact.undecided = True
-        return self._decide(contact, now)
-
-    def _decide(self, contact: Contact, now: Moment, *, funds: bool = True) -> list[BuyerEffect]:
-        """Bid in the round that has begun, or not; later, where something is under way.
-
-        Without `funds` no channel is opened for it.
-        """
-        purchase, ask = self.dealings.purchases.get(contact.torrent), contact.deal.last
-        if purchase is None or ask is None or contact.ending or contact.busy:
-            return []
-        bidding = len(self.dealings.bidding(contact.torrent))
-        price = purchase.decide(bidding, self._situation.day_left, now.utc)
-        best = self.dealings.best(contact.torrent, self.records, now.utc)
-        contact.undecided = False
-        if price < max(1, ask.reserve) or contact.seller not in best:
-            return self._bid(contact, _NO_BID)
-        if purchase.want.simulate:
-            return self._simulate(contact, purchase)
-        if contact.deal.covers(price, purchase.download.missing):
-            return self._bid(contact, price)
-        return (
-            self._fund(contact, price, purchase, sole=not bidding) if funds else self._bid(contact, _NO_BID)
-        )
-
-    def _fund(
-        self, contact: Contact, price: MicroBttPerMib, purchase: Purchase, *, sole: bool
-    ) -> list[BuyerEffect]:
-        if any(one.funding for one in self.dealings.of(contact.torrent)):
-            # One channel is opened after the other: together they must not exceed the budget.
-            contact.undecided = True
-            return []
-        left = min(self.dealings.left(purchase, contact), self._situation.day_left)
-        if not left:
-            return self._bid(contact, _NO_BID)
-        contact.funding = left
-        return [
-            FundChannel(
-                contact=contact.id,
-                price=price,
-                credit=contact.deal.credit,
-                missing=purchase.download.missing,
-                left=left,
-                sole=sole,
-            )
-        ]
-
-    def _bid(self, contact: Contact, price: MicroBttPerMib) -> list[BuyerEffect]:
-        """Say what is bid to a seller, where that is something new."""
-        deal, line, port = contact.deal, contact.line, self._situation.port
-        if deal.last is None or line is None or not port or price == deal.said:
-            return []
-        deal.says(price)
-        purchase = self.dealings.purchases.get(contact.torrent)
-        bid = Bid(
-            round=deal.last.round,
-            max_price=price,
-            bytes=max(1, purchase.download.missing) if purchase else 0,
-            port=port,
-            channel=deal.channel or _NO_CHANNEL,
-        )
-        if not price or deal.repeated:
-            return [SendMessage(line, bid)]
-        deal.repeated = True
-        return [SendMessage(line, bid), RepeatPayments(line, contact.seller)]
-
-    def _simulate(self, contact: Contact, purchase: Purchase) -> list[BuyerEffect]:
-        offer = f"{purchase.price} µBTT/MiB"
-        name = purchase.download.name
-        return self._notify(
-            contact, f'Simulated: {offer} would be bid to {contact.seller} for "{name}".', warning=False
-        )
+        return self._bidding.decide(contact, now)
 
     def _result(self, contact: Contact, result: Result, now: Moment) -> list[BuyerEffect]:
         wrong = contact.deal.result(
@@ -267,7 +193,7 @@ class Buyer:
         contact.deal.fund(funding.channel, funding.lock, funding.paid, resumed=funding.resumed)
         if purchase := self.dealings.purchases.get(contact.torrent):
             contact.deal.limit(self.dealings.left(purchase, contact))
-        return self._decide(contact, now, funds=False) + self._go_on(contact.torrent, now)
+        return self._bidding.decide(contact, now, funds=False) + self._go_on(contact.torrent, now)
 
     def unfunded(self, id: ContactId, why: str, now: Moment, *, later: bool = False) -> list[BuyerEffect]:
         """There is no channel; the owner is told `why` where it is not empty.
@@ -276,9 +202,9 @@ class Buyer:
         """
         contact = self.dealings.contacts[id]
         contact.funding = MicroBtt(0)
-        effects = self._notify(contact, why, warning=True) if why else []
+        effects = self._bidding.notify(contact, why, warning=True) if why else []
         if not later and not contact.ending:
-            effects += self._bid(contact, _NO_BID)
+            effects += self._bidding.bid(contact, NO_BID)
         return effects + self._go_on(contact.torrent, now)
 
     def _receipt(self, contact: Contact, line: int, receipt: Receipt, now: Moment) -> list[BuyerEffect]:
@@ -306,8 +232,7 @@ class Buyer:
         more = MicroBtt(state.paid - contact.deal.paid)
         contact.paying, contact.deal.paid = MicroBtt(0), MicroBtt(state.paid)
         contact.paid = MicroBtt(contact.paid + more)
-        day_left = MicroBtt(max(0, self._situation.day_left - more))
-        self._situation = replace(self._situation, day_left=day_left)
+        self._bidding.spent(more)
         if purchase := self.dealings.purchases.get(contact.torrent):
             purchase.paid(more)
         if contact.line is None:
@@ -324,7 +249,7 @@ class Buyer:
         """Decide the rounds that have begun while something was under way."""
         self.dealings.drop()
         waiting = [one for one in self.dealings.connected(torrent) if one.undecided]
-        return [effect for one in waiting for effect in self._decide(one, now)]
+        return [effect for one in waiting for effect in self._bidding.decide(one, now)]
 
     # ----------------------------------------------------------------------------------------- finding
 
@@ -346,7 +271,7 @@ class Buyer:
         assert contact.line is not None
         if contact.leaving is None:
             contact.leaving = now
-            return self._bid(contact, _NO_BID)
+            return self._bidding.bid(contact, NO_BID)
         if now - contact.leaving < LINGER_NS:
             return []
         contact.over = True
@@ -359,13 +284,6 @@ class Buyer:
         text = f"The seller {contact.seller} is left alone: {wrong.why}."
         tell = TellOwner(contact.torrent, text, warning=True)
         return [*self._record([contact], now, wrong), tell, HangUp(contact.line)]
-
-    def _notify(self, contact: Contact, text: str, *, warning: bool) -> list[BuyerEffect]:
-        """Tell the owner, once."""
-        if contact.last_notice == text:
-            return []
-        contact.last_notice = text
-        return [TellOwner(contact.torrent, text, warning)]
 
     def _record(
         self, contacts: Iterable[Contact], now: Moment, wrong: Misconduct | None = None
