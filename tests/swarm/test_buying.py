@@ -13,7 +13,7 @@ from appliance.control.box import SetLimits
 from appliance.control.intake import AddMagnet, AddTorrent, Options
 from appliance.control.torrents import ShowTorrent, State
 from appliance.core.units import BTT, MIB, BytesPerSecond, MicroBtt
-from appliance.domain.auction.buyer import PIECES_AHEAD
+from appliance.domain.auction.deal import PIECES_AHEAD
 from appliance.domain.auction.lease import CREDIT
 from appliance.domain.governor.limits import LimitsChange
 from appliance.entrypoints.operator.service import Operator

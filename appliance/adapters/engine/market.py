@@ -3,13 +3,13 @@
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import libtorrent as lt
 
 from appliance.adapters.engine.session import LibtorrentEngine
+from appliance.domain.auction.intake import Intake, Source
 from appliance.domain.auction.meter import PeerConnection
 
 _SHOWN = re.compile(r"\bsb/1:(\d{1,5})\b")
@@ -17,31 +17,6 @@ _SHOWN = re.compile(r"\bsb/1:(\d{1,5})\b")
 _DOMAIN = b"seedbox/market/1"
 _HERE = (2, 3)
 """`block_info::writing` and `finished`, which the bindings leave out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What one address has sent of a torrent, over the connection that there is now."""
-
-    ip: str
-    connection: PeerConnection
-    market: int
-    """Port of its market, 0 where it names none."""
-    received: int
-    """Payload bytes."""
-    unverified: int
-    """Of them, in pieces that are not complete."""
-    failures: int
-    """Pieces with data from it that failed their check."""
-
-
-@dataclass(frozen=True, slots=True)
-class Intake:
-    """What has come of a torrent, and from whom."""
-
-    sources: tuple[Source, ...] = ()
-    failed: int = 0
-    """Bytes that failed their check, since the torrent was started."""
 
 
 class EngineMarket:

@@ -12,9 +12,10 @@ from appliance.core.clock import Clock
 from appliance.core.errors import RetryLater
 from appliance.core.keys import Address
 from appliance.core.units import MicroBtt, MicroBttPerMib, UtcMs
-from appliance.domain.auction.buyer import Record, Want
 from appliance.domain.auction.effects import Decided
 from appliance.domain.auction.model import Debt, SellerMemory, SoldSlot
+from appliance.domain.auction.records import SellerRecord
+from appliance.domain.auction.wants import Want
 
 BUCKET_MS = 300_000
 KEEP_BUCKETS = 32 * 24 * 12
@@ -79,17 +80,17 @@ class AuctionMemory:
 
         await self._database.run(work, durable=True)
 
-    async def records(self) -> dict[Address, Record]:
+    async def records(self) -> dict[Address, SellerRecord]:
         """What became of dealings with sellers, by their address."""
         rows = await self._database.run(
             lambda db: db.execute("SELECT address, received, paid, seen, shunned, why FROM seller").fetchall()
         )
         return {
-            Address(address): Record(received, MicroBtt(paid), UtcMs(seen), UtcMs(shunned), why)
+            Address(address): SellerRecord(received, MicroBtt(paid), UtcMs(seen), UtcMs(shunned), why)
             for address, received, paid, seen, shunned, why in rows
         }
 
-    async def put_records(self, records: Iterable[tuple[Address, Record]]) -> None:
+    async def put_records(self, records: Iterable[tuple[Address, SellerRecord]]) -> None:
         """Keep what became of dealings."""
         rows = [(address, one.received, one.paid, one.seen, one.shunned, one.why) for address, one in records]
 

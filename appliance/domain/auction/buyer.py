@@ -1,309 +1,299 @@
-"""The buyer: when to bid, to whom, how much, and what to pay for. Nothing here waits, and nothing is sent.
+"""The buyer: whom to call, when to bid and how much, and what to pay for. Nothing here waits.
 
-Invariants, checked by tests/unit/domain/auction/test_buyer.py:
+Events go in, effects come out, and whoever calls carries them out in their order. Money is spoken of only
+after the wallet has kept it (`funded`, `paid`). All that is kept is what has become of sellers: after a
+restart the wallet's channels say what was paid.
+
+Invariants, checked by tests/unit/domain/auction/test_buyer.py (B1 and B2 by test_deal.py, too):
 B1  never is more paid than the channel holds, than the receipt asks for, or than is due by the own count;
 B2  never is more paid than one step beyond what has passed its hash check;
 B3  no bid is above what the owner allows, or what is left of the budget could pay for;
-B4  nothing is bid for what is here, to oneself, or to a seller that is shunned.
+B4  nothing is bid for what is here, to oneself, or to a seller that is shunned;
+B5  what was paid for a torrent, and what its channels may still be paid, never exceed its budget together;
+B6  of the channels for a torrent one is opened at a time, and none while a payment to its seller is signed;
+B7  payments to a seller are signed one at a time, are sent only when they are kept, and count once;
+B8  records hold what was received and paid, once, also where a connection broke meanwhile;
+B9  there is one dealing with a seller at a time, and nothing is sent where nobody is connected;
+B10 a bid is made only where the channel covers a credit window at its price, or all that is missing.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 
-from appliance.core.keys import Address
-from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, UtcMs
-from appliance.domain.auction import pacing
-from appliance.domain.auction.clearing import RoundReport, Rule, fair
-from appliance.domain.auction.lease import CREDIT, ROUND_NS, charge
-from appliance.domain.auction.pacing import Pace
+from appliance.core.errors import PeerMisbehaved
+from appliance.core.keys import Address, address_of
+from appliance.core.units import MicroBtt, MicroBttPerMib, MonoNs
+from appliance.domain.auction.bidding import NO_BID, Bidding
+from appliance.domain.auction.buyer_effects import (
+    BuyerEffect,
+    CallMarket,
+    CountSoon,
+    Funding,
+    HangUp,
+    KeepRecords,
+    SeekSellers,
+    SendMessage,
+    SignPayment,
+    Situation,
+    TellOwner,
+)
+from appliance.domain.auction.clearing import Rule
+from appliance.domain.auction.contact import Contact, ContactId, blame
+from appliance.domain.auction.deal import Asked
+from appliance.domain.auction.dealings import Dealings
+from appliance.domain.auction.intake import Intake, Moment
+from appliance.domain.auction.lease import ROUND_NS
+from appliance.domain.auction.markets import Markets
+from appliance.domain.auction.messages import THROTTLED, Ask, Message, Pay, Receipt, Result, Trouble
+from appliance.domain.auction.purchase import Download, Purchase
+from appliance.domain.auction.records import BAD_DATA, METER, SILENT, Misconduct, SellerRecord, dealt
 
-SELLERS = 4
-"""That a torrent is bid for with at once."""
-PIECES_AHEAD = 4
-"""Of a torrent may be in parts, from one seller, before they can be checked."""
-IN_FLIGHT = 8 * MIB
-"""What a seller may have sent that has not arrived, beside its credit: the buffers of both kernels."""
-SILENT_ROUNDS = 3
-"""Won, and nothing came: then the seller is left alone."""
-EASED_ROUNDS = 40
-"""The same, ten minutes, of a seller that has said that it sends less than usual."""
-ROUND_MS = ROUND_NS // 1_000_000
-HOUR_MS = 3_600_000
-LATE = 4
-"""Rounds by which a result may be heard late, and is still judged by the bids of its time."""
-_ASKS = 4
-_LONG_ROUNDS = 240
-"""An hour: how far ahead a budget without a deadline is spread, at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """What the owner pays for one torrent."""
-
-    price: MicroBttPerMib
-    """At most."""
-    budget: MicroBtt
-    """In all."""
-    deadline: UtcMs = UtcMs(0)
-    """0: as soon as may be. Else nothing is bid while it would be here in time without paying."""
-    before: MicroBtt = MicroBtt(0)
-    """Paid for this torrent before the owner wanted it so."""
-    simulate: bool = False
-    """Only say what would be bid."""
+LINGER_NS = 2 * ROUND_NS + 2_000_000_000
+"""How long we stay connected after the last bid is taken back: a last receipt follows the lease's end."""
+KEEP_NS = 60_000_000_000
+"""Between two times that records are written down."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What became of dealings with a seller."""
+class Buyer:
+    """The box, as it buys from others."""
 
-    received: int = 0
-    """Bytes in leases."""
-    paid: MicroBtt = MicroBtt(0)
-    seen: UtcMs = UtcMs(0)
-    shunned: UtcMs = UtcMs(0)
-    """Until when nothing is bid there."""
-    why: str = ""
+    def __init__(self, key: bytes, records: Mapping[Address, SellerRecord], now: MonoNs) -> None:
+        """`key` is the box's own public key, `records` what was kept of sellers."""
+        self._key, self._address = key, address_of(key)
+        self.records = dict(records)
+        self.dealings = Dealings()
+        self._markets = Markets()
+        self._bidding = Bidding(self.dealings, self.records)
+        self._kept = now
 
+    # ------------------------------------------------------------------------------------------ events
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a seller offers in a round."""
+    def updated(self, situation: Situation, now: Moment) -> None:
+        """What is wanted and what there is to pay with, as it is now."""
+        self._bidding.situation = situation
+        wanted = {one.id: one for one in situation.downloads}
+        self.dealings.want(wanted, situation.spent)
+        self._markets.forget(wanted, now.mono)
 
-    round: int
-    reserve: MicroBttPerMib
-    credit: int
-    rule: Rule
-    commit: bytes
+    def arrived(self, torrent: str, intake: Intake, now: Moment) -> list[BuyerEffect]:
+        """What has come of a torrent by now: sellers are paid for it, or left, and others are called."""
+        purchase = self.dealings.purchases.get(torrent)
+        contacts = self.dealings.connected(torrent)
+        blame(contacts, intake, purchase.failed_since(intake.failed) if purchase else 0, now.mono)
+        effects: list[BuyerEffect] = []
+        for one in contacts:
+            count = one.arrived(intake.of(one.host))
+            if purchase:
+                purchase.received(count)
+            effects += self._shun(one, BAD_DATA, now) if one.spoilt(now.mono) else self._settle(one)
+        return effects + (self._call(purchase, intake, now.mono) if purchase else [])
 
+    def tick(self, now: Moment) -> list[BuyerEffect]:
+        """Time has passed."""
+        effects: list[BuyerEffect] = []
+        for purchase in self.dealings.purchases.values():
+            purchase.turn(now.mono, bidding=bool(self.dealings.bidding(purchase.download.id)))
+            effects += self._seek(purchase.download, now.mono)
+        for one in self.dealings.unwanted:
+            effects += self._leave(one, now.mono)
+        if now.mono - self._kept >= KEEP_NS:
+            self._kept = now.mono
+            effects += self.flush(now)
+        return effects
 
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """Why a seller is left alone, and for how long (ms)."""
+    def flush(self, now: Moment) -> list[BuyerEffect]:
+        """Have everything that is not in a record yet written down."""
+        return self._record(self.dealings.contacts.values(), now)
 
-    why: str
-    ms: int
+    def found(self, torrent: str, places: Iterable[tuple[str, int]]) -> None:
+        """The DHT names (host, port) of markets; they are called when it is counted what has arrived."""
+        self._markets.found(torrent, places)
 
+    def called(self, host: str, port: int) -> None:
+        """A call has ended; where somebody is there, `opened` follows or has come before."""
+        self._markets.called(host, port)
 
-SILENT = Wrong("its slot was won, and nothing came", HOUR_MS)
-LIED = Wrong("it lied about a round's price or its draw", 24 * HOUR_MS)
-METER = Wrong("it charged for more than it sent", 24 * HOUR_MS)
-BAD_DATA = Wrong("what it sent failed its check", 24 * HOUR_MS)
+    def opened(self, line: int, seller: Address, host: str, torrent: str, now: Moment) -> list[BuyerEffect]:
+        """A market that was called answers, and its owner has proven who they are."""
+        purchase = self.dealings.purchases.get(torrent)
+        unwelcome = self._shunned(seller, now) or seller == self._address
+        if purchase is None or unwelcome or self.dealings.taken(torrent, seller):
+            return [HangUp(line)]
+        contact = self.dealings.meet(purchase, seller, self._key)
+        contact.connect(line, host)
+        contact.deal.limit(self.dealings.left(purchase, contact))
+        self.dealings.lines[line] = contact
+        return []
 
+    def _shunned(self, seller: Address, now: Moment) -> bool:
+        return seller in self.records and self.records[seller].shunned > now.utc
 
-@dataclass(slots=True, kw_only=True)
-class Deal:
-    """The dealings with one seller about one torrent, over one connection to its market."""
+    def closed(self, line: int, now: Moment) -> list[BuyerEffect]:
+        """A connection has ended; the dealing goes on where it was when there is another one."""
+        contact = self.dealings.lines.pop(line, None)
+        if contact is None:
+            return []
+        contact.line = None
+        self.dealings.drop()
+        return self._record([contact], now)
 
-    key: bytes
-    """Our own."""
-    piece: int
-    """Length of a piece of the torrent."""
-    asks: dict[int, Asked] = field(default_factory=dict)
-    channel: bytes = b""
-    lock: MicroBtt = MicroBtt(0)
-    paid: MicroBtt = MicroBtt(0)
-    """In the channel, in all."""
-    said: MicroBttPerMib = MicroBttPerMib(0)
-    """The bid that stands; 0: none. Set by `says`."""
-    won: bool = False
-    price: MicroBttPerMib = MicroBttPerMib(0)
-    """Of the lease, or what won last."""
-    received: int = 0
-    """Bytes since the first lease began."""
-    unverified: int = 0
-    """Of them, in pieces that are not complete."""
-    failed: int = 0
-    """Bytes in pieces that failed their check."""
-    repeated: bool = False
-    """The last payment was sent again over this connection."""
-    silent: int = 0
-    """Rounds won in a row without a byte."""
-    throttled: bool = False
-    """It has said that it sends less than usual: its box is hot, say, or its line is needed."""
-    _bids: list[list[MicroBttPerMib]] = field(default_factory=lambda: [[]])
-    """Said since the last result, and between those before it; the newest last."""
-    _base: int = 0
-    """Due in the channel for earlier leases, in µBTT."""
-    _exact: int = 0
-    """Bytes times price of this lease."""
-    _slack: int = 0
-    """Bytes times price that may differ because the two sides learn of a new price at different moments."""
-    _claimed: int = 0
-    """Bytes that receipts have named in all."""
-    _sent: int = 0
-    """Of the last receipt: what it named for its lease."""
-    _resumed: bool = False
-    """The channel was paid in before this process began: what was counted then is not known any more."""
-    _fresh: bool = False
+    def received(self, line: int, message: Message, now: Moment) -> list[BuyerEffect]:
+        """A seller has said something. Raises PeerMisbehaved."""
+        contact = self.dealings.lines.get(line)
+        if contact is None or contact.over:
+            return []
+        match message:
+            case Ask():
+                return self._asked(contact, line, message, now)
+            case Result():
+                return self._result(contact, message, now)
+            case Receipt():
+                return self._receipt(contact, line, message, now)
+            case Trouble():
+                if message.code == THROTTLED:
+                    contact.deal.throttled = bool(message.text)
+                return []
+            case _:
+                raise PeerMisbehaved("A seller says what only bidders say.")
 
-    @property
-    def last(self) -> Asked | None:
-        """What is asked now."""
-        return self.asks[max(self.asks)] if self.asks else None
+    # ------------------------------------------------------------------------------------------ rounds
 
-    @property
-    def step(self) -> int:
-        """Bytes that are paid before they can be checked, at most."""
-        return (self.last.credit if self.last else CREDIT) + PIECES_AHEAD * self.piece
+    def _asked(self, contact: Contact, line: int, ask: Ask, now: Moment) -> list[BuyerEffect]:
+        if ask.ledger != self._bidding.situation.ledger:
+            return [HangUp(line)]
+        try:
+            rule = Rule(ask.rule.decode("ascii", "replace"))
+        except ValueError as error:
+            raise PeerMisbehaved("A seller names no rule that is known.") from error
+        contact.deal.asked(Asked(ask.round, MicroBttPerMib(ask.reserve), ask.credit, rule, ask.commit))
+        contact.undecided = True
+        return self._bidding.decide(contact, now)
 
-    def fund(self, channel: bytes, lock: MicroBtt, paid: MicroBtt, *, resumed: bool = False) -> None:
-        """Pay with this channel from now on."""
-        self.channel, self.lock, self.paid = channel, lock, paid
-        self._base, self._exact, self._slack = paid, 0, 0
-        self._resumed = resumed
+    def _result(self, contact: Contact, result: Result, now: Moment) -> list[BuyerEffect]:
+        wrong = contact.deal.result(
+            result.round,
+            bool(result.won),
+            MicroBttPerMib(result.price),
+            result.reveal,
+            result.tie or None,
+            bool(result.full),
+        )
+        if wrong is None:
+            return []
+        # Nothing comes any more from a seller that libtorrent has banned.
+        return self._shun(contact, BAD_DATA if contact.failed and wrong is SILENT else wrong, now)
 
-    def reopened(self) -> None:
-        """The connection to its market is another one: what was said over the old one is void."""
-        self.asks.clear()
-        self.said = MicroBttPerMib(0)
-        self._bids = [[]]
-        self.won = self.repeated = self.throttled = False
+    # ------------------------------------------------------------------------------------------- money
 
-    def asked(self, ask: Asked) -> None:
-        """A round has begun."""
-        self.asks[ask.round] = ask
-        while len(self.asks) > _ASKS:
-            del self.asks[min(self.asks)]
+    def funded(self, id: ContactId, funding: Funding, now: Moment) -> list[BuyerEffect]:
+        """There is a channel; what is bid is decided again, for much may have changed meanwhile."""
+        contact = self.dealings.contacts[id]
+        contact.funding = MicroBtt(0)
+        if funding.channel != contact.deal.channel:
+            contact.owed = MicroBtt(0)
+        contact.deal.fund(funding.channel, funding.lock, funding.paid, resumed=funding.resumed)
+        if purchase := self.dealings.purchases.get(contact.torrent):
+            contact.deal.limit(self.dealings.left(purchase, contact))
+        return self._bidding.decide(contact, now, funds=False) + self._go_on(contact.torrent, now)
 
-    def says(self, price: MicroBttPerMib) -> None:
-        """A bid is made, or with 0 taken back."""
-        self.said = price
-        self._bids[-1].append(price)
+    def unfunded(self, id: ContactId, why: str, now: Moment, *, later: bool = False) -> list[BuyerEffect]:
+        """There is no channel; the owner is told `why` where it is not empty.
 
-    def result(
-        self, round: int, won: bool, price: MicroBttPerMib, seed: bytes, tie: bytes | None, full: bool
-    ) -> Wrong | None:
-        """What came of a round; what is wrong with it, if something is."""
-        ask = self.asks.get(round)
-        # Bids and results cross on the line: whichever of these was in force when the round was decided.
-        known = [one for said in self._bids for one in said]
-        in_force = [one for one in known if one]
-        self._bids = [*self._bids[1 - LATE :], []]
-        if known and not any(self._bids):
-            self._bids[0].append(known[-1])
-        if ask is None or not in_force:
-            return None
-        told = RoundReport(ask.rule, ask.commit, seed, won, price, tie, full)
-        if not any(fair(self.key, said, told) for said in in_force):
-            return LIED
-        if not won:
-            self.won = False
-            return None
-        if self.won and price != self.price:
-            self._slack += abs(price - self.price) * (ask.credit + self.piece)
-        self.silent = self.silent + 1 if not self._fresh else 0
-        self.won, self.price, self._fresh = True, price, False
-        if self.silent > (EASED_ROUNDS if self.throttled else SILENT_ROUNDS):
-            return SILENT
-        return None
+        `later`: nobody knows, and it is tried again in the next round; a bid that stands is not taken back.
+        """
+        contact = self.dealings.contacts[id]
+        contact.funding = MicroBtt(0)
+        effects = self._bidding.notify(contact, why, warning=True) if why else []
+        if not later and not contact.ending:
+            effects += self._bidding.bid(contact, NO_BID)
+        return effects + self._go_on(contact.torrent, now)
 
-    def arrived(self, count: int, unverified: int, failed: int) -> None:
-        """So many bytes more came from it, so many in all are not checked, so many failed."""
-        if self.channel and self.price:
-            # Also after the end of a lease: what was on its way is owed.
-            self.received += count
-            self._exact += count * self.price
-            self._fresh = self._fresh or count > 0
-        self.unverified, self.failed = unverified, failed
+    def _receipt(self, contact: Contact, line: int, receipt: Receipt, now: Moment) -> list[BuyerEffect]:
+        if receipt.channel != contact.deal.channel:
+            return []
+        contact.owed = MicroBtt(receipt.owed)
+        if contact.deal.lies(receipt.sent):
+            trouble = Trouble(code=b"meter", text=b"More was charged than has arrived.")
+            return [SendMessage(line, trouble), *self._shun(contact, METER, now)]
+        return [CountSoon()]
 
-    @property
-    def due(self) -> MicroBtt:
-        """In the channel, by our own count."""
-        return MicroBtt(self._base - -(self._exact + self._slack) // MIB)
+    def _settle(self, contact: Contact) -> list[BuyerEffect]:
+        """Pay what its receipt asks for, as far as it has arrived."""
+        if not contact.owed or contact.busy:
+            return []
+        total = contact.deal.pays(contact.owed)
+        if total is None:
+            return []
+        contact.paying = total
+        return [SignPayment(contact.id, contact.deal.channel, total)]
 
-    @property
-    def checked(self) -> MicroBtt:
-        """What may be paid at most: for what was checked, and a step."""
-        ahead = self.unverified + self.failed - self.step
-        return MicroBtt(self.due - max(0, ahead) * self.price // MIB)
+    def paid(self, id: ContactId, state: Pay, now: Moment) -> list[BuyerEffect]:
+        """A payment is kept: from now on it may be sent, and does not go away."""
+        contact = self.dealings.contacts[id]
+        more = MicroBtt(state.paid - contact.deal.paid)
+        contact.paying, contact.deal.paid = MicroBtt(0), MicroBtt(state.paid)
+        contact.paid = MicroBtt(contact.paid + more)
+        self._bidding.spent(more)
+        if purchase := self.dealings.purchases.get(contact.torrent):
+            purchase.paid(more)
+        if contact.line is None:
+            return self._record([contact], now) + self._go_on(contact.torrent, now)
+        return [SendMessage(contact.line, state), *self._go_on(contact.torrent, now)]
 
-    def pays(self, owed: MicroBtt) -> MicroBtt | None:
-        """What to pay in all when a receipt asks for `owed`; None: nothing more."""
-        if self._resumed:
-            # Before this process began the seller may have sent up to its credit that nobody has counted.
-            self._slack += (self.last.credit if self.last else CREDIT) * max(self.price, self.said)
-            self._resumed = False
-        allowed = min(owed, self.lock, self.checked)
-        return MicroBtt(allowed) if allowed > self.paid else None
+    def unpaid(self, id: ContactId, now: Moment) -> list[BuyerEffect]:
+        """A payment could not be signed or kept: it is tried again when it is counted what has arrived."""
+        contact = self.dealings.contacts[id]
+        contact.paying = MicroBtt(0)
+        return self._go_on(contact.torrent, now)
 
-    def lies(self, sent: int) -> bool:
-        """Whether the bytes that a receipt names for its lease are more than can be on their way."""
-        if not self._resumed:
-            # Where it names fewer than before, another lease has begun.
-            self._claimed += sent - self._sent if sent >= self._sent else sent
-        self._sent = sent
-        credit = self.last.credit if self.last else CREDIT
-        return self._claimed - self.received > IN_FLIGHT + credit
+    def _go_on(self, torrent: str, now: Moment) -> list[BuyerEffect]:
+        """Decide the rounds that have begun while something was under way."""
+        self.dealings.drop()
+        waiting = [one for one in self.dealings.connected(torrent) if one.undecided]
+        return [effect for one in waiting for effect in self._bidding.decide(one, now)]
 
+    # ----------------------------------------------------------------------------------------- finding
 
-@dataclass(frozen=True, slots=True)
-class Need:
-    """What a torrent still wants, at one moment."""
+    def _seek(self, download: Download, now: MonoNs) -> list[BuyerEffect]:
+        if download.private or not self._markets.seek(download.id, now):
+            return []
+        return [SeekSellers(download.id, download.info_hash)]
 
-    missing: int
-    """Bytes."""
-    free_rate: int
-    """Bytes a second that come without paying."""
-    spent: MicroBtt
-    """For it since it was wanted."""
-    sellers: int
-    """That are bid to."""
-    rate: int
-    """Bytes a second that leases bring, or could."""
+    def _call(self, purchase: Purchase, intake: Intake, now: MonoNs) -> list[BuyerEffect]:
+        download = purchase.download
+        there = {one.host for one in self.dealings.lines.values() if one.torrent == download.id}
+        places = self._markets.call(download.id, intake.sources, there, len(self.dealings.lines), now)
+        return [CallMarket(host, port, download.info_hash) for host, port in places]
 
+    # ---------------------------------------------------------------------------------------- partings
 
-def bids(want: Want, need: Need, pace: Pace | None, day_left: MicroBtt, now: UtcMs) -> tuple[Pace, int]:
-    """(pace, what to bid now in µBTT for a MiB; 0: nothing).
+    def _leave(self, contact: Contact, now: MonoNs) -> list[BuyerEffect]:
+        """The torrent is here, or not wanted any more: take the bid back, pay what is due, and hang up."""
+        assert contact.line is not None
+        if contact.leaving is None:
+            contact.leaving = now
+            return self._bidding.bid(contact, NO_BID)
+        if now - contact.leaving < LINGER_NS:
+            return []
+        contact.over = True
+        return [HangUp(contact.line)]
 
-    `day_left` is what is left of the owner's budget for the day.
-    """
-    left = MicroBtt(max(0, min(want.budget - need.spent, day_left)))
-    rounds = max(1, min(_LONG_ROUNDS, need.missing * 1_000 // max(1, need.rate * ROUND_MS)))
-    if want.deadline:
-        rounds = max(1, (want.deadline - now) // ROUND_MS)
-    mu, last = (pace.mu, pace.last) if pace else (0, MicroBttPerMib(0))
-    pace = Pace(value=want.price, ceiling=want.price, left=left, rounds=rounds, mu=mu, last=last)
-    if not need.missing or not left or in_time(want, need, now):
-        return pace, 0
-    expected = min(need.missing, max(CREDIT, need.rate * ROUND_MS // 1_000))
-    return pace, pacing.bid(pace, expected)
+    def _shun(self, contact: Contact, wrong: Misconduct, now: Moment) -> list[BuyerEffect]:
+        """Leave a seller alone, and remember why."""
+        assert contact.line is not None
+        contact.over = True
+        text = f"The seller {contact.seller} is left alone: {wrong.why}."
+        tell = TellOwner(contact.torrent, text, warning=True)
+        return [*self._record([contact], now, wrong), tell, HangUp(contact.line)]
 
-
-def in_time(want: Want, need: Need, now: UtcMs) -> bool:
-    """Whether a torrent would be here by its deadline without paying."""
-    if not want.deadline or now >= want.deadline:
-        return False
-    return need.missing * 1_000 <= need.free_rate * (want.deadline - now)
-
-
-def lock_for(
-    price: MicroBttPerMib, need: Need, left: MicroBtt, credit: int, most: int = 2_048 * MIB
-) -> MicroBtt:
-    """What to lock in a channel: for what is missing, or 2 GiB of it; 0 where a window is not covered."""
-    wanted = charge(min(most, max(credit * 2, need.missing)), price)
-    lock = min(wanted, left // (2 if need.sellers else 1))
-    return MicroBtt(lock if lock >= charge(min(credit, need.missing), price) else 0)
-
-
-def cost(record: Record, price: MicroBttPerMib) -> int:
-    """What a GiB from a seller really costs, in µBTT: as measured, where enough was bought of it."""
-    asked = price * 1_024
-    if record.received < CREDIT:
-        return asked
-    return max(asked, record.paid * 1_024 * MIB // record.received)
-
-
-def rank(
-    offers: Mapping[Address, MicroBttPerMib], records: Mapping[Address, Record], now: UtcMs
-) -> list[Address]:
-    """Sellers, the cheapest by measure first; those that are shunned are left out."""
-    fit = [one for one in offers if records.get(one, Record()).shunned <= now]
-    return sorted(fit, key=lambda one: (cost(records.get(one, Record()), offers[one]), one))
-
-
-def dealt(record: Record, received: int, paid: MicroBtt, now: UtcMs, wrong: Wrong | None = None) -> Record:
-    """A record after more dealings."""
-    shunned, why = record.shunned, record.why
-    if wrong:
-        shunned, why = UtcMs(now + wrong.ms), wrong.why
-    return Record(record.received + received, MicroBtt(record.paid + paid), now, shunned, why)
+    def _record(
+        self, contacts: Iterable[Contact], now: Moment, wrong: Misconduct | None = None
+    ) -> list[BuyerEffect]:
+        """Write down what came of dealings since the last time, and what was `wrong`."""
+        changed: dict[Address, SellerRecord] = {}
+        for one in contacts:
+            received, paid = one.unrecorded()
+            if received or paid or wrong:
+                record = self.records.get(one.seller, SellerRecord())
+                changed[one.seller] = dealt(record, received, paid, now.utc, wrong)
+                self.records[one.seller] = changed[one.seller]
+        return [KeepRecords(tuple(changed.items()))] if changed else []

@@ -30,15 +30,15 @@ class Pace:
     value: MicroBttPerMib
     """What a MiB is worth to the owner."""
     ceiling: MicroBttPerMib
-    """What is never exceeded."""
+    """The most that may be bid."""
     left: MicroBtt
-    """Of the budget."""
+    """What is left of the budget."""
     rounds: int
-    """That it should last for."""
+    """How many rounds it should last for."""
     mu: int = 0
-    """Ppm."""
+    """The multiplier, in parts per million."""
     last: MicroBttPerMib = MicroBttPerMib(0)
-    """What was bid last."""
+    """The last bid."""
 
     @property
     def target(self) -> MicroBtt:
@@ -47,9 +47,9 @@ class Pace:
 
 
 def bid(pace: Pace, expected: int) -> MicroBttPerMib:
-    """What to bid for a round in which `expected` bytes would come; 0 is no bid.
+    """The bid for a round in which `expected` bytes would come, in µBTT/MiB; 0 is no bid.
 
-    Never more than what is left of the budget could pay for.
+    It is never more than what is left of the budget could pay for.
     """
     shaded = pace.value * ONE // (ONE + pace.mu)
     affordable = pace.left * MIB // max(1, expected)
@@ -59,8 +59,8 @@ def bid(pace: Pace, expected: int) -> MicroBttPerMib:
     return MicroBttPerMib(fresh)
 
 
-def after(pace: Pace, spent: MicroBtt, said: MicroBttPerMib) -> Pace:
-    """The pace after a round in which `said` was bid and `spent` was paid."""
+def after(pace: Pace, spent: MicroBtt, last: MicroBttPerMib) -> Pace:
+    """The pace after a round in which `last` was bid and `spent` was paid."""
     target = max(1, pace.target)
     over = max(-ONE, min(MOST_OVER, (spent - target) * ONE // target))
     factor = ONE + STEP * over // ONE
@@ -69,5 +69,5 @@ def after(pace: Pace, spent: MicroBtt, said: MicroBttPerMib) -> Pace:
         mu=max(0, min(MOST_MU, (ONE + pace.mu) * factor // ONE - ONE)),
         left=MicroBtt(max(0, pace.left - spent)),
         rounds=max(1, pace.rounds - 1),
-        last=said,
+        last=last,
     )

@@ -16,7 +16,7 @@ from appliance.adapters.store.settings import Settings
 from appliance.adapters.wire.market import Market
 from appliance.core.clock import Clock
 from appliance.core.config import Auction
-from appliance.core.errors import OwnerMustAct, RetryLater
+from appliance.core.errors import OwnerMustAct
 from appliance.core.service import Beat
 from appliance.core.tasks import Fail
 from appliance.core.units import btt_per_gib
@@ -25,9 +25,11 @@ from appliance.domain.catalogue.model import State
 from appliance.domain.catalogue.torrent import Torrent
 from appliance.services.market.account import Account
 from appliance.services.market.buying import Buying
+from appliance.services.market.buying_ports import BuyingPorts
 from appliance.services.market.lanes import LaneEngine
 from appliance.services.market.selling import Selling
 from appliance.services.market.selling_ports import SellingPorts
+from appliance.services.market.spending import Spending, SpendingPorts
 
 if TYPE_CHECKING:
     from appliance.core.config import Network
@@ -85,18 +87,23 @@ class Trading:
 
     def _make_buying(self) -> Buying:
         ports = self._ports
+        account, client = ports.account, ports.client
+        spending = SpendingPorts(account=account, config=lambda: self.config, clock=ports.clock)
         return Buying(
-            lambda: self.config,
-            ports.account,
-            ports.catalogue,
-            ports.engine,
-            ports.journal,
-            ports.store,
-            ports.clock,
-            ports.client,
-            self._source,
-            self._port,
-            ports.fail,
+            BuyingPorts(
+                key=account.key.public,
+                config=lambda: self.config,
+                spending=Spending(spending),
+                catalogue=ports.catalogue,
+                engine=ports.engine,
+                journal=ports.journal,
+                memory=ports.store,
+                clock=ports.clock,
+                dialler=lambda talk: Market(account.key, client, lambda found: False, talk, fail=ports.fail),
+                source=self._source,
+                port=ports.listening,
+                fail=ports.fail,
+            )
         )
 
     def _make_selling(self) -> Selling:
@@ -150,6 +157,7 @@ class Trading:
 
     async def start(self) -> None:
         """Take bids, where slots are sold; a port that is taken keeps no box from seeding."""
+        await self.buying.start()
         if self.config.sell:
             try:
                 await self._open()
@@ -239,12 +247,6 @@ class Trading:
         """The own address from which a host is called: the one that its slots would go to."""
         family = ":" in host
         return next((one for one in self._network.listen_addresses if (":" in one) == family), "")
-
-    def _port(self) -> int:
-        found = self._ports.listening()
-        if not found:
-            raise RetryLater("Peers cannot reach this box, so nothing is bid.")
-        return found
 
 
 def _public(torrent: Torrent) -> bool:

@@ -10,15 +10,16 @@ from appliance.core.config import Auction
 from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.core.keys import address_of
 from appliance.core.units import GIB, MicroBtt, MicroBttPerMib, UtcMs, price_of
-from appliance.domain.auction.buyer import Want
+from appliance.domain.auction.contact import Contact
 from appliance.domain.auction.lease import ROUND_NS
 from appliance.domain.auction.model import Offer
+from appliance.domain.auction.purchase import Purchase
+from appliance.domain.auction.wants import Want
 from appliance.domain.catalogue.model import State
 from appliance.domain.wallet.model import Purpose
 from appliance.entrypoints.daemon.box import Box
 
 if TYPE_CHECKING:
-    from appliance.services.market.deals import Live, Purchase
     from appliance.services.market.market import Trading
     from appliance.services.market.selling import Selling
 
@@ -198,44 +199,43 @@ class AuctionHandlers:
         buying, config, now = trading.buying, trading.config, self._box.clock.now()
         shunned = [
             api.Shunned(seller=address, until=record.shunned, why=record.why)
-            for address, record in buying.records.items()
+            for address, record in buying.buyer.records.items()
             if record.shunned > now
         ]
-        day_spent = await buying.purse.day_spent() if self._box.money and self._box.money.wallet else 0
+        day_spent = await buying.spending.day_spent() if buying.spending.ledger else 0
         return api.Bids(
             on=True,
             buy_price=price_of(config.buy_price),
             buy_budget=config.buy_budget,
             buy_hours=config.buy_hours,
             day_spent=day_spent,
-            torrents=[self._bought(id, purchase) for id, purchase in buying.purchases.items()],
-            bids=[_bid(live) for live in buying.live.values()],
+            torrents=[self._bought(id, purchase) for id, purchase in buying.buyer.dealings.purchases.items()],
+            bids=[_bid(contact) for contact in buying.buyer.dealings.lines.values()],
             shunned=sorted(shunned, key=lambda one: one.until),
         )
 
-    def _bought(self, id: str, purchase: "Purchase") -> api.Bought:
+    def _bought(self, id: str, purchase: Purchase) -> api.Bought:
         torrent, want = self._box.catalogue.get(id), purchase.want
-        trading = self._trading()
-        lives = [one for one in trading.buying.live.values() if one.torrent == id]
+        contacts = self._trading().buying.buyer.dealings.connected(id)
         return api.Bought(
             torrent=id,
             name=torrent.record.name,
             price=want.price,
-            budget=want.budget if purchase.own else 0,
+            budget=want.budget if purchase.download.own else 0,
             spent=purchase.used,
             deadline=want.deadline,
             bid=purchase.price,
             simulate=want.simulate,
-            own=purchase.own,
+            own=purchase.download.own,
             progress=torrent.progress,
-            sentence=_sentence(purchase, lives),
+            sentence=_sentence(purchase, contacts),
         )
 
     async def want_torrent(self, command: api.WantTorrent) -> api.Bids:
         """Pay for a torrent, or not any more."""
         trading, torrent = self._trading(), self._box.catalogue.get(command.id)
         if not command.price:
-            await trading.buying.want(torrent, None)
+            await trading.buying.want(torrent.record.id, None)
             return await self.list_bids(api.ListBids())
         if torrent.state is State.SEEDING:
             raise OwnerMustAct(f'"{torrent.record.name}" is here already: there is nothing to pay for.')
@@ -249,7 +249,7 @@ class AuctionHandlers:
             UtcMs(command.deadline),
             simulate=command.simulate,
         )
-        await trading.buying.want(torrent, want)
+        await trading.buying.want(torrent.record.id, want)
         return await self.list_bids(api.ListBids())
 
 
@@ -272,36 +272,36 @@ def _configured(config: Auction, changed: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def _bid(live: "Live") -> api.Bid:
-    deal = live.deal
+def _bid(contact: Contact) -> api.Bid:
+    deal = contact.deal
     return api.Bid(
-        seller=live.seller,
-        host=live.line.host,
-        torrent=live.torrent,
+        seller=contact.seller,
+        host=contact.host,
+        torrent=contact.torrent,
         reserve=deal.last.reserve if deal.last else 0,
         bid=deal.said,
         won=deal.won,
         price=deal.price,
         received=deal.received,
-        paid=deal.paid - live.started,
+        paid=contact.paid,
         locked=max(0, deal.lock - deal.paid),
     )
 
 
-def _sentence(purchase: "Purchase", lives: "list[Live]") -> str:
+def _sentence(purchase: Purchase, contacts: list[Contact]) -> str:
     """How buying goes, in words."""
     want = purchase.want
     if purchase.used >= want.budget:
         return "The budget is spent; it goes on without paying."
-    if not lives:
+    if not contacts:
         return "No seller was found yet; it goes on without paying."
-    won = sum(one.deal.won for one in lives)
+    won = sum(one.deal.won for one in contacts)
     if won:
-        return f"{won} of {len(lives)} sellers serve it."
+        return f"{won} of {len(contacts)} sellers serve it."
     if want.simulate:
         return "Simulated: nothing is bid, and the events say what would be."
     if not purchase.price:
         return "It comes in time without paying." if want.deadline else "There is nothing to bid with now."
-    if all(one.deal.last and purchase.price < one.deal.last.reserve for one in lives):
+    if all(one.deal.last and purchase.price < one.deal.last.reserve for one in contacts):
         return "Every seller asks for more than may be bid."
     return "A bid is placed; the round is not over, or others have bid more."

@@ -8,7 +8,7 @@ import pytest
 from appliance.core.config import Auction
 from appliance.core.errors import Bug
 from appliance.core.keys import Key
-from appliance.core.units import MIB, MicroBtt, UtcMs, btt_per_gib
+from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, UtcMs, btt_per_gib
 from appliance.domain.auction.lease import LEASE_ROUNDS, ROUND_NS
 from appliance.domain.auction.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
 from appliance.domain.ledger.channel import Channel

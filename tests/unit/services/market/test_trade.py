@@ -22,11 +22,12 @@ from appliance.core.config import Auction
 from appliance.core.errors import RetryLater
 from appliance.core.keys import Key
 from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, MonoNs, btt_per_gib
-from appliance.domain.auction.buyer import LATE, SILENT, Asked, Deal
 from appliance.domain.auction.clearing import Rule
+from appliance.domain.auction.deal import LATE, Asked, Deal
 from appliance.domain.auction.lease import CREDIT, GRACE_NS, ROUND_NS, charge
 from appliance.domain.auction.messages import Ask, Bid, Message, Pay, Receipt, Result
 from appliance.domain.auction.model import SellerMemory
+from appliance.domain.auction.records import SILENT
 from appliance.domain.ledger.channel import Phase, State
 from appliance.domain.wallet.model import Purpose, Standing
 from appliance.domain.wallet.wallet import HOUR_MS, Wallet
