@@ -2,7 +2,6 @@
 
 import hashlib
 import subprocess
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import pytest
 import requests
-import waitress
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -34,6 +32,7 @@ from appliance.entrypoints.devnet.node import FAUCET, Node, create_app
 from tests.support.addresses import address, free_port
 from tests.support.box import SEEDBOX
 from tests.support.processes import end, start
+from tests.support.serving import serving_app
 from tests.support.until import until
 
 ASSET = "1002000"
@@ -235,15 +234,10 @@ def served() -> Iterator[tuple[Node, str]]:
     }
     node = Node(Chain(SystemClock().now, genesis), ASSET)
     node.chain.make_block()
-    ip = address()
-    server = waitress.create_server(create_app(node), host=ip, port=0, threads=2)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield node, f"http://{ip}:{server.effective_port}"
-    while _clients:
-        _clients.pop().provider.sess.close()
-    server.close()
-    thread.join(10)
+    with serving_app(create_app(node)) as url:
+        yield node, url
+        while _clients:
+            _clients.pop().provider.sess.close()
 
 
 _clients: list[Any] = []

@@ -1,14 +1,12 @@
 """The gateway: G1 to G4 of ledger/gateway.py, on a chain and in a database that fail in every way."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import waitress
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -40,7 +38,7 @@ from appliance.entrypoints.devnet.chain import (
 )
 from appliance.entrypoints.devnet.node import Mischief, Node, create_app
 from appliance.entrypoints.settle.gateway import FEE_LIMIT, LIFE_MS, NO_LIMITS, Gateway
-from tests.support.addresses import address
+from tests.support.serving import serving_app
 from tests.system.ledger.test_store import Cut, Cutting
 
 TRC10, TRC20 = Asset("1002000", 6), Asset(TOKEN, 18)
@@ -457,13 +455,8 @@ def test_nobody_withdraws_more_than_they_have(world: World) -> None:
 @pytest.fixture
 def line(world: World) -> Iterator[tuple[Node, str]]:
     node = Node(world.chain, TRC10.id)
-    ip = address()
-    server = waitress.create_server(create_app(node), host=ip, port=0, threads=2)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield node, f"http://{ip}:{server.effective_port}"
-    server.close()
-    thread.join(10)
+    with serving_app(create_app(node)) as url:
+        yield node, url
 
 
 def test_it_works_over_http_with_tronpy_and_through_a_nodes_bad_moods(
