@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 from tests.support.box import Box
+from tests.support.leftovers import leftovers, mark
 from tests.support.memory import memory_folder
 
 # A time that one example may take is a matter of how busy the machine is: pytest-timeout bounds the whole.
@@ -23,6 +24,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(SWARMS):
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """After the last test of this process nothing runs on, and nothing is mounted any more."""
+    mark()
+    yield
+    left = leftovers(tmp_path_factory.getbasetemp())
+    assert not left, "\n".join(["the tests have left behind:", *left])
 
 
 @pytest.fixture

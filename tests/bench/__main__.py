@@ -26,6 +26,7 @@ from appliance.adapters.engine.settings import PREAD, engine_settings
 from appliance.control.box import GetStatus
 from appliance.control.torrents import ListTorrents
 from appliance.core.config import Network
+from appliance.core.units import Bytes, UtcMs
 from appliance.domain.catalogue.record import Record
 from appliance.services.machine.limits import configured_limits
 from tests.bench import auction, care, care_drives, money, uplink_guard
@@ -45,10 +46,10 @@ QUIET = {"enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable
 def own_settings(ip: str) -> dict[str, Any]:
     """The engine settings of a box on this machine."""
     network = Network(listen_addresses=(ip,), dht=False, lsd=False, upnp=False, natpmp=False)
-    ram = psutil.virtual_memory().total
+    ram = Bytes(psutil.virtual_memory().total)
     from appliance.core.config import LimitKeys
 
-    made = engine_settings(network, configured_limits(LimitKeys(), ram), ram, "seedbox", __version__)  # type: ignore[arg-type]
+    made = engine_settings(network, configured_limits(LimitKeys(), ram), ram, "seedbox", __version__)
     return {key: int(value) if not isinstance(value, str | bool) else value for key, value in made.items()}
 
 
@@ -100,9 +101,20 @@ def many(folder: Path, count: int) -> tuple[Path, Path]:
         resume = lt.write_resume_data_buf(params)
         (resumes / f"{number:05}").write_bytes(resume)
         id = str(params.info_hashes.v1)
-        told = {"folder": str(content), "size": 20_000, "files": 1, "pieces": 2, "piece_length": 16 * 1024}
-        times = {"added": made_at + number, "completed": made_at}
-        record = Record(id=id, name=data.name, root=data.name, v1=id, v2="", **told, **times)  # type: ignore[arg-type]
+        record = Record(
+            id=id,
+            name=data.name,
+            root=data.name,
+            v1=id,
+            v2="",
+            folder=str(content),
+            size=20_000,
+            files=1,
+            pieces=2,
+            piece_length=16 * 1024,
+            added=UtcMs(made_at + number),
+            completed=UtcMs(made_at),
+        )
         rows.append((record, resume))
 
     import zlib

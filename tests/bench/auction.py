@@ -6,6 +6,7 @@ import secrets
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ async def _slots(folder: Path, pairs: int) -> list[Figure]:
             up, down = dict.fromkeys(range(5), 500), dict.fromkeys(range(5, 10), 100)
             began = time.monotonic()
             await crowd.decide(up | down)
-            firsts.append(await _until(crowd, lambda crowd=crowd: _served(crowd, range(5)), began))  # type: ignore[misc]
+            firsts.append(await _until(crowd, partial(_served, crowd, range(5)), began))
             await crowd.serve(2)
             took = await crowd.took(8)
             winners = sum(took.get(crowd.bidders[one].ip, 0) for one in range(5))
@@ -82,12 +83,11 @@ async def _slots(folder: Path, pairs: int) -> list[Figure]:
                 await crowd.decide({one: 600 - price for one, price in (up | down).items()})
                 await crowd.serve(0.5)
             lost, at = crowd.bidders[0], time.monotonic()
-            before = lost.received
-            trickles.append(await _until(crowd, lambda lost=lost, before=before: lost.received > before, at))  # type: ignore[misc]
+            trickles.append(await _until(crowd, partial(_has_more, lost, lost.received), at))
             crowd.add_bidder()
             began = time.monotonic()
             await crowd.decide({10: 9_000})
-            fresh.append(await _until(crowd, lambda crowd=crowd: _served(crowd, [10]), began))  # type: ignore[misc]
+            fresh.append(await _until(crowd, partial(_served, crowd, [10]), began))
     free = 1 - FREE_PERCENT / 100
     return [
         Figure(
@@ -102,6 +102,10 @@ async def _slots(folder: Path, pairs: int) -> list[Figure]:
 
 def _served(crowd: Crowd, who: Iterable[int]) -> bool:
     return all(key(one) in crowd.rules.served and crowd.rules.served[key(one)].lease.sent for one in who)
+
+
+def _has_more(leecher: Leecher, than: int) -> bool:
+    return leecher.received > than
 
 
 async def _until(crowd: Crowd, true: Callable[[], bool], since: float) -> float:

@@ -219,8 +219,9 @@ def _drive(url: str, scripts: Sequence[list[bytes]]) -> list[tuple[float, float]
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         chosen.register(line, selectors.EVENT_READ, [iter(script), 0.0, b""])
     for key in list(chosen.get_map().values()):
+        assert isinstance(key.fileobj, socket.socket)
         key.data[1] = time.perf_counter()
-        key.fileobj.sendall(next(key.data[0]))  # type: ignore[union-attr]
+        key.fileobj.sendall(next(key.data[0]))
     while left:
         for key, _ in chosen.select():
             assert isinstance(key.fileobj, socket.socket)

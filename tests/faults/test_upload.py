@@ -12,6 +12,12 @@ from tests.web.conftest import PASSWORD, Page
 MIB = 1024**2
 
 
+def _token(form: str) -> str:
+    found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form)
+    assert found, "no form"
+    return found[1]
+
+
 def _signed_in(page: Page) -> tuple[str, str]:
     """(cookie, token) of an owner."""
     cookie, token = "", ""
@@ -23,10 +29,10 @@ def _signed_in(page: Page) -> tuple[str, str]:
         answer = line.getresponse()
         text = answer.read().decode()
         cookie = answer.headers["Set-Cookie"].partition(";")[0]
-        token = token or re.search(r'name="csrf_token"[^>]*value="([^"]+)"', text).group(1)  # type: ignore[union-attr]
+        token = token or _token(text)
     line.request("GET", "/add", headers={"Cookie": cookie})
     text = line.getresponse().read().decode()
-    return cookie, re.search(r'name="csrf_token"[^>]*value="([^"]+)"', text).group(1)  # type: ignore[union-attr]
+    return cookie, _token(text)
 
 
 @pytest.mark.parametrize("told", ["length", "chunks"])

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
@@ -38,9 +39,9 @@ class Report:
             "",
         ]
 
-    def measure(self, measure: _Measure, **changes: object) -> float:
+    def measure(self, measure: _Measure, **changes: Any) -> float:
         """The median over the seeds."""
-        return over_seeds(replace(self.world, **changes), self.seeds, measure)  # type: ignore[arg-type]
+        return over_seeds(replace(self.world, **changes), self.seeds, measure)
 
     def table(self, title: str, head: list[str], rows: list[list[str]], says: str) -> None:
         """A heading, a table, and what follows from it."""

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from appliance.core.units import GIB, MonoNs, UtcMs
 from appliance.domain.governor.model import GovernorMoment, GovernorState
@@ -72,12 +73,12 @@ def noisy(
     """(seconds, readings) with noise in the readings of that name; one in fifty cannot be read."""
     chance = random.Random(seed)
     for seconds in range(0, hours * 3_600, step_s):
-        told: dict[str, object] = {}
+        told: dict[str, Any] = {}
         for name in names:
             if chance.random() > 0.02:
                 told |= NOISES[name](chance)
         sent = chance.randrange(UPLINK)
-        yield seconds, Readings(at=UtcMs(START + seconds * 1_000), up_rate=sent, **told)  # type: ignore[arg-type]
+        yield seconds, Readings(at=UtcMs(START + seconds * 1_000), up_rate=sent, **told)
 
 
 def changes(names: list[str], seed: int, *, settings: GovernorSettings, hours: int = 24) -> list[float]:

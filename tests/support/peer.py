@@ -109,7 +109,7 @@ def main() -> None:
         "enable_natpmp": False,
         "allow_multiple_connections_per_ip": True,
         # It tries again at once, however often the box went away.
-        "min_reconnect_time": 1,
+        "min_reconnect_time": 0,
         "max_failcount": 100_000,
         "alert_mask": 0,
     } | request["settings"]

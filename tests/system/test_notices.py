@@ -372,7 +372,9 @@ def test_a_mail_arrives_with_what_it_means_and_what_to_do(tmp_path: Path, mailbo
     message = message_from_bytes(mail.original_content or b"", policy=policy.default)
     assert message["Subject"] == "attic: The processor is at 85 °C."
     assert "box@example.com" in message["From"]
-    text = message.get_body(("plain", "html")).get_content()  # type: ignore[union-attr]
+    body = message.get_body(("plain", "html"))
+    assert body is not None
+    text = body.get_content()
     assert "What to do: Give it air." in text
 
 

@@ -247,9 +247,9 @@ def test_it_is_small_and_rests(tmp_path: Path, daemon: Daemon) -> None:
         process = start([*SEEDBOX, "--state", tmp_path, "panel"], log, env)
     try:
         until(lambda: b"Panel running" in (tmp_path / "log").read_bytes(), "the panel")
-        time.sleep(3)
+        time.sleep(2)
         before, began = _ran(process.pid), time.monotonic_ns()
-        time.sleep(20)
+        time.sleep(10)
         share = (_ran(process.pid) - before) / (time.monotonic_ns() - began)
         rss = psutil.Process(process.pid).memory_info().rss
         print(f"RSS {rss / 1e6:.1f} MB, CPU {share:.3%} of a core")

@@ -153,6 +153,10 @@ class SqliteLedger:
             self._connection.close()
 
 
+class _PerThread(threading.local):
+    connection: "psycopg.Connection[Any] | None" = None
+
+
 class PostgresLedger:
     """One connection a thread."""
 
@@ -166,7 +170,7 @@ class PostgresLedger:
             ) from error
         self._psycopg = psycopg
         self._url = url
-        self._local = threading.local()
+        self._local = _PerThread()
         self._all: list[psycopg.Connection[Any]] = []
         self._chance = random.Random()  # noqa: S311  spreads retries, decides nothing
         try:
@@ -177,7 +181,7 @@ class PostgresLedger:
         self.transact(lambda sql: _prepare(sql, _WORDS_POSTGRES, "this database"))
 
     def _connection(self) -> "psycopg.Connection[Any]":
-        found: psycopg.Connection[Any] | None = getattr(self._local, "connection", None)
+        found = self._local.connection
         if found is None or found.closed:
             found = self._psycopg.connect(self._url, connect_timeout=10)
             found.isolation_level = self._psycopg.IsolationLevel.SERIALIZABLE

@@ -46,7 +46,7 @@ def ask(round: int, reserve: int = 100) -> Ask:
 class Story(FakeBox):
     """A box that wants a torrent, and sellers that are connected to it."""
 
-    def __init__(self, *sellers: Address, torrents: tuple[str, ...] = (ONE,), **config: int) -> None:
+    def __init__(self, *sellers: Address, torrents: tuple[str, ...] = (ONE,), **config: Any) -> None:
         super().__init__(**config)
         self.round = 0
         for torrent in torrents:
