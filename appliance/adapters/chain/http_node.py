@@ -46,7 +46,7 @@ class HttpNode:
         want one.
         """
         if not urls:
-            raise OwnerMustAct("No TRON node is named. Name at least one: gateway.nodes in seedbox.toml.")
+            raise OwnerMustAct("No TRON node is set. Add at least one to gateway.nodes in seedbox.toml.")
         self._full = [_provider(url, api_key) for url in urls]
         self._solidity = [_provider(url, api_key) for url in solidity] or self._full
         self._asset = asset
@@ -76,7 +76,7 @@ class HttpNode:
                 if isinstance(answer, dict) and "Error" not in answer:
                     return answer
                 last = str(answer)[:100]
-        raise RetryLater(f"No TRON node answers {path} ({last}). It is tried again.")
+        raise RetryLater(f"No TRON node answers {path} ({last}). The next pass tries again.")
 
     def development(self) -> bool:
         """Whether the node says that it is one for development."""
@@ -97,7 +97,7 @@ class HttpNode:
         except (KeyError, ValueError, TypeError) as error:
             raise RetryLater(f"A TRON node does not have block {number} yet.") from error
         if int.from_bytes(id[:8], "big") != number or len(id) != 32:
-            raise RetryLater(f"A TRON node answers with another block than {number}.")
+            raise RetryLater(f"A TRON node answered with another block than {number}.")
         transfers = tuple(
             (id_, one) for id_, one in _transfers(told.get("transactions", [])) if self._happened(id_, one)
         )
@@ -126,7 +126,7 @@ class HttpNode:
             try:
                 return int(told["constant_result"][0], 16)
             except (KeyError, ValueError, TypeError, IndexError) as error:
-                raise RetryLater("A TRON node does not say what the wallet holds.") from error
+                raise RetryLater("A TRON node did not report the wallet's balance.") from error
         told = self.ask("walletsolidity/getaccount", {"address": address, "visible": True})
         held = [one.get("value", 0) for one in told.get("assetV2", []) if one.get("key") == asset]
         return int(held[0]) if held else 0
@@ -181,7 +181,7 @@ class HttpNode:
                 + known.get("getCreateAccountFee", _NEW_ACCOUNT_SUN),
             )
         except KeyError as error:
-            raise RetryLater("A TRON node does not say what things cost.") from error
+            raise RetryLater("A TRON node did not report its fees.") from error
 
     def broadcast(self, raw: bytes, signature: bytes) -> Sent:
         """Send a signed transaction."""
@@ -232,7 +232,7 @@ def _whole(told: dict[str, Any], *path: str) -> int:
     for name in path:
         found = found.get(name) if isinstance(found, dict) else None
     if not isinstance(found, int):
-        raise RetryLater("What answers is no TRON node.")
+        raise RetryLater("This server is not a TRON node.")
     return found
 
 

@@ -41,7 +41,7 @@ def decode(data: bytes, allowed: Iterable[int]) -> dict[int, int | bytes]:
     known, last, found = frozenset(allowed), 0, dict[int, int | bytes]()
     for number, value in _fields(data):
         if number not in known:
-            raise PeerMisbehaved(f"The message has a field {number} that nobody asked for.")
+            raise PeerMisbehaved(f"The message has an unexpected field {number}.")
         if number <= last:
             raise PeerMisbehaved(f"The message has its field {number} twice, or out of order.")
         if not value:
@@ -56,7 +56,7 @@ def _fields(data: bytes) -> Iterator[Field]:
         tag, at = _varint(data, at)
         number, kind = tag >> 3, tag & 7
         if not number or kind not in (_VARINT, _BYTES):
-            raise PeerMisbehaved("The message is no message of TRON.")
+            raise PeerMisbehaved("This is not a TRON message.")
         value, at = _varint(data, at)
         if kind == _VARINT:
             yield number, value
@@ -79,5 +79,5 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:
             break
     if value >= _MOST_VARINT or (byte == 0 and shift > 7):
-        raise PeerMisbehaved("The message has a number that is longer than it need be.")
+        raise PeerMisbehaved("The message has a number that is longer than necessary.")
     return value, at

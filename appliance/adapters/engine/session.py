@@ -146,7 +146,7 @@ class LibtorrentEngine:
             handle = self.session.add_torrent(params)
         except RuntimeError as error:
             self._links.end(id)
-            raise OwnerMustAct(f"libtorrent refuses the torrent: {error}.") from error
+            raise OwnerMustAct(f"libtorrent refused the torrent: {error}.") from error
         self._enter(id, handle, placement.priority)
 
     def begin(self, id: str, resume: bytes, placement: Placement) -> None:
@@ -161,7 +161,7 @@ class LibtorrentEngine:
             before = len(self._coming)
             await self.round_trip()
             if len(self._coming) == before:
-                raise RetryLater("libtorrent has not taken up its torrents.")
+                raise RetryLater("libtorrent has not loaded its torrents.")
         refused, self._refused = self._refused, {}
         return refused
 

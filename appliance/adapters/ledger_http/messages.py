@@ -10,10 +10,10 @@ from msgspec import Meta, Struct
 
 from appliance.core.keys import Address
 from appliance.core.units import MicroBtt, UtcMs
-from appliance.domain.ledger.channel import Channel, Phase, State
+from appliance.domain.ledger.channel import Channel, ChannelPhase, ChannelState
 from appliance.domain.ledger.gateway import Withdrawal
 from appliance.domain.ledger.payout import Payout
-from appliance.domain.ledger.statement import Line
+from appliance.domain.ledger.statement import AccountLine
 
 Amount = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,18}$", description="Whole µBTT.")]
 Sum = Annotated[str, Meta(pattern=r"^-?[0-9]{1,20}$", description="Whole µBTT.")]
@@ -106,10 +106,10 @@ class ShownState(Struct, forbid_unknown_fields=True):
     paid: Sum
     signature: Annotated[str, Meta(pattern=r"^[0-9a-f]{128}$")]
 
-    def of(self, channel: Channel) -> State:
+    def of(self, channel: Channel) -> ChannelState:
         """The state, as one of this channel."""
         paid = MicroBtt(int(self.paid))
-        return State(channel.ledger, channel.id, int(self.seq), paid, bytes.fromhex(self.signature))
+        return ChannelState(channel.ledger, channel.id, int(self.seq), paid, bytes.fromhex(self.signature))
 
 
 class Closing(Struct, forbid_unknown_fields=True):
@@ -219,7 +219,7 @@ class Problem(Struct):
     """The ledger's time, where the request's was wrong."""
 
 
-def line_info(line: Line) -> StatementLine:
+def line_info(line: AccountLine) -> StatementLine:
     """A line for the line."""
     return StatementLine(
         line.number, line.at, line.kind, line.cause, line.about, str(line.amount), str(line.balance)
@@ -265,7 +265,7 @@ def channel_of(info: ChannelInfo, ledger: bytes) -> Channel:
         lock=MicroBtt(int(info.lock)),
         expires=UtcMs(info.expires),
         window_ms=info.window_ms,
-        phase=Phase(info.phase),
+        phase=ChannelPhase(info.phase),
         seq=int(info.seq),
         paid=MicroBtt(int(info.paid)),
         closes=UtcMs(info.closes),

@@ -155,7 +155,7 @@ class Draft:
         """A channel. Raises NotFound."""
         found = self._channels.get(id) or self._unit.channel(id)
         if found is None:
-            raise NotFound(f"There is no channel {id.hex()[:16]} in this ledger.")
+            raise NotFound(f"This ledger has no channel {id.hex()[:16]}.")
         return found
 
     def put_channel(self, channel: Channel) -> None:

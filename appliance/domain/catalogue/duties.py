@@ -14,7 +14,7 @@ from appliance.domain.catalogue.model import Goal, State
 from appliance.domain.catalogue.placing import Volume
 from appliance.domain.catalogue.ports import TroubleKind
 from appliance.domain.catalogue.record import Record
-from appliance.domain.catalogue.states import Trouble
+from appliance.domain.catalogue.states import TorrentTrouble
 from appliance.domain.catalogue.torrent import Torrent
 
 SAVE_EVERY_S = 30
@@ -100,7 +100,7 @@ class Duties:
                 continue
             self._held.take_out(torrent)
             if torrent.trouble is None or torrent.trouble.says != volume.away:
-                self._held.set_trouble(torrent, Trouble(TroubleKind.MISSING, volume.away), quiet=True)
+                self._held.set_trouble(torrent, TorrentTrouble(TroubleKind.MISSING, volume.away), quiet=True)
         if not known:
             self._held.journal.error(volume.away)
 
@@ -108,7 +108,7 @@ class Duties:
         for torrent in here:
             if not torrent.in_engine and not torrent.refused:
                 self._reload(torrent)
-        self._held.journal.info(f"The content folder {volume.path} is back; its torrents go on.")
+        self._held.journal.info(f"The content folder {volume.path} is back; its torrents continue.")
 
     def _froze(self, here: list[Torrent], volume: Volume) -> None:
         """Its downloads wait while it cannot be written; what is complete is only read, and goes on.
@@ -151,7 +151,7 @@ class Duties:
 
     def _no_place(self, torrent: Torrent, says: str) -> None:
         if torrent.trouble is None or torrent.trouble.says != says:
-            self._held.set_trouble(torrent, Trouble(TroubleKind.NO_PLACE, says), quiet=True)
+            self._held.set_trouble(torrent, TorrentTrouble(TroubleKind.NO_PLACE, says), quiet=True)
 
     # ---------------------------------------------------------------------------------------------- looks
     def _look_again(self) -> None:
@@ -195,7 +195,7 @@ class Duties:
                 record.satisfied = True
                 self._held.engine.pause(record.id)
                 self._held.journal.info(
-                    f'"{record.name}" was seeded {record.goal or self._goal}; it rests now.', record.id
+                    f'"{record.name}" has reached its seeding goal ({record.goal or self._goal}).', record.id
                 )
                 self._held.dirty(torrent)
 

@@ -14,7 +14,7 @@ _DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AccountLine:
     """What one entry did to one account."""
 
     number: int
@@ -27,12 +27,12 @@ class Line:
     """After it."""
 
 
-def as_json(lines: Sequence[Line]) -> str:
+def as_json(lines: Sequence[AccountLine]) -> str:
     """A JSON array; amounts are whole µBTT."""
     return json.dumps([asdict(line) for line in lines], ensure_ascii=False, indent=1)
 
 
-def as_csv(lines: Sequence[Line]) -> str:
+def as_csv(lines: Sequence[AccountLine]) -> str:
     """RFC 4180, with a head line; amounts in BTT, times in UTC (ISO 8601)."""
     out = io.StringIO()
     writer = csv.writer(out)
@@ -45,7 +45,7 @@ def as_csv(lines: Sequence[Line]) -> str:
     return out.getvalue()
 
 
-def as_beancount(lines: Sequence[Line]) -> str:
+def as_beancount(lines: Sequence[AccountLine]) -> str:
     """The plain-text format of beancount 3, with a closing assertion of the balance.
 
     The dates of a journal may not run backwards, whatever the clock did: each is at least that of the line
@@ -81,7 +81,7 @@ def _transaction(date: str, kind: str, about: str, other: str, amount: MicroBtt)
     return ["", f'{date} * "{said}"', f"  Assets:Speed  {show_btt(amount)} BTT", f"  {other}  {mirrored} BTT"]
 
 
-def _account(line: Line) -> str:
+def _account(line: AccountLine) -> str:
     """Where the other half of a line goes, by its kind and direction."""
     name = "".join(part.capitalize() for part in re.findall(r"[A-Za-z0-9]+", line.kind)) or "Other"
     if line.kind in ("deposit", "withdrawal", "refund"):

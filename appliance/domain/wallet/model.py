@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from appliance.core.keys import Address
 from appliance.core.units import MicroBtt, UtcMs
-from appliance.domain.ledger.channel import Channel, State
-from appliance.domain.ledger.statement import Line
+from appliance.domain.ledger.channel import Channel, ChannelState
+from appliance.domain.ledger.statement import AccountLine
 
 
 class Purpose(StrEnum):
@@ -24,7 +24,7 @@ class Purpose(StrEnum):
         return self in (Purpose.DISTRIBUTION, Purpose.STORAGE)
 
 
-class Standing(StrEnum):
+class ChannelStanding(StrEnum):
     """How a channel stands with this box."""
 
     OPENING = "opening"
@@ -40,21 +40,21 @@ class Standing(StrEnum):
 
 
 _STANDINGS = {
-    Standing.OPENING: "The ledger was asked to open it, and has not answered yet.",
-    Standing.OPEN: "States are paid or accepted in it.",
-    Standing.FROZEN: "It is not used any more: it ends soon, or the box may not know its last state.",
-    Standing.CLOSED: "The ledger has settled it.",
-    Standing.FORGOTTEN: "The ledger does not know it, or does not know it any more.",
+    ChannelStanding.OPENING: "The ledger was asked to open it and has not answered yet.",
+    ChannelStanding.OPEN: "It is in use.",
+    ChannelStanding.FROZEN: "It is no longer used: it ends soon, or the box may not know its last state.",
+    ChannelStanding.CLOSED: "The ledger has settled it.",
+    ChannelStanding.FORGOTTEN: "The ledger does not know it, or no longer knows it.",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class WalletChannel:
     """A channel that the box pays in or is paid in, with the best state that it knows."""
 
     channel: Channel
     purpose: Purpose
-    standing: Standing
+    standing: ChannelStanding
     name: str = ""
     """By which the ledger was asked to open it; empty where another has opened it."""
     signature: bytes = b""
@@ -66,12 +66,12 @@ class Held:
         return self.channel.payer_address if self.purpose.earns else self.channel.recipient
 
     @property
-    def state(self) -> State | None:
+    def state(self) -> ChannelState | None:
         """The best state, None before the first."""
         if not self.signature:
             return None
         one = self.channel
-        return State(one.ledger, one.id, one.seq, one.paid, self.signature)
+        return ChannelState(one.ledger, one.id, one.seq, one.paid, self.signature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Sums:
 class Divergence:
     """A statement that does not go on from what the ledger had told before."""
 
-    lines: Sequence[Line]
+    lines: Sequence[AccountLine]
     """That it does not know any more."""
 
     @property

@@ -37,7 +37,7 @@ from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.core.power import UNIT, power_off
 from appliance.core.state import StateFolder
 from appliance.core.units import GIB, KIB, BytesPerSecond
-from appliance.domain.catalogue.catalogue import Catalogue, Wish
+from appliance.domain.catalogue.catalogue import AddOptions, Catalogue
 from appliance.domain.catalogue.model import Goal, GoalKind, State
 from appliance.domain.catalogue.summary import sentence
 from appliance.domain.doctor.checks import examine
@@ -377,10 +377,10 @@ class Box:
         )
 
     async def _add_torrent(self, metainfo: bytes) -> None:
-        await self.catalogue.add(await asyncio.to_thread(parse_torrent, metainfo), Wish())
+        await self.catalogue.add(await asyncio.to_thread(parse_torrent, metainfo), AddOptions())
 
     async def _add_magnet(self, uri: str) -> None:
-        await self.catalogue.add(parse_magnet(uri), Wish())
+        await self.catalogue.add(parse_magnet(uri), AddOptions())
 
     # ----------------------------------------------------------------------------------------- reading
 

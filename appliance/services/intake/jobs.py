@@ -13,7 +13,7 @@ import msgspec
 from appliance.adapters.engine.create import CreateReport, Wanted
 from appliance.adapters.engine.metainfo import MOST_METAINFO, parse_own, parse_torrent
 from appliance.core.errors import NotFound, OwnerMustAct, SeedboxError
-from appliance.domain.catalogue.catalogue import Admitted, Catalogue, Wish
+from appliance.domain.catalogue.catalogue import AddOptions, Admitted, Catalogue
 from appliance.domain.catalogue.ports import Journal
 
 MOST_JOBS = 4
@@ -66,7 +66,7 @@ class Jobs:
         """One job. Raises NotFound."""
         return self._find(id).job
 
-    def share(self, wanted: Wanted, wish: Wish) -> str:
+    def share(self, wanted: Wanted, wish: AddOptions) -> str:
         """Begin to share a path that was found allowed; returns the job's id."""
         path = Path(wanted.path)
 
@@ -79,7 +79,7 @@ class Jobs:
 
         return self._start("share", path.name, work)
 
-    def fetch(self, url: str, wish: Wish) -> str:
+    def fetch(self, url: str, wish: AddOptions) -> str:
         """Begin to fetch a .torrent file; returns the job's id."""
 
         async def work(running: _Running) -> Admitted:

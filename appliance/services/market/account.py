@@ -18,7 +18,7 @@ from appliance.core.clock import Clock
 from appliance.core.errors import OwnerMustAct, RetryLater, SeedboxError
 from appliance.core.keys import Key, parse_address
 from appliance.core.units import MicroBtt, UtcMs
-from appliance.domain.wallet.keeper import Keeper
+from appliance.domain.wallet.keeper import WalletKeeper
 from appliance.domain.wallet.wallet import Wallet
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Money:
         self._client = LedgerClient(url, key, clock, self._known)
         self.told = Told()
         self.wallet: Wallet | None = None
-        self._keeper: Keeper | None = None
+        self._keeper: WalletKeeper | None = None
         self._busy = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
 
@@ -94,7 +94,7 @@ class Money:
         memory = WalletMemory(self._database, ledger, self._clock)
         wallet = Wallet(self.key, self._client, memory)
         await wallet.load()
-        self._keeper = Keeper(wallet, self._journal)
+        self._keeper = WalletKeeper(wallet, self._journal)
         self.wallet = wallet
         return wallet
 

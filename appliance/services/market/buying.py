@@ -38,7 +38,7 @@ from appliance.domain.auction.messages import EASED, Ask, Bid, Message, Pay, Rec
 from appliance.domain.catalogue.catalogue import Catalogue
 from appliance.domain.catalogue.model import State
 from appliance.domain.catalogue.torrent import Torrent
-from appliance.domain.ledger.channel import State as ChannelState
+from appliance.domain.ledger.channel import ChannelState
 from appliance.services.market.account import Money
 from appliance.services.market.deals import SEEK_S, Live, Purchase
 from appliance.services.market.spending import Purse

@@ -39,7 +39,7 @@ from appliance.domain.auction.reserve import Reserve, limited
 from appliance.domain.auction.seller import LOOK_NS, Offer, Seller, Terms
 from appliance.domain.catalogue.catalogue import Catalogue
 from appliance.domain.catalogue.model import State as TorrentState
-from appliance.domain.ledger.channel import State
+from appliance.domain.ledger.channel import ChannelState
 from appliance.domain.wallet.model import Purpose
 from appliance.services.market.account import Money
 from appliance.services.market.lanes import SeatKeeper
@@ -253,7 +253,9 @@ class Selling:
         if (message.seq, message.paid) == (held.channel.seq, held.channel.paid):
             # Said again after a line broke.
             return
-        state = State(wallet.ledger, message.channel, message.seq, MicroBtt(message.paid), message.state)
+        state = ChannelState(
+            wallet.ledger, message.channel, message.seq, MicroBtt(message.paid), message.state
+        )
         more = await wallet.accept_state(message.channel, state, bidder.torrent)
         self.rounds.earned(more)
         self._do(self.seller.paid(bidder.key, message.channel, MicroBtt(message.paid)))

@@ -9,8 +9,8 @@ from appliance.core.keys import Address
 from appliance.core.units import BTT, MicroBtt, MicroBttPerMib, UtcMs
 from appliance.domain.auction.buyer import Need, lock_for
 from appliance.domain.auction.lease import CREDIT
-from appliance.domain.ledger.channel import State
-from appliance.domain.wallet.model import Held, Purpose, Standing
+from appliance.domain.ledger.channel import ChannelState
+from appliance.domain.wallet.model import ChannelStanding, Purpose, WalletChannel
 from appliance.services.market.account import Money
 from appliance.services.market.deals import Live, Purchase
 
@@ -98,7 +98,7 @@ class Purse:
             live.told = says
             self._journal.warning(says, live.torrent)
 
-    def _take(self, live: Live, held: Held, left: MicroBtt, *, resumed: bool) -> None:
+    def _take(self, live: Live, held: WalletChannel, left: MicroBtt, *, resumed: bool) -> None:
         """Pay with a channel from now on, of which no more than `left` is meant for this torrent."""
         one = held.channel
         before = live.deal.paid - live.started
@@ -106,7 +106,7 @@ class Purse:
         live.started = one.paid - before
         live.receipt = None
 
-    async def pay(self, live: Live) -> State | None:
+    async def pay(self, live: Live) -> ChannelState | None:
         """Pay what its receipt asks for, as far as it has arrived; None where nothing is due."""
         deal, receipt = live.deal, live.receipt
         total = receipt and deal.pays(MicroBtt(receipt.owed))
@@ -120,18 +120,22 @@ class Purse:
         self._day = (self._day[0], MicroBtt(self._day[1] + state.paid - deal.paid))
         return state
 
-    def last_states(self, seller: Address) -> list[State]:
+    def last_states(self, seller: Address) -> list[ChannelState]:
         """The last payments in all channels to a seller: they may have been lost with a line."""
         return [
             held.state
             for held in self._money.usable().channels
-            if _to(held, seller) and held.standing is Standing.OPEN and held.state
+            if _to(held, seller) and held.standing is ChannelStanding.OPEN and held.state
         ]
 
 
-def _to(held: Held, seller: Address) -> bool:
+def _to(held: WalletChannel, seller: Address) -> bool:
     return held.purpose is Purpose.DOWNLOADING and held.channel.recipient == seller
 
 
-def _usable(held: Held, seller: Address, now: UtcMs) -> bool:
-    return _to(held, seller) and held.standing is Standing.OPEN and held.channel.expires - now > ENDS_SOON_MS
+def _usable(held: WalletChannel, seller: Address, now: UtcMs) -> bool:
+    return (
+        _to(held, seller)
+        and held.standing is ChannelStanding.OPEN
+        and held.channel.expires - now > ENDS_SOON_MS
+    )

@@ -15,7 +15,7 @@ from appliance.control import api
 from appliance.control.server import Handler
 from appliance.core.config import all_keys, toml_value
 from appliance.core.errors import OwnerMustAct, RetryLater
-from appliance.domain.catalogue.catalogue import Admitted, Wish
+from appliance.domain.catalogue.catalogue import AddOptions, Admitted
 from appliance.domain.catalogue.listing import Query, page, select
 from appliance.domain.catalogue.model import State
 from appliance.domain.catalogue.torrent import Torrent
@@ -340,8 +340,10 @@ def _row(torrent: Torrent) -> api.TorrentRow:
     )
 
 
-def _wish(options: api.Options) -> Wish:
-    return Wish(label=options.label, priority=options.priority, goal=options.goal, paused=options.paused)
+def _wish(options: api.Options) -> AddOptions:
+    return AddOptions(
+        label=options.label, priority=options.priority, goal=options.goal, paused=options.paused
+    )
 
 
 def _added(admitted: Admitted) -> api.Added:

@@ -27,8 +27,8 @@ from appliance.domain.auction.effects import Asks, Effect, Keep, Look, Narrow, R
 from appliance.domain.auction.lease import CREDIT, GRACE_NS, ROUND_NS, charge
 from appliance.domain.auction.reserve import Reserve
 from appliance.domain.auction.seller import Memory, Offer, Seller, Terms
-from appliance.domain.ledger.channel import Phase, State
-from appliance.domain.wallet.model import Purpose, Standing
+from appliance.domain.ledger.channel import ChannelPhase, ChannelState
+from appliance.domain.wallet.model import ChannelStanding, Purpose
 from appliance.domain.wallet.wallet import HOUR_MS, Wallet
 from appliance.entrypoints.operator.service import Operator
 from tests.support.account import DirectLedger
@@ -103,7 +103,7 @@ class Trade(RuleBasedStateMachine):
         self.seller_starts()
         self.deal: Deal | None = None
         self.inbox: deque[Effect] = deque()
-        self.outbox: deque[State] = deque()
+        self.outbox: deque[ChannelState] = deque()
         self.connects()
         self.all_is_said(HIGHEST)
         self.time_passes(ROUND_NS)
@@ -220,7 +220,7 @@ class Trade(RuleBasedStateMachine):
             usable = [
                 one
                 for one in wallet.channels
-                if one.standing is Standing.OPEN and one.channel.lock - one.channel.paid >= WINDOW
+                if one.standing is ChannelStanding.OPEN and one.channel.lock - one.channel.paid >= WINDOW
             ]
             if usable:
                 held, resumed = usable[0], usable[0].channel.paid > 0
@@ -299,7 +299,7 @@ class Trade(RuleBasedStateMachine):
         if not hasattr(self, "seller"):
             return
         accounts = sum(self.operator.account(key.address)[0] for key in (SELLER, BUYER))
-        open_ = [one for one in self.operator.channels(BUYER.address) if one.phase is not Phase.CLOSED]
+        open_ = [one for one in self.operator.channels(BUYER.address) if one.phase is not ChannelPhase.CLOSED]
         locked = sum(one.lock for one in open_)
         assert accounts + locked == CREDITED
         paid = {held.channel.id: held.channel for held in self.buying.wallet.channels}
