@@ -42,7 +42,7 @@ class Transfer:
     asset: str
     """Id of a TRC-10 token, such as `1002000`; the contract's address of a TRC-20 token; empty for TRX."""
     amount: int
-    """In the asset's smallest unit; SUN (10^-6) for TRX."""
+    """Whole units, the smallest of the asset; SUN (10^-6) for TRX."""
 
     @property
     def is_call(self) -> bool:

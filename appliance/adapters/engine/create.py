@@ -31,7 +31,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     comment: str = ""
     private: bool = False
     v1_only: bool = False
-    """For programs that cannot read hybrids, such as Transmission 3."""
+    """Make it for programs that cannot read hybrids, such as Transmission 3."""
 
 
 class CreateReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -83,7 +83,7 @@ class LibtorrentEngine:
         self._pump.start(loop)
 
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Leave the swarms; blocks while trackers are told, `stop_tracker_timeout` seconds at most."""
+        """Leave the swarms; blocks for the last announces, `stop_tracker_timeout` seconds at most."""
         self._pump.stop(loop)
         self._torrents.clear()
         del self.session

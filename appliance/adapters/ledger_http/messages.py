@@ -57,14 +57,14 @@ class NewPayout(Struct, forbid_unknown_fields=True):
 
 
 class PayoutInfo(Struct):
-    """Where one's own money may leave to."""
+    """The payout address of an account."""
 
     address: str
-    """In force; empty where none is."""
+    """The address in force; empty where there is none."""
     next: str
-    """Will be in force; empty where none waits."""
+    """The address that is going to be in force; empty where none waits."""
     since: int
-    """From then on."""
+    """The time from which it is."""
 
 
 class NewMark(Struct, forbid_unknown_fields=True):
@@ -146,7 +146,7 @@ class LedgerInfo(Struct):
     name: str
     time: int
     held: Sum
-    """Of all accounts together, locks and holds among them."""
+    """What all accounts hold together, locked money among it."""
     outside: Sum
     """What came in from outside, less what went out: must equal `held`."""
     solid: Sum | None
@@ -168,7 +168,7 @@ class AccountInfo(Struct):
     address: AddressText
     balance: Sum
     locked: Sum
-    """In channels that one pays from."""
+    """Money in channels that the account pays from."""
 
 
 class StatementLine(Struct):
@@ -256,7 +256,7 @@ def channel_info(channel: Channel) -> ChannelInfo:
 
 
 def channel_of(info: ChannelInfo, ledger: bytes) -> Channel:
-    """The channel that an operator has told of."""
+    """The channel that an operator's answer describes."""
     return Channel(
         id=bytes.fromhex(info.id),
         ledger=ledger,

@@ -1,6 +1,6 @@
 """The book and the channels of one ledger in its database: every function is a part of a transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from appliance.adapters.store.ledger_database import Sql
@@ -304,7 +304,7 @@ def fact(sql: Sql, key: str) -> str | None:
 
 
 def put_fact(sql: Sql, key: str, value: str) -> None:
-    """Keep it."""
+    """Save a value under a key."""
     row = "INSERT INTO fact VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
     sql.run(row, key, value)
 
@@ -326,10 +326,13 @@ def audit(sql: Sql) -> None:
     for number, total in sql.run("SELECT entry, SUM(amount) FROM posting GROUP BY entry"):
         if total:
             raise Bug(f"Entry {number} of the ledger does not sum to zero but to {total} µBTT.")
-    sums = {
-        name: int(total)
-        for name, total in sql.run("SELECT account, SUM(amount) FROM posting GROUP BY account")
-    }
+    rows = sql.run("SELECT account, SUM(amount) FROM posting GROUP BY account")
+    sums = {name: int(total) for name, total in rows}
+    _audit_accounts(sql, sums)
+    _audit_channels(sql, sums)
+
+
+def _audit_accounts(sql: Sql, sums: Mapping[str, int]) -> None:
     for name, kept in sql.run("SELECT name, balance FROM account"):
         if kept != sums.get(name, 0):
             raise Bug(
@@ -337,6 +340,9 @@ def audit(sql: Sql) -> None:
             )
         if kept < 0 and not book.is_counter(name):
             raise Bug(f"The account {name} has a negative balance.")
+
+
+def _audit_channels(sql: Sql, sums: Mapping[str, int]) -> None:
     for id, lock, phase in sql.run("SELECT id, locked, phase FROM channel"):
         locked = sums.get(f"channel:{bytes(id).hex()}", 0)
         if locked != (0 if phase == ChannelPhase.CLOSED else lock):

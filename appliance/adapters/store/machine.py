@@ -15,7 +15,7 @@ from appliance.domain.governor.readings import Readings
 BUCKET_MS = 300_000
 KEEP_BUCKETS = 32 * 24 * 12
 MOST_DECISIONS = 10_000
-"""For 32 days even where the limits change a dozen times an hour."""
+"""Enough for 32 days, even where the limits change a dozen times an hour."""
 
 Span = Literal["hour", "day", "month"]
 SPANS: Mapping[Span, tuple[int, int]] = {"hour": (12, 1), "day": (288, 1), "month": (360, 24)}

@@ -132,7 +132,7 @@ class WalletMemory:
         )
 
     async def last_line(self) -> AccountLine | None:
-        """The last line of the account that the ledger has told of."""
+        """The last line of the account that was read from the ledger."""
         found = await self.lines(0, 1)
         return found[0] if found else None
 
@@ -148,7 +148,7 @@ class WalletMemory:
         return [AccountLine(*row) for row in rows]
 
     async def forgotten(self) -> list[AccountLine]:
-        """Lines that the ledger had told of, and then did not know any more."""
+        """Lines that the ledger once had, and no longer has."""
         rows = await self._database.run(
             lambda db: db.execute(
                 "SELECT number, at, kind, cause, about, amount, balance FROM line "
@@ -169,11 +169,11 @@ class WalletMemory:
             durable=True,
         )
 
-    async def diverge(self, told: Sequence[AccountLine]) -> Divergence:
-        """Set aside the lines that a ledger's statement, told from its beginning, does not hold any more."""
+    async def diverge(self, statement: Sequence[AccountLine]) -> Divergence:
+        """Set aside the lines that are no longer in the ledger's statement, given from its beginning."""
         kept = list(reversed(await self.lines(0, 2**31)))
         same = 0
-        while same < min(len(kept), len(told)) and kept[same] == told[same]:
+        while same < min(len(kept), len(statement)) and kept[same] == statement[same]:
             same += 1
         gone = kept[same:]
         if gone:
@@ -223,17 +223,17 @@ def _sums(db: sqlite3.Connection, ledger: bytes) -> Sums:
     )
     pays = f"FROM channel WHERE ledger = ? AND purpose NOT IN {_EARNS} AND standing NOT IN {_DONE}"
     # Channels of ours whose opening the statement does not show yet still weigh on the balance.
-    told = (
+    shown = (
         "EXISTS (SELECT 1 FROM line WHERE gone = 0 "
         "AND cause = 'channel:' || lower(hex(channel.id)) || ':open')"
     )
     earns = f"FROM channel WHERE ledger = ? AND purpose IN {_EARNS} AND standing NOT IN {_DONE}"
     held = number("SELECT SUM(left) FROM hold WHERE ledger = ?", ledger)
-    coming = number(f"SELECT SUM(locked) {pays} AND NOT {told}", ledger)
+    coming = number(f"SELECT SUM(locked) {pays} AND NOT {shown}", ledger)
     return Sums(
         balance=balance,
         held=MicroBtt(held + coming),
-        locked=number(f"SELECT SUM(locked - paid) {pays} AND {told}", ledger),
+        locked=number(f"SELECT SUM(locked - paid) {pays} AND {shown}", ledger),
         receivable=number(f"SELECT SUM(paid) {earns}", ledger),
     )
 

@@ -109,7 +109,7 @@ class Catalogue:
         return [torrent for torrent in self.all() if self._held.volume_of(torrent.record) is volume]
 
     def on_suspicion(self, suspect: Callable[[str], None]) -> None:
-        """Have `suspect` told of a folder for downloads on which a torrent has met an error."""
+        """Call `suspect` with a folder for downloads on which a torrent has met an error."""
         self._held.suspect = suspect
 
     def goal_of(self, record: Record) -> Goal:
@@ -320,7 +320,7 @@ class Catalogue:
     # -------------------------------------------------------------------------------------- work in time
 
     async def work(self, beat: Callable[[], None]) -> None:
-        """Write what changed and do what is due, for ever; `beat` hears of every round."""
+        """Write what changed and do what is due, forever; `beat` is called every round."""
         wake = self._held.keeper.wake
         while True:
             beat()

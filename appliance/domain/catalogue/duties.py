@@ -180,7 +180,7 @@ class Duties:
         self._held.changed(torrent)
 
     def _look_for_data(self) -> None:
-        """Complete torrents whose file or folder has vanished: told before a peer asks for it in vain."""
+        """Notice complete torrents whose file or folder has vanished, before a peer asks for it in vain."""
         for torrent in self._held.torrents.values():
             record = torrent.record
             if torrent.state is not State.SEEDING or not torrent.in_engine:

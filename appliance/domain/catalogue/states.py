@@ -1,4 +1,4 @@
-"""From what is known of a torrent to the state and the reason that its owner reads: one pure function."""
+"""The state of a torrent and its reason, as the owner reads them: one pure function of what is known."""
 
 from dataclasses import dataclass
 

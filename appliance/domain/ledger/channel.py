@@ -40,9 +40,9 @@ class ChannelPhase(StrEnum):
 
 
 _SENTENCES = {
-    ChannelPhase.OPEN: "The money is locked, and the recipient can close it at any time.",
-    ChannelPhase.CLOSING: "The payer has closed it after its end; until the window ends a higher state wins.",
-    ChannelPhase.CLOSED: "It is settled for good: the recipient has what was paid, the payer the rest.",
+    ChannelPhase.OPEN: "The money is locked. The recipient can close the channel at any time.",
+    ChannelPhase.CLOSING: "The payer has closed it. A higher state still wins until the window ends.",
+    ChannelPhase.CLOSED: "It is settled: the recipient has what was paid, the payer the rest.",
 }
 
 
@@ -57,7 +57,7 @@ class Channel:
     recipient: Address
     lock: MicroBtt
     expires: UtcMs
-    """From then on the payer may close it alone."""
+    """The time from which the payer may close it alone."""
     window_ms: int
     """How long the recipient then has to show a higher state."""
     phase: ChannelPhase = ChannelPhase.OPEN
@@ -90,10 +90,10 @@ class ChannelState:
 
 def channel_id(ledger: bytes, payer: bytes, recipient: Address, nonce: bytes) -> bytes:
     """32 bytes that no other channel has; `nonce` is the payer's choice."""
-    told = b"".join(
+    parts = b"".join(
         len(part).to_bytes(2, "big") + part for part in (ledger, payer, recipient.encode(), nonce)
     )
-    return hashlib.sha256(b"seedbox/channel/1\0" + told).digest()
+    return hashlib.sha256(b"seedbox/channel/1\0" + parts).digest()
 
 
 def open_channel(channel: Channel, now: UtcMs) -> Entry:

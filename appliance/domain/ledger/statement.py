@@ -24,7 +24,7 @@ class AccountLine:
     about: str
     amount: MicroBtt
     balance: MicroBtt
-    """After it."""
+    """The account's balance after it."""
 
 
 def as_json(lines: Sequence[AccountLine]) -> str:
@@ -53,13 +53,8 @@ def as_beancount(lines: Sequence[AccountLine]) -> str:
     """
     if not lines:
         return ""
-    out, opened, at = ['option "operating_currency" "BTT"', ""], set[str](), lines[0].at
-    start = MicroBtt(lines[0].balance - lines[0].amount)
-    first = _utc(at, "%Y-%m-%d")
-    for account in ["Assets:Speed", *(["Equity:Opening"] if start else [])]:
-        out.append(f"{first} open {account} BTT")
-    if start:
-        out += _transaction(first, "opening balance", "", "Equity:Opening", start)
+    opened, at = set[str](), lines[0].at
+    out = ['option "operating_currency" "BTT"', "", *_opening(lines[0])]
     for line in lines:
         at = max(at, line.at)
         date, other = _utc(at, "%Y-%m-%d"), _account(line)
@@ -73,6 +68,16 @@ def as_beancount(lines: Sequence[AccountLine]) -> str:
         f"{_utc(UtcMs(at + _DAY_MS), '%Y-%m-%d')} balance Assets:Speed {show_btt(lines[-1].balance)} BTT",
     ]
     return "\n".join(out) + "\n"
+
+
+def _opening(line: AccountLine) -> list[str]:
+    """The account, and what it held before the first line."""
+    first, start = _utc(line.at, "%Y-%m-%d"), MicroBtt(line.balance - line.amount)
+    own = f"{first} open Assets:Speed BTT"
+    if not start:
+        return [own]
+    brought = _transaction(first, "opening balance", "", "Equity:Opening", start)
+    return [own, f"{first} open Equity:Opening BTT", *brought]
 
 
 def _transaction(date: str, kind: str, about: str, other: str, amount: MicroBtt) -> list[str]:

@@ -1,6 +1,7 @@
 """Keeps the wallet and its ledger at one: reads the statement, tends channels, notices copies and losses."""
 
 import secrets
+from contextlib import suppress
 
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import MicroBtt, show_btt
@@ -58,10 +59,11 @@ class WalletKeeper:
                 await self._wallet.stand(held.channel.id, None, ChannelStanding.FROZEN)
         for channel in await self._wallet.ask(lambda ledger: ledger.channels()):
             if channel.id not in known and channel.phase is not ChannelPhase.CLOSED:
-                try:
+                with suppress(OwnerMustAct):
                     await self._wallet.freeze(channel)
-                except OwnerMustAct:
-                    continue
+        self._report_frozen()
+
+    def _report_frozen(self) -> None:
         frozen = [held for held in self._wallet.channels if held.standing is ChannelStanding.FROZEN]
         proven = sum(held.channel.paid for held in frozen if held.purpose.earns)
         unsure = sum(held.channel.lock - held.channel.paid for held in frozen)

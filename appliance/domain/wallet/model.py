@@ -56,9 +56,9 @@ class WalletChannel:
     purpose: Purpose
     standing: ChannelStanding
     name: str = ""
-    """By which the ledger was asked to open it; empty where another has opened it."""
+    """The name under which the ledger was asked to open it; empty where another has opened it."""
     signature: bytes = b""
-    """Of the state in `channel`."""
+    """The payer's signature of the state in `channel`."""
 
     @property
     def counterparty(self) -> Address:
@@ -100,13 +100,13 @@ class Sums:
     """The account, as far as the box knows it."""
 
     balance: MicroBtt
-    """At the ledger, after its last line that the box has read."""
+    """The balance at the ledger, after the last line that the box has read."""
     held: MicroBtt
-    """Of it, set apart in holds or for channels that the ledger has not told of yet."""
+    """The part of it that is reserved, by holds or for channels that the statement does not show yet."""
     locked: MicroBtt
-    """Beside it: in channels that the box pays from, and not paid yet."""
+    """Not in the balance: money in channels that the box pays from, and has not paid yet."""
     receivable: MicroBtt
-    """Beside it: paid to the box in channels that are not closed."""
+    """Not in the balance: money that was paid to the box in channels that are not closed."""
 
     @property
     def available(self) -> MicroBtt:
@@ -116,10 +116,10 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """A statement that does not go on from what the ledger had told before."""
+    """A statement that does not continue the one that the ledger gave before."""
 
     lines: Sequence[AccountLine]
-    """That it does not know any more."""
+    """The lines that it no longer has."""
 
     @property
     def amount(self) -> MicroBtt:

@@ -110,7 +110,7 @@ class WalletStore(Protocol):
         ...
 
     async def last_line(self) -> AccountLine | None:
-        """The last line of the account that the ledger has told of."""
+        """The last line of the account that was read from the ledger."""
         ...
 
     async def add_lines(self, lines: Sequence[AccountLine]) -> None:
@@ -122,11 +122,11 @@ class WalletStore(Protocol):
         ...
 
     async def forgotten(self) -> list[AccountLine]:
-        """Lines that the ledger had told of, and then did not know any more."""
+        """Lines that the ledger once had, and no longer has."""
         ...
 
-    async def diverge(self, told: Sequence[AccountLine]) -> Divergence:
-        """Set aside the lines that a ledger's statement, told from its beginning, does not hold any more."""
+    async def diverge(self, statement: Sequence[AccountLine]) -> Divergence:
+        """Set aside the lines that are no longer in the ledger's statement, given from its beginning."""
         ...
 
     async def tallies(self, by: str, since: str) -> list[Sum]:

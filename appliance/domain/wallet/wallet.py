@@ -27,7 +27,7 @@ from appliance.domain.wallet.ports import LedgerAccount, WalletStore
 T = TypeVar("T")
 HOUR_MS = 3_600_000
 WINDOW_MS = 24 * HOUR_MS
-"""Of channels that the box opens; an operator or a box may be away for that long."""
+"""The dispute window of channels that the box opens; an operator or a box may be away for that long."""
 CLOSE_BEFORE_MS = 2 * HOUR_MS
 """The recipient closes a channel so long before its payer could."""
 

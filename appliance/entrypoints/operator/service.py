@@ -232,8 +232,8 @@ class Operator:
 
 
 def _gateway(sql: Sql) -> wire.GatewayInfo | None:
-    told = store.fact(sql, gateway.FACT)
-    return msgspec.json.decode(told, type=wire.GatewayInfo) if told else None
+    fact = store.fact(sql, gateway.FACT)
+    return msgspec.json.decode(fact, type=wire.GatewayInfo) if fact else None
 
 
 def _own_id(sql: Sql) -> bytes:

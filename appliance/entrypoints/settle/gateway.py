@@ -31,7 +31,7 @@ from appliance.domain.ledger.gateway import (
 log = logging.getLogger(__name__)
 
 LIFE_MS = 600_000
-"""From the newest solid block on: how long a transfer can still be included."""
+"""How long after the newest solid block a transfer can still be included."""
 FEE_LIMIT = 100_000_000
 """SUN: 100 TRX, several times what a TRC-20 transfer ever burnt; beyond it the transfer fails, and costs."""
 _POSITION = "gateway-block"
