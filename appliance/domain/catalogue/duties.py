@@ -83,13 +83,17 @@ class Duties:
         here = [torrent for torrent in self._held.torrents.values() if self._lies_in(torrent, now)]
         if now.away:
             self._went(here, now, known=before.away == now.away)
-        elif before.away:
-            self._came(here, now)
-        if not now.away and bool(now.frozen) != bool(before.frozen):
-            (self._froze if now.frozen else self._thawed)(here, now)
+        else:
+            self._is_here(here, now, before)
         if before.refusal and not now.refusal:
             self._due.look = 0  # what waits for a place may have one now
         self._held.keeper.wake.set()
+
+    def _is_here(self, here: list[Torrent], now: Volume, before: Volume) -> None:
+        if before.away:
+            self._came(here, now)
+        if bool(now.frozen) != bool(before.frozen):
+            (self._froze if now.frozen else self._thawed)(here, now)
 
     def _lies_in(self, torrent: Torrent, volume: Volume) -> bool:
         return not torrent.record.removing and self._held.volume_of(torrent.record) is volume
