@@ -25,9 +25,9 @@ from appliance.control import money as api
 from appliance.core.clock import SystemClock
 from appliance.core.keys import Key
 from appliance.core.units import MicroBtt, UtcMs
-from appliance.domain.ledger.channel import Channel, State, channel_id, check, pay
+from appliance.domain.ledger.channel import Channel, ChannelState, channel_id, check, pay
 from appliance.domain.ledger.request import Request, sign
-from appliance.domain.wallet.model import Held, Purpose, Standing
+from appliance.domain.wallet.model import ChannelStanding, Purpose, WalletChannel
 from appliance.domain.wallet.wallet import Wallet
 from appliance.entrypoints.operator.service import Operator
 from tests.bench.figure import Figure
@@ -74,7 +74,7 @@ def states(folder: Path, pairs: int) -> Iterator[Figure]:
         DirectLedger(_no_ledger(folder), seller, SystemClock()),
         WalletMemory(database, b"L" * 32, SystemClock()),
     )
-    held = Held(channel=channel, purpose=Purpose.DISTRIBUTION, standing=Standing.OPEN)
+    held = WalletChannel(channel=channel, purpose=Purpose.DISTRIBUTION, standing=ChannelStanding.OPEN)
     runner = asyncio.Runner()
     runner.run(wallet.store.new_channel(held))
     runner.run(wallet.load())
@@ -86,7 +86,7 @@ def states(folder: Path, pairs: int) -> Iterator[Figure]:
         verify_alone()
         plain.execute("INSERT OR REPLACE INTO best VALUES (1, 2, 3, ?)", (signature,))
 
-    async def keep(states: Sequence[State]) -> float:
+    async def keep(states: Sequence[ChannelState]) -> float:
         """Milliseconds a state, as the box accepts them."""
         started = time.perf_counter()
         for one in states:

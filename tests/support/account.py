@@ -9,10 +9,10 @@ from appliance.core.clock import Clock
 from appliance.core.errors import RetryLater
 from appliance.core.keys import Key
 from appliance.core.units import MicroBtt, UtcMs
-from appliance.domain.ledger.channel import Channel, State
+from appliance.domain.ledger.channel import Channel, ChannelState
 from appliance.domain.ledger.request import Signer
-from appliance.domain.ledger.statement import Line
-from appliance.entrypoints.operator.requests import Asked
+from appliance.domain.ledger.statement import AccountLine
+from appliance.entrypoints.operator.requests import SignedRequest
 from appliance.entrypoints.operator.service import Operator
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class DirectLedger:
             raise RetryLater("away")
         return Signer(self.key.public, self.key.address, secrets.token_hex(16), self.clock.now())
 
-    def _done(self, asked: Asked[T]) -> T:
+    def _done(self, asked: SignedRequest[T]) -> T:
         """The result of one request that is done by itself. Raises what it raises."""
         (result,) = self.operator.together([asked])
         if isinstance(result, Exception):
@@ -58,7 +58,7 @@ class DirectLedger:
     def account(self) -> tuple[MicroBtt, MicroBtt]:
         return self.operator.account(self._signer().address)
 
-    def statement(self, after: int = 0, count: int = 1_000) -> list[Line]:
+    def statement(self, after: int = 0, count: int = 1_000) -> list[AccountLine]:
         return self.operator.statement(self._signer().address, after, count)
 
     def open(self, name: str, recipient: str, lock: MicroBtt, expires: UtcMs, window_ms: int) -> Channel:
@@ -73,7 +73,7 @@ class DirectLedger:
     def channels(self) -> list[Channel]:
         return self.operator.channels(self._signer().address)
 
-    def close_channel(self, id: bytes, state: State | None) -> Channel:
+    def close_channel(self, id: bytes, state: ChannelState | None) -> Channel:
         shown = wire.ShownState(str(state.seq), str(state.paid), state.signature.hex()) if state else None
         found = self._done(self.operator.requests.closing(self._signer(), id, shown))
         self._answered()

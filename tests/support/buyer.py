@@ -12,7 +12,7 @@ from appliance.core.units import MicroBtt, MicroBttPerMib, UtcMs
 from appliance.domain.auction.clearing import RoundReport, Rule, fair
 from appliance.domain.auction.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
 from appliance.domain.ledger import channel as channels
-from appliance.domain.ledger.channel import Channel, State
+from appliance.domain.ledger.channel import Channel, ChannelState
 from tests.support.fails import never
 
 DAY_MS = 86_400_000
@@ -33,7 +33,7 @@ class Buyer:
     receipts: list[Receipt] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     unfair: int = 0
-    state: State | None = None
+    state: ChannelState | None = None
     """Its last payment."""
     _bid_for: int = 0
 
@@ -57,12 +57,12 @@ class Buyer:
         self._bid_for = -1
         self.line.send(Bid(round=0, max_price=0, bytes=0, port=self.port, channel=self.channel.id))
 
-    def signed(self, paid: int = 0) -> State:
+    def signed(self, paid: int = 0) -> ChannelState:
         """A state of its channel: the last one again, or one that pays so much."""
         _, state = channels.pay(self.channel, self.key, MicroBtt(paid or self.channel.paid + 1))
         return state
 
-    def send(self, state: State) -> None:
+    def send(self, state: ChannelState) -> None:
         """Say a payment, whosever it is."""
         assert self.line
         self.line.send(Pay(channel=state.channel, seq=state.seq, paid=state.paid, state=state.signature))

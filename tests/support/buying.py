@@ -22,8 +22,8 @@ from appliance.domain.catalogue.model import State as TorrentState
 from appliance.domain.catalogue.record import Record
 from appliance.domain.catalogue.torrent import Torrent
 from appliance.domain.ledger import channel as channels
-from appliance.domain.ledger.channel import Channel, State
-from appliance.domain.wallet.model import Held, Purpose, Standing, Sum, Sums
+from appliance.domain.ledger.channel import Channel, ChannelState
+from appliance.domain.wallet.model import ChannelStanding, Purpose, Sum, Sums, WalletChannel
 from appliance.services.market.buying import Buying
 from appliance.services.market.buying_ports import BuyingPorts, SellerTalk
 from appliance.services.market.spending import Spending, SpendingPorts
@@ -54,7 +54,7 @@ class FakeWallet:
         self.opening = Counter[str]()
         """How many channels are being opened at once, by what they are about."""
         self.most_opening = 0
-        self.kept: dict[bytes, Held] = {}
+        self.kept: dict[bytes, WalletChannel] = {}
         self.sums_by: Counter[tuple[str, str]] = Counter()
         self.away = False
         self.broken: Exception | None = None
@@ -93,7 +93,7 @@ class FakeWallet:
     # The wallet.
 
     @property
-    def channels(self) -> list[Held]:
+    def channels(self) -> list[WalletChannel]:
         return list(self.kept.values())
 
     def day(self) -> str:
@@ -116,7 +116,7 @@ class FakeWallet:
 
     async def open_channel(
         self, hold: str, recipient: Address, lock: MicroBtt, life_ms: int, purpose: Purpose
-    ) -> Held:
+    ) -> WalletChannel:
         await others_run()
         if self.away:
             raise RetryLater("The ledger is away.")
@@ -131,12 +131,12 @@ class FakeWallet:
             expires=UtcMs(self.clock.now() + life_ms),
             window_ms=1,
         )
-        held = Held(channel=channel, purpose=purpose, standing=Standing.OPEN, name="n")
+        held = WalletChannel(channel=channel, purpose=purpose, standing=ChannelStanding.OPEN, name="n")
         self.kept[channel.id] = held
         await others_run()
         return held
 
-    async def pay(self, id: bytes, paid: MicroBtt, torrent: str) -> State:
+    async def pay(self, id: bytes, paid: MicroBtt, torrent: str) -> ChannelState:
         await others_run()
         if self.broken:
             raise self.broken

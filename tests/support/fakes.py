@@ -12,15 +12,15 @@ from appliance.domain.catalogue.model import Priority
 from appliance.domain.catalogue.ports import (
     Checked,
     Described,
+    EnginePhase,
     Gone,
-    Phase,
     Placement,
     ResumeSaved,
     Snapshot,
     Stopped,
     TorrentEvent,
+    TorrentUpdated,
     TroubleKind,
-    Updated,
 )
 from appliance.domain.catalogue.record import Record
 
@@ -60,7 +60,7 @@ class InEngine:
 
     placement: Placement
     path: str
-    phase: Phase
+    phase: EnginePhase
     paused: bool
     writable: bool
     done: int = 0
@@ -90,7 +90,7 @@ class FakeEngine:
         assert id not in self.torrents, "added twice"
         name = resume.decode().removesuffix("+")
         path = f"{placement.folder}/{placement.rename_root or name}" if name else ""
-        one = InEngine(placement, path, Phase.METADATA, placement.paused, placement.writable)
+        one = InEngine(placement, path, EnginePhase.METADATA, placement.paused, placement.writable)
         self.torrents[id] = one
         if name:
             self._check(id, one, trusted=resume.endswith(b"+") and not placement.assume_nothing)
@@ -107,7 +107,7 @@ class FakeEngine:
     def _check(self, id: str, one: InEngine, *, trusted: bool) -> None:
         right = self.disk.files.get(one.path, 0)
         one.done = SIZE if trusted and one.path in self.disk.files else right
-        one.phase = Phase.COMPLETE if one.done == SIZE else Phase.DOWNLOADING
+        one.phase = EnginePhase.COMPLETE if one.done == SIZE else EnginePhase.DOWNLOADING
         self._tell(id)
         self._events.append(Checked(id))
 
@@ -119,9 +119,9 @@ class FakeEngine:
             "size": SIZE,
             "done": one.done,
             "progress": one.done * 1_000,
-            "unsaved": one.phase is Phase.DOWNLOADING,
+            "unsaved": one.phase is EnginePhase.DOWNLOADING,
         }
-        self._events.append(Updated(id, Snapshot(**(told | one.numbers))))  # type: ignore[arg-type]
+        self._events.append(TorrentUpdated(id, Snapshot(**(told | one.numbers))))  # type: ignore[arg-type]
 
     def remove(self, id: str, with_data: bool) -> None:
         """Forget; the data goes too if asked to."""
@@ -144,7 +144,7 @@ class FakeEngine:
 
     def accept(self, id: str) -> None:
         """What was described is wanted from now on."""
-        assert self.torrents[id].phase is not Phase.METADATA, "the engine does not know it yet"
+        assert self.torrents[id].phase is not EnginePhase.METADATA, "the engine does not know it yet"
         self._tell(id)
 
     def recheck(self, id: str) -> None:
@@ -169,7 +169,7 @@ class FakeEngine:
     def save(self, id: str) -> None:
         """Resume data vouches for what is complete."""
         one = self.torrents.get(id)
-        whole = one is not None and one.phase is Phase.COMPLETE
+        whole = one is not None and one.phase is EnginePhase.COMPLETE
         name = one.path.rpartition("/")[2] if one else ""
         self._events.append(ResumeSaved(id, f"{name}{'+' if whole else ''}".encode() if name else None))
 
@@ -178,8 +178,8 @@ class FakeEngine:
     def fetch(self, id: str) -> None:
         """Peers send all that is missing; a torrent that may not be written takes nothing."""
         one = self.torrents[id]
-        if one.writable and not one.paused and one.phase is Phase.DOWNLOADING:
-            one.done, one.phase = SIZE, Phase.COMPLETE
+        if one.writable and not one.paused and one.phase is EnginePhase.DOWNLOADING:
+            one.done, one.phase = SIZE, EnginePhase.COMPLETE
             self.disk.put(one.path)
             self._tell(id)
 

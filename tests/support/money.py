@@ -15,7 +15,7 @@ from appliance.core.clock import SystemClock
 from appliance.core.keys import Key
 from appliance.core.units import MicroBtt, UtcMs
 from appliance.domain.ledger import channel as channels
-from appliance.domain.wallet.keeper import Keeper
+from appliance.domain.wallet.keeper import WalletKeeper
 from appliance.domain.wallet.model import Purpose
 from appliance.domain.wallet.wallet import Wallet
 
@@ -47,7 +47,7 @@ def earned(state: Path, url: str, payer: Key, paid: Sequence[tuple[int, str, int
     lock = MicroBtt(sum(amount for _, _, amount in paid))
 
     async def work() -> None:
-        await Keeper(wallet, _Quiet()).round()
+        await WalletKeeper(wallet, _Quiet()).round()
         if purpose.earns:
             ends = UtcMs(clock.now() + 10 * DAY_MS)
             channel = other.open(secrets.token_hex(8), key.address, lock, ends, DAY_MS)

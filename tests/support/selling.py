@@ -14,8 +14,8 @@ from appliance.domain.auction.model import SellerMemory
 from appliance.domain.catalogue.model import State as TorrentState
 from appliance.domain.catalogue.record import Record
 from appliance.domain.catalogue.torrent import Torrent
-from appliance.domain.ledger.channel import State
-from appliance.domain.wallet.model import Held, Purpose
+from appliance.domain.ledger.channel import ChannelState
+from appliance.domain.wallet.model import Purpose, WalletChannel
 from appliance.services.market.selling_ports import SellerWallet
 
 PRIORITISED = -1
@@ -129,26 +129,26 @@ class FakeWallet:
     """`SellerWallet` over channels that tests open; every state is believed."""
 
     ledger: bytes = b"L" * 32
-    open: dict[bytes, Held] = field(default_factory=dict)
+    open: dict[bytes, WalletChannel] = field(default_factory=dict)
     broken: Exception | None = None
     """What it dies of when it is paid."""
-    _held: dict[bytes, Held] = field(default_factory=dict)
+    _held: dict[bytes, WalletChannel] = field(default_factory=dict)
 
     @property
-    def channels(self) -> list[Held]:
+    def channels(self) -> list[WalletChannel]:
         return list(self._held.values())
 
-    def held(self, id: bytes) -> Held:
+    def held(self, id: bytes) -> WalletChannel:
         if id not in self._held:
             raise NotFound("This box has no such channel.")
         return self._held[id]
 
-    async def adopt(self, id: bytes, purpose: Purpose) -> Held:
+    async def adopt(self, id: bytes, purpose: Purpose) -> WalletChannel:
         if id not in self.open:
             raise PeerMisbehaved("The ledger knows no such channel.")
         return self._held.setdefault(id, self.open[id])
 
-    async def accept_state(self, id: bytes, state: State, torrent: str) -> MicroBtt:
+    async def accept_state(self, id: bytes, state: ChannelState, torrent: str) -> MicroBtt:
         if self.broken:
             raise self.broken
         held = self.held(id)

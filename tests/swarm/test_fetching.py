@@ -107,7 +107,7 @@ def test_a_link_of_data_that_is_there_fetches_the_description_alone(box: Box, tm
 
 def test_a_link_that_nobody_knows_waits_and_outlives_a_power_cut(box: Box) -> None:
     id = box.call(AddMagnet(uri="magnet:?xt=urn:btih:" + "ab" * 20)).id
-    until(lambda: "No peer" in box.row(id).reason, "the reason")
+    until(lambda: "No peer found" in box.row(id).reason, "the reason")
     box.kill()
     box.start()
     box.wait_state(id, State.ADDING)

@@ -179,8 +179,8 @@ def test_a_ledger_that_is_another_one_today_is_not_believed(tmp_path: Path) -> N
         # The address stays the same for the box; what answers there is another ledger.
         rename(box.folder, url, other)
         with box:
-            until(lambda: "Another ledger answers" in owner.reads("show"), "the refusal")
-            assert any("Another ledger answers" in text for text in box.events())
+            until(lambda: "A different ledger answers" in owner.reads("show"), "the refusal")
+            assert any("A different ledger answers" in text for text in box.events())
 
 
 def rename(folder: Path, old: str, new: str) -> None:

@@ -25,7 +25,7 @@ class Prices:
     byte: int
     energy: int
     new_account: int
-    """For waking an address that was never used, its bandwidth included; a contract asks for none."""
+    """The price of waking an address that was never used, with its bandwidth; a contract asks for none."""
 
 
 @dataclass(frozen=True, slots=True)

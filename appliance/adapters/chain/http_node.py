@@ -27,6 +27,9 @@ _TRANSFERRED = "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef
 _NEW_ACCOUNT_SUN = 100_000
 """Bandwidth of waking an account, burnt beside the chain's fee for it (`getCreateAccountFee`)."""
 
+_UNCLEAR = ("", "SERVER_BUSY", "OTHER_ERROR", "NO_CONNECTION")
+"""Answers to a broadcast after which it may have been taken all the same."""
+
 
 class HttpNode:
     """Full nodes and solidity nodes, each tried in their order, and all of them again a little later."""
@@ -46,7 +49,7 @@ class HttpNode:
         want one.
         """
         if not urls:
-            raise OwnerMustAct("No TRON node is named. Name at least one: gateway.nodes in seedbox.toml.")
+            raise OwnerMustAct("No TRON node is set. Add at least one to gateway.nodes in seedbox.toml.")
         self._full = [_provider(url, api_key) for url in urls]
         self._solidity = [_provider(url, api_key) for url in solidity] or self._full
         self._asset = asset
@@ -64,24 +67,21 @@ class HttpNode:
         Nodes that are too busy (429) or broken (5xx) are given more time from round to round.
         """
         last = ""
+        providers = self._solidity if path.startswith("walletsolidity/") else self._full
         for tried in range(TRIES):
             if tried:
                 self._sleep(0.5 * 2**tried * self._chance.uniform(0.75, 1.25))
-            for provider in self._solidity if path.startswith("walletsolidity/") else self._full:
-                try:
-                    answer = provider.make_request(path, body)
-                except (requests.RequestException, ValueError, ApiError) as error:
-                    last = type(error).__name__
-                    continue
-                if isinstance(answer, dict) and "Error" not in answer:
+            for provider in providers:
+                answer = _answer(provider, path, body)
+                if isinstance(answer, dict):
                     return answer
-                last = str(answer)[:100]
-        raise RetryLater(f"No TRON node answers {path} ({last}). It is tried again.")
+                last = answer
+        raise RetryLater(f"No TRON node answers {path} ({last}). The next pass tries again.")
 
     def development(self) -> bool:
         """Whether the node says that it is one for development."""
-        told = self.ask("wallet/getnodeinfo", {}).get("configNodeInfo")
-        return isinstance(told, dict) and "devnet" in str(told.get("codeVersion"))
+        info = self.ask("wallet/getnodeinfo", {}).get("configNodeInfo")
+        return isinstance(info, dict) and "devnet" in str(info.get("codeVersion"))
 
     def solid_number(self) -> int:
         """Number of the newest solid block."""
@@ -89,18 +89,17 @@ class HttpNode:
 
     def solid_block(self, number: int) -> SolidBlock:
         """A solid block."""
-        told = self.ask("walletsolidity/getblockbynum", {"num": number})
+        block = self.ask("walletsolidity/getblockbynum", {"num": number})
         try:
-            raw = told["block_header"]["raw_data"]
-            id, parent = bytes.fromhex(told["blockID"]), bytes.fromhex(raw["parentHash"])
+            raw = block["block_header"]["raw_data"]
+            id, parent = bytes.fromhex(block["blockID"]), bytes.fromhex(raw["parentHash"])
             time = int(raw["timestamp"])
         except (KeyError, ValueError, TypeError) as error:
             raise RetryLater(f"A TRON node does not have block {number} yet.") from error
         if int.from_bytes(id[:8], "big") != number or len(id) != 32:
-            raise RetryLater(f"A TRON node answers with another block than {number}.")
-        transfers = tuple(
-            (id_, one) for id_, one in _transfers(told.get("transactions", [])) if self._happened(id_, one)
-        )
+            raise RetryLater(f"A TRON node answered with another block than {number}.")
+        found = _transfers(block.get("transactions", []))
+        transfers = tuple((id_, one) for id_, one in found if self._happened(id_, one))
         return SolidBlock(number, id, parent, time, transfers)
 
     def _happened(self, id: bytes, one: Transaction) -> bool:
@@ -109,27 +108,30 @@ class HttpNode:
             return True
         if one.transfer.asset != self._asset:
             return False
-        told = self.ask("walletsolidity/gettransactioninfobyid", {"value": id.hex()})
-        if told.get("id") != id.hex():
+        receipt = self.ask("walletsolidity/gettransactioninfobyid", {"value": id.hex()})
+        if receipt.get("id") != id.hex():
             raise RetryLater("A TRON node does not have a transaction's receipt yet.")
         wanted = {
             "address": _raw(one.transfer.asset)[1:].hex(),
             "topics": [_TRANSFERRED, _word(one.transfer.owner), _word(one.transfer.to)],
             "data": one.transfer.amount.to_bytes(32, "big").hex(),
         }
-        return wanted in told.get("log", [])
+        return wanted in receipt.get("log", [])
 
     def solid_balance(self, address: Address, asset: str) -> int:
         """What an address holds of a token after the newest solid block."""
         if asset.startswith("T"):
-            told = self._call("walletsolidity", address, asset, "balanceOf(address)", _word(address))
-            try:
-                return int(told["constant_result"][0], 16)
-            except (KeyError, ValueError, TypeError, IndexError) as error:
-                raise RetryLater("A TRON node does not say what the wallet holds.") from error
-        told = self.ask("walletsolidity/getaccount", {"address": address, "visible": True})
-        held = [one.get("value", 0) for one in told.get("assetV2", []) if one.get("key") == asset]
-        return int(held[0]) if held else 0
+            return self._contract_balance(address, asset)
+        account = self.ask("walletsolidity/getaccount", {"address": address, "visible": True})
+        held = (one.get("value", 0) for one in account.get("assetV2", []) if one.get("key") == asset)
+        return int(next(held, 0))
+
+    def _contract_balance(self, address: Address, contract: str) -> int:
+        answer = self._call("walletsolidity", address, contract, "balanceOf(address)", _word(address))
+        try:
+            return int(answer["constant_result"][0], 16)
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise RetryLater("A TRON node did not report the wallet's balance.") from error
 
     def fee(self, raw: bytes) -> Fee:
         """What a transaction will cost, by the account's resources and the chain's prices of this moment."""
@@ -145,8 +147,8 @@ class HttpNode:
 
     def _energy(self, transfer: Transfer) -> int:
         data = call_data(transfer)
-        told = self._call("wallet", transfer.owner, transfer.asset, "transfer(address,uint256)", data[8:])
-        return _whole(told, "energy_used")
+        answer = self._call("wallet", transfer.owner, transfer.asset, "transfer(address,uint256)", data[8:])
+        return _whole(answer, "energy_used")
 
     def _call(self, node: str, owner: Address, contract: str, selector: str, data: str) -> dict[str, Any]:
         """A contract's function, as if it were called."""
@@ -161,18 +163,18 @@ class HttpNode:
 
     def _resources(self, address: Address) -> Resources:
         asked = {"address": address, "visible": True}
-        told, account = self.ask("wallet/getaccountresource", asked), self.ask("wallet/getaccount", asked)
-        free = told.get("freeNetLimit", 0) - told.get("freeNetUsed", 0)
-        staked = told.get("NetLimit", 0) - told.get("NetUsed", 0)
+        left, account = self.ask("wallet/getaccountresource", asked), self.ask("wallet/getaccount", asked)
+        free = left.get("freeNetLimit", 0) - left.get("freeNetUsed", 0)
+        staked = left.get("NetLimit", 0) - left.get("NetUsed", 0)
         return Resources(
             trx=int(account.get("balance", 0)),
             bandwidth=int(max(free, staked, 0)),
-            energy=int(max(0, told.get("EnergyLimit", 0) - told.get("EnergyUsed", 0))),
+            energy=int(max(0, left.get("EnergyLimit", 0) - left.get("EnergyUsed", 0))),
         )
 
     def _prices(self) -> Prices:
-        told = self.ask("wallet/getchainparameters", {}).get("chainParameter", [])
-        known = {one["key"]: one.get("value", 0) for one in told}
+        parameters = self.ask("wallet/getchainparameters", {}).get("chainParameter", [])
+        known = {one["key"]: one.get("value", 0) for one in parameters}
         try:
             return Prices(
                 byte=known["getTransactionFee"],
@@ -181,19 +183,18 @@ class HttpNode:
                 + known.get("getCreateAccountFee", _NEW_ACCOUNT_SUN),
             )
         except KeyError as error:
-            raise RetryLater("A TRON node does not say what things cost.") from error
+            raise RetryLater("A TRON node did not report its fees.") from error
 
     def broadcast(self, raw: bytes, signature: bytes) -> Sent:
         """Send a signed transaction."""
         whole = encode([(1, raw), (2, signature)]).hex()
-        told = self.ask("wallet/broadcasthex", {"transaction": whole})
-        if told.get("result") is True or told.get("code") == "DUP_TRANSACTION_ERROR":
+        answer = self.ask("wallet/broadcasthex", {"transaction": whole})
+        code = str(answer.get("code", ""))
+        if answer.get("result") is True or code == "DUP_TRANSACTION_ERROR":
             return Sent.TAKEN
-        if "code" not in told:
-            return Sent.UNKNOWN
-        log.warning("TRON: %s %s", told["code"], _message(told))
-        unclear = told["code"] in ("SERVER_BUSY", "OTHER_ERROR", "NO_CONNECTION")
-        return Sent.UNKNOWN if unclear else Sent.REFUSED
+        if code:
+            log.warning("TRON: %s %s", code, _message(answer))
+        return Sent.UNKNOWN if code in _UNCLEAR else Sent.REFUSED
 
 
 def _provider(url: str, api_key: str) -> HTTPProvider:
@@ -205,9 +206,19 @@ def _provider(url: str, api_key: str) -> HTTPProvider:
     return provider
 
 
-def _transfers(told: list[Any]) -> Iterator[tuple[bytes, Transaction]]:
+def _answer(provider: HTTPProvider, path: str, body: dict[str, Any]) -> dict[str, Any] | str:
+    """A node's sensible answer, or in a few words what else came of it."""
+    try:
+        answer = provider.make_request(path, body)
+    except (requests.RequestException, ValueError, ApiError) as error:
+        return type(error).__name__
+    sensible = isinstance(answer, dict) and "Error" not in answer
+    return answer if sensible else str(answer)[:100]
+
+
+def _transfers(transactions: list[Any]) -> Iterator[tuple[bytes, Transaction]]:
     """The plain transfers among a block's transactions, by their bytes and not by the node's words."""
-    for one in told:
+    for one in transactions:
         try:
             raw = bytes.fromhex(one["raw_data_hex"])
             result = one["ret"][0].get("contractRet", "SUCCESS")
@@ -227,17 +238,17 @@ def _word(address: str) -> str:
     return _raw(address)[1:].rjust(32, b"\0").hex()
 
 
-def _whole(told: dict[str, Any], *path: str) -> int:
-    found: Any = told
+def _whole(answer: dict[str, Any], *path: str) -> int:
+    found: Any = answer
     for name in path:
         found = found.get(name) if isinstance(found, dict) else None
     if not isinstance(found, int):
-        raise RetryLater("What answers is no TRON node.")
+        raise RetryLater("This server is not a TRON node.")
     return found
 
 
-def _message(told: dict[str, Any]) -> str:
+def _message(answer: dict[str, Any]) -> str:
     try:
-        return bytes.fromhex(told.get("message", "")).decode(errors="replace")[:200]
+        return bytes.fromhex(answer.get("message", "")).decode(errors="replace")[:200]
     except ValueError:
-        return str(told.get("message", ""))[:200]
+        return str(answer.get("message", ""))[:200]

@@ -12,6 +12,7 @@ Field = tuple[int, int | bytes]
 """(number, varint or bytes)."""
 _VARINT, _BYTES = 0, 2
 _MOST_VARINT = 2**64
+_LONGEST_VARINT = 10
 
 
 def varint(value: int) -> bytes:
@@ -41,7 +42,7 @@ def decode(data: bytes, allowed: Iterable[int]) -> dict[int, int | bytes]:
     known, last, found = frozenset(allowed), 0, dict[int, int | bytes]()
     for number, value in _fields(data):
         if number not in known:
-            raise PeerMisbehaved(f"The message has a field {number} that nobody asked for.")
+            raise PeerMisbehaved(f"The message has an unexpected field {number}.")
         if number <= last:
             raise PeerMisbehaved(f"The message has its field {number} twice, or out of order.")
         if not value:
@@ -56,7 +57,7 @@ def _fields(data: bytes) -> Iterator[Field]:
         tag, at = _varint(data, at)
         number, kind = tag >> 3, tag & 7
         if not number or kind not in (_VARINT, _BYTES):
-            raise PeerMisbehaved("The message is no message of TRON.")
+            raise PeerMisbehaved("This is not a TRON message.")
         value, at = _varint(data, at)
         if kind == _VARINT:
             yield number, value
@@ -68,16 +69,11 @@ def _fields(data: bytes) -> Iterator[Field]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if at >= len(data) or shift > 63:
-            raise PeerMisbehaved("The message is cut off, or has a number without an end.")
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
+    value = 0
+    for length, byte in enumerate(data[at : at + _LONGEST_VARINT], 1):
+        value |= (byte & 0x7F) << 7 * (length - 1)
         if byte < 0x80:
-            break
-    if value >= _MOST_VARINT or (byte == 0 and shift > 7):
-        raise PeerMisbehaved("The message has a number that is longer than it need be.")
-    return value, at
+            if value >= _MOST_VARINT or (byte == 0 and length > 1):
+                raise PeerMisbehaved("The message has a number that is longer than necessary.")
+            return value, at + length
+    raise PeerMisbehaved("The message is cut off, or has a number without an end.")

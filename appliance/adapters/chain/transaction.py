@@ -42,7 +42,7 @@ class Transfer:
     asset: str
     """Id of a TRC-10 token, such as `1002000`; the contract's address of a TRC-20 token; empty for TRX."""
     amount: int
-    """In the asset's smallest unit; SUN (10^-6) for TRX."""
+    """Whole units, the smallest of the asset; SUN (10^-6) for TRX."""
 
     @property
     def is_call(self) -> bool:
@@ -98,7 +98,7 @@ def _contract(transfer: Transfer) -> tuple[int, bytes]:
     if not transfer.asset:
         return _TRX, encode([(1, owner), (2, to), (3, transfer.amount)])
     if not _ASSET.fullmatch(transfer.asset):
-        raise OwnerMustAct(f'"{transfer.asset[:40]}" is no id of a TRC-10 token; those are numbers.')
+        raise OwnerMustAct(f'"{transfer.asset[:40]}" is not the id of a TRC-10 token; those are numbers.')
     return _TRC10, encode([(1, transfer.asset.encode()), (2, owner), (3, to), (4, transfer.amount)])
 
 
@@ -118,7 +118,7 @@ def parse(raw: bytes) -> Transaction:
     kind = _number(contract.get(1))
     parameter = decode(_bytes(contract.get(2)), (1, 2))
     if kind not in _URLS or parameter.get(1) != _URLS[kind]:
-        raise PeerMisbehaved("The transaction is no transfer.")
+        raise PeerMisbehaved("The transaction is not a transfer.")
     return Transaction(
         transfer=_transfer(kind, _bytes(parameter.get(2))),
         ref_block_bytes=_sized(fields.get(_REF_BYTES), 2),
@@ -141,7 +141,7 @@ def _transfer(kind: int, value: bytes) -> Transfer:
         asset = _bytes(inner.get(1)).decode("ascii", "replace")
         found = Transfer(_address(inner.get(2)), _address(inner.get(3)), asset, _number(inner.get(4)))
         if not _ASSET.fullmatch(asset):
-            raise PeerMisbehaved("The transaction moves a token that cannot be.")
+            raise PeerMisbehaved("The transaction moves an impossible token.")
     else:
         inner = decode(value, (1, 2, 3))
         found = Transfer(_address(inner.get(1)), _address(inner.get(2)), "", _number(inner.get(3)))
@@ -157,9 +157,9 @@ def read_call(data: bytes) -> tuple[Address, int]:
     """
     selector, word, amount = data[:4], data[4 : 4 + _WORD], int.from_bytes(data[4 + _WORD :], "big")
     if len(data) != 4 + 2 * _WORD or selector != _SELECTOR or not amount:
-        raise PeerMisbehaved("The call of a contract is no transfer.")
+        raise PeerMisbehaved("The contract call is not a transfer.")
     if word[:11].strip(b"\0") or word[11:12] not in (b"\0", b"\x41"):
-        raise PeerMisbehaved("The call of a contract names an account that cannot be.")
+        raise PeerMisbehaved("The contract call names an impossible account.")
     return _address(b"\x41" + word[12:]), amount
 
 
@@ -174,14 +174,14 @@ def sign(raw: bytes, key: Key, intended: Transfer) -> bytes:
     Raises PeerMisbehaved where the bytes do not say what is intended: whoever built them is not believed.
     """
     if parse(raw).transfer != intended or intended.owner != key.address:
-        raise PeerMisbehaved("The transaction is not the one that was asked for; it is not signed.")
+        raise PeerMisbehaved("The transaction differs from the one requested; it is not signed.")
     return key.sign_recoverable(txid(raw))
 
 
 def signer(raw: bytes, signature: bytes) -> Address:
     """Who has signed raw data. Raises PeerMisbehaved for a malformed signature."""
     if len(signature) != SIGNATURE_BYTES + 1:
-        raise PeerMisbehaved("A signature of TRON has 65 bytes.")
+        raise PeerMisbehaved("A TRON signature has 65 bytes.")
     # Wallets write the recovery id as 0 or 1, or as 27 or 28, as Ethereum has it.
     last = signature[-1] - 27 if signature[-1] >= 27 else signature[-1]
     if last not in (0, 1):
@@ -190,7 +190,7 @@ def signer(raw: bytes, signature: bytes) -> Address:
         whole = signature[:-1] + bytes([last])
         public = PublicKey.from_signature_and_message(whole, txid(raw), hasher=None)
     except ValueError as error:
-        raise PeerMisbehaved("The signature fits no key.") from error
+        raise PeerMisbehaved("The signature does not match any key.") from error
     return address_of(public.format(compressed=True))
 
 

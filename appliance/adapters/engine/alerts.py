@@ -4,16 +4,16 @@ import errno
 
 import libtorrent as lt
 
-from appliance.domain.catalogue.ports import Phase, Snapshot, TroubleKind
+from appliance.domain.catalogue.ports import EnginePhase, Snapshot, TroubleKind
 
 _PHASES = {
-    lt.torrent_status.checking_files: Phase.CHECKING,
-    lt.torrent_status.checking_resume_data: Phase.QUEUED_CHECK,
-    lt.torrent_status.downloading_metadata: Phase.METADATA,
-    lt.torrent_status.downloading: Phase.DOWNLOADING,
+    lt.torrent_status.checking_files: EnginePhase.CHECKING,
+    lt.torrent_status.checking_resume_data: EnginePhase.QUEUED_CHECK,
+    lt.torrent_status.downloading_metadata: EnginePhase.METADATA,
+    lt.torrent_status.downloading: EnginePhase.DOWNLOADING,
     # The box wants all of every torrent, so this is a link whose description is just being looked at.
-    lt.torrent_status.finished: Phase.DOWNLOADING,
-    lt.torrent_status.seeding: Phase.COMPLETE,
+    lt.torrent_status.finished: EnginePhase.DOWNLOADING,
+    lt.torrent_status.seeding: EnginePhase.COMPLETE,
 }
 
 _ERRNO = {
@@ -31,10 +31,10 @@ _ERRNO = {
 
 def snapshot(status: lt.torrent_status) -> Snapshot:
     """What a status says, in the catalogue's words."""
-    phase = _PHASES.get(status.state, Phase.QUEUED_CHECK)
+    phase = _PHASES.get(status.state, EnginePhase.QUEUED_CHECK)
     paused = bool(status.flags & lt.torrent_flags.paused)
-    if phase is Phase.CHECKING and paused:
-        phase = Phase.QUEUED_CHECK
+    if phase is EnginePhase.CHECKING and paused:
+        phase = EnginePhase.QUEUED_CHECK
     return Snapshot(
         phase=phase,
         paused=paused,

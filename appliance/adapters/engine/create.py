@@ -31,7 +31,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     comment: str = ""
     private: bool = False
     v1_only: bool = False
-    """For programs that cannot read hybrids, such as Transmission 3."""
+    """Make it for programs that cannot read hybrids, such as Transmission 3."""
 
 
 class CreateReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -76,12 +76,12 @@ def create(wanted: Wanted, progress: Callable[[int], None]) -> tuple[bytes, int]
 def _total(source: Path, files: list[tuple[Path, os.stat_result]]) -> int:
     """Bytes of all files. Raises OwnerMustAct where there are none, or too many."""
     if not files:
-        raise OwnerMustAct(f"{source} holds no files; put some in, then share it.")
+        raise OwnerMustAct(f"{source} has no files; add some, then share it.")
     if len(files) > MOST_FILES:
-        raise OwnerMustAct(f"{source} holds more than {MOST_FILES} files; share parts of it.")
+        raise OwnerMustAct(f"{source} has more than {MOST_FILES} files; share parts of it.")
     total = sum(found.st_size for _, found in files)
     if not total:
-        raise OwnerMustAct(f"{source} holds only empty files; there is nothing to share.")
+        raise OwnerMustAct(f"{source} has only empty files; there is nothing to share.")
     return total
 
 
@@ -112,11 +112,15 @@ def _check_readable(path: Path) -> None:
     except UnicodeEncodeError as error:
         raise OwnerMustAct(f"{os.fsencode(path)!r} is not UTF-8; rename it, then share again.") from error
     if not os.access(path, os.R_OK):
-        raise OwnerMustAct(f"{path} cannot be read by the box; allow it, or move the file away.")
+        raise OwnerMustAct(
+            f"{path} cannot be read by the box; change its permissions, or move the file away."
+        )
 
 
 def _unreadable(error: OSError) -> None:
-    raise OwnerMustAct(f"{error.filename} cannot be read ({error.strerror}); allow it, then share again.")
+    raise OwnerMustAct(
+        f"{error.filename} cannot be read ({error.strerror}); change its permissions, then share again."
+    )
 
 
 def _piece_length(total: int) -> int:
@@ -141,7 +145,7 @@ def _hash(torrent: lt.create_torrent, source: Path, name: str, progress: Callabl
         try:
             lt.set_piece_hashes(torrent, base, hashed)
         except RuntimeError as error:
-            raise OwnerMustAct(f"{source} could not be read to its end ({error}); check its disk.") from error
+            raise OwnerMustAct(f"{source} could not be read completely ({error}); check its disk.") from error
     progress(1_000_000)
 
 
@@ -149,7 +153,9 @@ def _unchanged(files: list[tuple[Path, os.stat_result]]) -> None:
     for path, before in files:
         now = path.stat()
         if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            raise OwnerMustAct(f"{path} was changed while it was read; share it again when it is finished.")
+            raise OwnerMustAct(
+                f"{path} changed while it was being read; share it again when nothing writes to it."
+            )
 
 
 def main() -> None:

@@ -32,15 +32,15 @@ _LIMITS: Any = {
 def parse_torrent(metainfo: bytes) -> Parsed:
     """Understand a .torrent file (BEP 3, BEP 52). Raises OwnerMustAct, saying what is wrong with it."""
     if len(metainfo) > MOST_METAINFO:
-        raise OwnerMustAct(f"The file is larger than {MOST_METAINFO // MIB} MiB; that is no .torrent file.")
-    if not metainfo.startswith(b"d"):
         raise OwnerMustAct(
-            "This is not a .torrent file: it does not begin as one. Was a web page saved instead?"
+            f"The file is larger than {MOST_METAINFO // MIB} MiB; that is not a .torrent file."
         )
+    if not metainfo.startswith(b"d"):
+        raise OwnerMustAct("This is not a .torrent file. Did you save a web page instead?")
     try:
         params = lt.load_torrent_buffer(metainfo, _LIMITS)
     except (RuntimeError, ValueError, UnicodeError, OverflowError) as error:
-        raise OwnerMustAct(f"The .torrent file is broken: {_plain(error)}. Fetch it again.") from error
+        raise OwnerMustAct(f"The .torrent file is broken: {_plain(error)}. Download it again.") from error
     return checked(params)
 
 
@@ -89,14 +89,14 @@ def checked(params: lt.add_torrent_params) -> Parsed:
     """What loaded parameters say, or OwnerMustAct where their file names are hostile."""
     info = params.ti
     if info is None or not info.is_valid():
-        raise OwnerMustAct("The torrent has no description of its files. Fetch it again.")
+        raise OwnerMustAct("The torrent has no metadata. Download it again.")
     raw: Any = lt.bdecode(info.info_section())
     if not isinstance(raw, dict):
-        raise OwnerMustAct("The torrent's description is not a dictionary. Fetch it again.")
+        raise OwnerMustAct("The torrent's metadata is not a dictionary. Download it again.")
     name = _name(raw.get(b"name"))
     files = list(_files(raw, name))
     if not 0 < len(files) <= MOST_FILES:
-        raise OwnerMustAct(f"The torrent has {len(files)} files; this box takes 1 to {MOST_FILES}.")
+        raise OwnerMustAct(f"The torrent has {len(files)} files; the limit is {MOST_FILES}.")
     v1, v2 = _hashes(info.info_hashes())
     description = Description(
         name=name,

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Network:
+class SessionNetwork:
     """The session's listeners, ports and totals, as its alerts have reported them."""
 
     listening: list[tuple[str, int]] = field(default_factory=list)
@@ -35,7 +35,7 @@ class NetworkAlerts:
     """Keeps a `Network` up to date, and passes on the DHT's answers."""
 
     def __init__(self) -> None:
-        self.network = Network()
+        self.network = SessionNetwork()
         self.own_mappings: set[int] = set()
         """Ports on the router that are not the session's own."""
         self.seekers: dict[bytes, Callable[[list[tuple[str, int]]], None]] = {}

@@ -21,7 +21,7 @@ class AlertPump:
         handlers: Handlers,
         on_failure: Callable[[Exception], None],
     ) -> None:
-        """`pop` gives the alerts that wait; `on_failure` is told when a handler fails at one."""
+        """`pop` gives the alerts that wait; `on_failure` gets the error of a handler that fails at one."""
         self._pop, self._handlers, self._on_failure = pop, handlers, on_failure
         self._read, self.wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 

@@ -83,7 +83,7 @@ class LibtorrentEngine:
         self._pump.start(loop)
 
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Leave the swarms; blocks while trackers are told, `stop_tracker_timeout` seconds at most."""
+        """Leave the swarms; blocks for the last announces, `stop_tracker_timeout` seconds at most."""
         self._pump.stop(loop)
         self._torrents.clear()
         del self.session
@@ -146,7 +146,7 @@ class LibtorrentEngine:
             handle = self.session.add_torrent(params)
         except RuntimeError as error:
             self._links.end(id)
-            raise OwnerMustAct(f"libtorrent refuses the torrent: {error}.") from error
+            raise OwnerMustAct(f"libtorrent refused the torrent: {error}.") from error
         self._enter(id, handle, placement.priority)
 
     def begin(self, id: str, resume: bytes, placement: Placement) -> None:
@@ -161,7 +161,7 @@ class LibtorrentEngine:
             before = len(self._coming)
             await self.round_trip()
             if len(self._coming) == before:
-                raise RetryLater("libtorrent has not taken up its torrents.")
+                raise RetryLater("libtorrent has not loaded its torrents.")
         refused, self._refused = self._refused, {}
         return refused
 

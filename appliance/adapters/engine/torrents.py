@@ -11,19 +11,19 @@ from appliance.adapters.engine.params import key
 from appliance.adapters.engine.pump import Handlers
 from appliance.domain.catalogue.ports import (
     Checked,
+    EnginePhase,
     Gone,
-    Phase,
     ResumeRejected,
     ResumeSaved,
     Stopped,
     TorrentEvent,
+    TorrentUpdated,
     TroubleKind,
-    Updated,
 )
 
 _WANTING = (lt.torrent_status.downloading, lt.torrent_status.seeding)
 """States of a torrent that wants its data or has it; the files' new priorities take effect a little late."""
-_HASHING = (Phase.CHECKING, Phase.QUEUED_CHECK)
+_HASHING = (EnginePhase.CHECKING, EnginePhase.QUEUED_CHECK)
 
 
 class Torrents:
@@ -128,7 +128,7 @@ class TorrentAlerts:
 
     def _update(self, id: str, status: lt.torrent_status) -> None:
         now = snapshot(status)
-        self._emit(Updated(id, now))
+        self._emit(TorrentUpdated(id, now))
         if id in self._links and status.state in _WANTING:
             self._links.end(id)
         if id in self._checked and now.phase not in _HASHING:

@@ -16,9 +16,9 @@ from appliance.core.errors import Bug, NotFound, OwnerMustAct, RetryLater
 from appliance.core.keys import Key
 from appliance.core.units import MicroBtt, UtcMs
 from appliance.domain.ledger.book import NotEnough
-from appliance.domain.ledger.channel import Channel, State
+from appliance.domain.ledger.channel import Channel, ChannelState
 from appliance.domain.ledger.request import Request, sign
-from appliance.domain.ledger.statement import Line
+from appliance.domain.ledger.statement import AccountLine
 
 T = TypeVar("T")
 CONNECT_S, WAIT_S = 5.0, 20.0
@@ -56,7 +56,9 @@ class LedgerClient:
         """Its public figures. Raises OwnerMustAct where another ledger suddenly answers."""
         found = self._ask("GET", "/v1/ledger", None, wire.LedgerInfo, signed=False)
         if self._id is not None and bytes.fromhex(found.id) != self._id:
-            raise OwnerMustAct("Another ledger answers at this address than before; nothing is sent to it.")
+            raise OwnerMustAct(
+                "A different ledger answers at this address than before; nothing is sent to it."
+            )
         self._id = bytes.fromhex(found.id)
         self._ahead_ms = found.time - self._clock.now()
         return found
@@ -70,11 +72,11 @@ class LedgerClient:
         found = self._ask("GET", "/v1/account", None, wire.AccountInfo)
         return MicroBtt(int(found.balance)), MicroBtt(int(found.locked))
 
-    def statement(self, after: int = 0, count: int = 1_000) -> list[Line]:
+    def statement(self, after: int = 0, count: int = 1_000) -> list[AccountLine]:
         """Lines of our account."""
         found = self._ask("GET", f"/v1/statement?after={after}&count={count}", None, wire.Statement)
         return [
-            Line(
+            AccountLine(
                 one.number,
                 UtcMs(one.at),
                 one.kind,
@@ -106,13 +108,13 @@ class LedgerClient:
             self._ask("GET", f"/v1/channels/{id.hex()}", None, wire.ChannelInfo), self.ledger
         )
 
-    def close_channel(self, id: bytes, state: State | None) -> Channel:
+    def close_channel(self, id: bytes, state: ChannelState | None) -> Channel:
         """Close it with the best state that we have, or begin to."""
         body = wire.Closing(_shown(state) if state else None)
         found = self._ask("POST", f"/v1/channels/{id.hex()}/close", body, wire.ChannelInfo)
         return wire.channel_of(found, self.ledger)
 
-    def dispute(self, id: bytes, state: State) -> Channel:
+    def dispute(self, id: bytes, state: ChannelState) -> Channel:
         """Show a higher state."""
         found = self._ask(
             "POST", f"/v1/channels/{id.hex()}/dispute", wire.Dispute(_shown(state)), wire.ChannelInfo
@@ -168,11 +170,13 @@ class LedgerClient:
         if status != 200:
             problem = _problem(answer)
             kind = _KINDS.get(problem.code, RetryLater if status >= 500 else OwnerMustAct)
-            raise kind(f"The ledger refuses: {problem.message}")
+            raise kind(f"The ledger refused: {problem.message}")
         try:
             return msgspec.json.decode(answer, type=gives)
         except msgspec.DecodeError as error:
-            raise RetryLater("What answers at the ledger's address is no ledger, or a newer one.") from error
+            raise RetryLater(
+                "The server at the ledger's address is not a ledger, or a newer version."
+            ) from error
 
     def _send(self, method: str, target: str, raw: bytes, signed: bool) -> tuple[int, bytes]:
         """Send once; a line that went stale meanwhile is opened anew. Safe, as every request has a name."""
@@ -187,12 +191,14 @@ class LedgerClient:
                 answer = line.getresponse()
                 data = answer.read(_MOST_ANSWER + 1)
                 if len(data) > _MOST_ANSWER:
-                    raise RetryLater("The ledger answers without an end.")
+                    raise RetryLater("The ledger's answer is too long.")
                 return answer.status, data
             except (OSError, http.client.HTTPException) as error:
                 self.close()
                 if fresh:
-                    raise RetryLater(f"The ledger {self._parts.netloc} is away ({error}).") from error
+                    raise RetryLater(
+                        f"The ledger {self._parts.netloc} cannot be reached ({error})."
+                    ) from error
         raise Bug("a request was neither sent nor refused")
 
     def _open_line(self) -> http.client.HTTPConnection:
@@ -209,7 +215,7 @@ class LedgerClient:
         return self._line
 
 
-def _shown(state: State) -> wire.ShownState:
+def _shown(state: ChannelState) -> wire.ShownState:
     return wire.ShownState(str(state.seq), str(state.paid), state.signature.hex())
 
 
@@ -217,4 +223,4 @@ def _problem(answer: bytes) -> wire.Problem:
     try:
         return msgspec.json.decode(answer, type=wire.Problem)
     except msgspec.DecodeError:
-        return wire.Problem("html", "what answers is no ledger")
+        return wire.Problem("html", "the server is not a ledger")

@@ -10,10 +10,10 @@ from msgspec import Meta, Struct
 
 from appliance.core.keys import Address
 from appliance.core.units import MicroBtt, UtcMs
-from appliance.domain.ledger.channel import Channel, Phase, State
+from appliance.domain.ledger.channel import Channel, ChannelPhase, ChannelState
 from appliance.domain.ledger.gateway import Withdrawal
 from appliance.domain.ledger.payout import Payout
-from appliance.domain.ledger.statement import Line
+from appliance.domain.ledger.statement import AccountLine
 
 Amount = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,18}$", description="Whole µBTT.")]
 Sum = Annotated[str, Meta(pattern=r"^-?[0-9]{1,20}$", description="Whole µBTT.")]
@@ -57,14 +57,14 @@ class NewPayout(Struct, forbid_unknown_fields=True):
 
 
 class PayoutInfo(Struct):
-    """Where one's own money may leave to."""
+    """The payout address of an account."""
 
     address: str
-    """In force; empty where none is."""
+    """The address in force; empty where there is none."""
     next: str
-    """Will be in force; empty where none waits."""
+    """The address that is going to be in force; empty where none waits."""
     since: int
-    """From then on."""
+    """The time from which it is."""
 
 
 class NewMark(Struct, forbid_unknown_fields=True):
@@ -106,10 +106,10 @@ class ShownState(Struct, forbid_unknown_fields=True):
     paid: Sum
     signature: Annotated[str, Meta(pattern=r"^[0-9a-f]{128}$")]
 
-    def of(self, channel: Channel) -> State:
+    def of(self, channel: Channel) -> ChannelState:
         """The state, as one of this channel."""
         paid = MicroBtt(int(self.paid))
-        return State(channel.ledger, channel.id, int(self.seq), paid, bytes.fromhex(self.signature))
+        return ChannelState(channel.ledger, channel.id, int(self.seq), paid, bytes.fromhex(self.signature))
 
 
 class Closing(Struct, forbid_unknown_fields=True):
@@ -146,7 +146,7 @@ class LedgerInfo(Struct):
     name: str
     time: int
     held: Sum
-    """Of all accounts together, locks and holds among them."""
+    """What all accounts hold together, locked money among it."""
     outside: Sum
     """What came in from outside, less what went out: must equal `held`."""
     solid: Sum | None
@@ -168,7 +168,7 @@ class AccountInfo(Struct):
     address: AddressText
     balance: Sum
     locked: Sum
-    """In channels that one pays from."""
+    """Money in channels that the account pays from."""
 
 
 class StatementLine(Struct):
@@ -219,7 +219,7 @@ class Problem(Struct):
     """The ledger's time, where the request's was wrong."""
 
 
-def line_info(line: Line) -> StatementLine:
+def line_info(line: AccountLine) -> StatementLine:
     """A line for the line."""
     return StatementLine(
         line.number, line.at, line.kind, line.cause, line.about, str(line.amount), str(line.balance)
@@ -256,7 +256,7 @@ def channel_info(channel: Channel) -> ChannelInfo:
 
 
 def channel_of(info: ChannelInfo, ledger: bytes) -> Channel:
-    """The channel that an operator has told of."""
+    """The channel that an operator's answer describes."""
     return Channel(
         id=bytes.fromhex(info.id),
         ledger=ledger,
@@ -265,7 +265,7 @@ def channel_of(info: ChannelInfo, ledger: bytes) -> Channel:
         lock=MicroBtt(int(info.lock)),
         expires=UtcMs(info.expires),
         window_ms=info.window_ms,
-        phase=Phase(info.phase),
+        phase=ChannelPhase(info.phase),
         seq=int(info.seq),
         paid=MicroBtt(int(info.paid)),
         closes=UtcMs(info.closes),

@@ -1,6 +1,6 @@
 """The book and the channels of one ledger in its database: every function is a part of a transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from appliance.adapters.store.ledger_database import Sql
@@ -9,11 +9,10 @@ from appliance.core.keys import Address
 from appliance.core.units import MicroBtt, UtcMs
 from appliance.domain.ledger import book
 from appliance.domain.ledger.book import Entry, Posting
-from appliance.domain.ledger.channel import Channel, Phase
-from appliance.domain.ledger.gateway import Phase as WithdrawalPhase
-from appliance.domain.ledger.gateway import Withdrawal
+from appliance.domain.ledger.channel import Channel, ChannelPhase
+from appliance.domain.ledger.gateway import Withdrawal, WithdrawalPhase
 from appliance.domain.ledger.payout import Payout
-from appliance.domain.ledger.statement import Line
+from appliance.domain.ledger.statement import AccountLine
 
 _COUNTER = "(name = 'outside' OR substr(name, 1, 8) = 'outside:')"
 """`book.is_counter`, for the database."""
@@ -100,7 +99,7 @@ def balance(sql: Sql, account: str, at: UtcMs | None = None) -> MicroBtt:
     return MicroBtt(int(sql.run(total, account, at)[0][0]))
 
 
-def statement(sql: Sql, account: str, *, after: int = 0, count: int = 1_000) -> list[Line]:
+def statement(sql: Sql, account: str, *, after: int = 0, count: int = 1_000) -> list[AccountLine]:
     """The lines of an account behind the entry number `after`, the oldest first."""
     rows = sql.run(
         "SELECT number, at, kind, cause, about, amount, balance "
@@ -110,7 +109,7 @@ def statement(sql: Sql, account: str, *, after: int = 0, count: int = 1_000) -> 
         after,
         count,
     )
-    return [Line(*row) for row in rows]
+    return [AccountLine(*row) for row in rows]
 
 
 def put_channel(sql: Sql, channel: Channel) -> None:
@@ -155,7 +154,7 @@ def get_channel(sql: Sql, id: bytes) -> Channel:
     """The channel of an id. Raises NotFound."""
     rows = sql.run("SELECT * FROM channel WHERE id = ?", id)
     if not rows:
-        raise NotFound(f"There is no channel {id.hex()[:16]} in this ledger.")
+        raise NotFound(f"This ledger has no channel {id.hex()[:16]}.")
     return _channel(rows[0])
 
 
@@ -175,7 +174,7 @@ def _channel(row: tuple[Any, ...]) -> Channel:
         lock=MicroBtt(lock),
         expires=UtcMs(expires),
         window_ms=window_ms,
-        phase=Phase(phase),
+        phase=ChannelPhase(phase),
         seq=seq,
         paid=MicroBtt(paid),
         closes=UtcMs(closes),
@@ -205,7 +204,7 @@ def get_withdrawal(sql: Sql, id: str) -> Withdrawal:
     """The withdrawal of an id. Raises NotFound."""
     rows = sql.run("SELECT * FROM withdrawal WHERE id = ?", id)
     if not rows:
-        raise NotFound(f"There is no withdrawal {id} in this ledger.")
+        raise NotFound(f"This ledger has no withdrawal {id}.")
     return _withdrawal(rows[0])
 
 
@@ -305,7 +304,7 @@ def fact(sql: Sql, key: str) -> str | None:
 
 
 def put_fact(sql: Sql, key: str, value: str) -> None:
-    """Keep it."""
+    """Save a value under a key."""
     row = "INSERT INTO fact VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
     sql.run(row, key, value)
 
@@ -327,18 +326,24 @@ def audit(sql: Sql) -> None:
     for number, total in sql.run("SELECT entry, SUM(amount) FROM posting GROUP BY entry"):
         if total:
             raise Bug(f"Entry {number} of the ledger does not sum to zero but to {total} µBTT.")
-    sums = {
-        name: int(total)
-        for name, total in sql.run("SELECT account, SUM(amount) FROM posting GROUP BY account")
-    }
+    rows = sql.run("SELECT account, SUM(amount) FROM posting GROUP BY account")
+    sums = {name: int(total) for name, total in rows}
+    _audit_accounts(sql, sums)
+    _audit_channels(sql, sums)
+
+
+def _audit_accounts(sql: Sql, sums: Mapping[str, int]) -> None:
     for name, kept in sql.run("SELECT name, balance FROM account"):
         if kept != sums.get(name, 0):
             raise Bug(
-                f"The account {name} is kept at {kept} µBTT, and its postings sum to {sums.get(name, 0)}."
+                f"The account {name} is kept at {kept} µBTT, but its postings sum to {sums.get(name, 0)}."
             )
         if kept < 0 and not book.is_counter(name):
-            raise Bug(f"The account {name} holds less than nothing.")
+            raise Bug(f"The account {name} has a negative balance.")
+
+
+def _audit_channels(sql: Sql, sums: Mapping[str, int]) -> None:
     for id, lock, phase in sql.run("SELECT id, locked, phase FROM channel"):
         locked = sums.get(f"channel:{bytes(id).hex()}", 0)
-        if locked != (0 if phase == Phase.CLOSED else lock):
+        if locked != (0 if phase == ChannelPhase.CLOSED else lock):
             raise Bug(f"The channel {bytes(id).hex()[:16]} should hold {lock} µBTT and holds {locked}.")

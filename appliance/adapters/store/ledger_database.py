@@ -75,7 +75,7 @@ def place_of(database: str, state: StateFolder) -> str:
     try:
         password = urllib.parse.urlsplit(database).password or "password=" in database
     except ValueError as error:
-        raise OwnerMustAct(f"ledger.database is no URL ({error}).") from error
+        raise OwnerMustAct(f"ledger.database is not a valid URL ({error}).") from error
     if password:
         raise OwnerMustAct(
             "ledger.database in seedbox.toml has a password in it, where others may read it. Put it into the "
@@ -201,8 +201,8 @@ class PostgresLedger:
             except self._psycopg.IntegrityError as error:
                 raise Bug(f"The ledger contradicts its own rules ({error}).") from error
             except self._psycopg.OperationalError as error:
-                raise RetryLater(f"The ledger's database is away ({error}).") from error
-        raise RetryLater("Too many want the same accounts at once; try again.")
+                raise RetryLater(f"The ledger's database cannot be reached ({error}).") from error
+        raise RetryLater("Too many requests for the same accounts; try again.")
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -246,6 +246,6 @@ def _prepare(sql: Sql, words: dict[str, str], where: str) -> None:
     have = int(sql.run("SELECT value FROM fact WHERE key = 'schema'")[0][0])
     if have != SCHEMA:
         raise OwnerMustAct(
-            f"The ledger in {where} is of schema {have}, and this program knows {SCHEMA}. Install the other "
-            "version again."
+            f"The ledger in {where} has schema {have}, but this program knows schema {SCHEMA}. Install the "
+            "version that wrote it."
         )

@@ -50,12 +50,12 @@ class Unit:
         wanted = list(needs)
         self._fresh = ledger.note_nonces(sql, [one.nonce for one in wanted if one.nonce])
         self._read_channels({id for one in wanted for id in one.channels})
-        accounts = {name for one in wanted for name in one.accounts}
-        for channel in self._rows.channels.values():
-            if channel:
-                accounts |= {channel.account, channel.recipient, channel.payer_address}
-        self._read_balances(accounts)
+        self._read_balances({name for one in wanted for name in one.accounts} | self._channel_accounts())
         self._read_entries({cause for one in wanted for cause in one.causes})
+
+    def _channel_accounts(self) -> set[str]:
+        found = [channel for channel in self._rows.channels.values() if channel]
+        return {name for one in found for name in (one.account, one.recipient, one.payer_address)}
 
     def _read_channels(self, ids: Iterable[bytes]) -> None:
         asked = list(ids)
@@ -155,7 +155,7 @@ class Draft:
         """A channel. Raises NotFound."""
         found = self._channels.get(id) or self._unit.channel(id)
         if found is None:
-            raise NotFound(f"There is no channel {id.hex()[:16]} in this ledger.")
+            raise NotFound(f"This ledger has no channel {id.hex()[:16]}.")
         return found
 
     def put_channel(self, channel: Channel) -> None:

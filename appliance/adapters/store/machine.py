@@ -15,7 +15,7 @@ from appliance.domain.governor.readings import Readings
 BUCKET_MS = 300_000
 KEEP_BUCKETS = 32 * 24 * 12
 MOST_DECISIONS = 10_000
-"""For 32 days even where the limits change a dozen times an hour."""
+"""Enough for 32 days, even where the limits change a dozen times an hour."""
 
 Span = Literal["hour", "day", "month"]
 SPANS: Mapping[Span, tuple[int, int]] = {"hour": (12, 1), "day": (288, 1), "month": (360, 24)}
@@ -168,7 +168,7 @@ def _mean(total: int, count: int) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class DecisionRecord:
     """A change of the limits by the governor."""
 
     id: int
@@ -188,8 +188,8 @@ class DecisionLog:
         self._clock = clock
         now = clock.now()
         self._next = database.run_now(lambda db: _close(db, now)) + 1
-        self._holding: dict[str, Decision] = {}
-        self._fresh: dict[int, Decision] = {}
+        self._holding: dict[str, DecisionRecord] = {}
+        self._fresh: dict[int, DecisionRecord] = {}
         """Not written yet, as they are now."""
 
     def hold(self, eases: Iterable[tuple[str, str]]) -> None:
@@ -198,12 +198,12 @@ class DecisionLog:
         current = dict(eases)
         for rule, one in list(self._holding.items()):
             if current.get(rule) != one.says:
-                ended = Decision(one.id, one.rule, one.says, one.at, max(now, one.at))
+                ended = DecisionRecord(one.id, one.rule, one.says, one.at, max(now, one.at))
                 self._fresh[one.id] = ended
                 del self._holding[rule]
         for rule, says in current.items():
             if rule not in self._holding:
-                begun = Decision(self._next, rule, says, now, UtcMs(0))
+                begun = DecisionRecord(self._next, rule, says, now, UtcMs(0))
                 self._next += 1
                 self._holding[rule] = self._fresh[begun.id] = begun
 
@@ -221,14 +221,14 @@ class DecisionLog:
         await self._database.run(work)
         self._fresh = {id: one for id, one in self._fresh.items() if fresh.get(id) != one}
 
-    async def since(self, start: UtcMs) -> list[Decision]:
+    async def since(self, start: UtcMs) -> list[DecisionRecord]:
         """All that held at some time since `start`, newest first."""
         rows = await self._database.run(
             lambda db: db.execute(
                 "SELECT id, rule, says, at, until FROM decision WHERE until = 0 OR until >= ?", (start,)
             ).fetchall()
         )
-        found = {row[0]: Decision(*row) for row in rows} | self._fresh
+        found = {row[0]: DecisionRecord(*row) for row in rows} | self._fresh
         return sorted(
             (one for one in found.values() if not one.until or one.until >= start),
             key=lambda one: -one.id,

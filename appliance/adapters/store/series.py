@@ -11,7 +11,7 @@ from appliance.core.clock import Clock
 from appliance.core.units import UtcMs
 
 
-class Figures(Protocol):
+class Summable(Protocol):
     """What is known of one span of time."""
 
     def plus(self, later: Self) -> Self:
@@ -19,7 +19,7 @@ class Figures(Protocol):
         ...
 
 
-P = TypeVar("P", bound=Figures)
+P = TypeVar("P", bound=Summable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

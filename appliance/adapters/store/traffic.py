@@ -12,15 +12,15 @@ KEEP_MINUTES = 32 * 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class Payload:
     """Payload bytes."""
 
     up: int = 0
     down: int = 0
 
-    def plus(self, later: "Traffic") -> "Traffic":
+    def plus(self, later: "Payload") -> "Payload":
         """Both together."""
-        return Traffic(self.up + later.up, self.down + later.down)
+        return Payload(self.up + later.up, self.down + later.down)
 
 
 _TABLE = SeriesTable(
@@ -29,7 +29,7 @@ _TABLE = SeriesTable(
     columns=("up", "down"),
     span_ms=MINUTE_MS,
     keep=KEEP_MINUTES,
-    make=Traffic,
+    make=Payload,
     values=astuple,
     adds_up=True,
 )
@@ -40,13 +40,13 @@ class TrafficLog:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._series = Series(database, clock, _TABLE)
-        self._summed: tuple[tuple[int, int], Traffic] | None = None
+        self._summed: tuple[tuple[int, int], Payload] | None = None
         """(first minute, minute after the last) and what was written of them, until more is."""
 
     def add(self, up: int, down: int) -> None:
         """Count payload bytes into the running minute."""
         if up or down:
-            self._series.add(Traffic(up, down))
+            self._series.add(Payload(up, down))
 
     async def flush(self, *, all: bool = False) -> None:
         """Write the minutes that are over, and with `all` the running one. Raises RetryLater."""

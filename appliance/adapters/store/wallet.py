@@ -10,9 +10,9 @@ from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.core.keys import Address
 from appliance.core.units import MicroBtt, UtcMs, show_btt
 from appliance.domain.ledger.book import NotEnough
-from appliance.domain.ledger.channel import Channel, Phase
-from appliance.domain.ledger.statement import Line
-from appliance.domain.wallet.model import Divergence, Held, Hold, Purpose, Standing, Sum, Sums
+from appliance.domain.ledger.channel import Channel, ChannelPhase
+from appliance.domain.ledger.statement import AccountLine
+from appliance.domain.wallet.model import ChannelStanding, Divergence, Hold, Purpose, Sum, Sums, WalletChannel
 
 _COLUMNS = (
     "id, ledger, payer, recipient, locked, expires, window_ms, phase, seq, paid, closes, purpose, standing, "
@@ -49,8 +49,8 @@ class WalletMemory:
             available = _sums(db, self._ledger).available
             if hold.amount > available:
                 raise NotEnough(
-                    f"{show_btt(available)} BTT are free, and {show_btt(hold.amount)} are needed. Deposit "
-                    "some, or wait until money that is held or locked comes back."
+                    f"{show_btt(available)} BTT are available, and {show_btt(hold.amount)} are needed. "
+                    "Deposit more, or wait until reserved money comes back."
                 )
             row = (hold.id, self._ledger, hold.amount, hold.left, hold.at, hold.about)
             db.execute("INSERT INTO hold VALUES (?, ?, ?, ?, ?, ?)", row)
@@ -61,7 +61,7 @@ class WalletMemory:
         """Give back what is left of a hold."""
         await self._database.run(lambda db: db.execute("DELETE FROM hold WHERE id = ?", (id,)), durable=True)
 
-    async def new_channel(self, held: Held, hold: str = "") -> None:
+    async def new_channel(self, held: WalletChannel, hold: str = "") -> None:
         """Keep a channel that is new, its lock taken out of a hold where one is named.
 
         Raises NotEnough, and OwnerMustAct where the channel is known.
@@ -73,14 +73,14 @@ class WalletMemory:
                     "UPDATE hold SET left = left - ?1 WHERE id = ?2 AND left >= ?1", (held.channel.lock, hold)
                 )
                 if not taken.rowcount:
-                    raise NotEnough("The hold does not cover this channel.")
+                    raise NotEnough("The reserved money does not cover this channel.")
             values = f"VALUES ({', '.join('?' * 15)}) ON CONFLICT DO NOTHING"
             if not db.execute(f"INSERT INTO channel ({_COLUMNS}) {values}", _row(held)).rowcount:
-                raise OwnerMustAct("The channel is known already.")
+                raise OwnerMustAct("The channel is already known.")
 
         await self._database.run(work, durable=True)
 
-    async def put_channel(self, held: Held) -> None:
+    async def put_channel(self, held: WalletChannel) -> None:
         """Keep how a channel stands; its states are kept by `put_state` alone."""
         one = held.channel
         row = (one.phase.value, one.closes, held.standing.value, one.id)
@@ -89,7 +89,7 @@ class WalletMemory:
             durable=True,
         )
 
-    async def put_state(self, held: Held, day: str, torrent: str, more: MicroBtt) -> None:
+    async def put_state(self, held: WalletChannel, day: str, torrent: str, more: MicroBtt) -> None:
         """Keep a channel's new state, and what it brought or cost for a torrent, together."""
 
         def work(db: sqlite3.Connection) -> None:
@@ -101,7 +101,7 @@ class WalletMemory:
                 (one.seq, one.paid, held.signature, one.id, one.paid - more),
             )
             if not moved.rowcount:
-                raise NotFound("The channel has moved on, or is not open any more.")
+                raise NotFound("The channel has a newer state, or is no longer open.")
             if more:
                 db.execute(
                     "INSERT INTO tally VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (day, channel, torrent) "
@@ -111,7 +111,7 @@ class WalletMemory:
 
         await self._database.run(work, durable=True)
 
-    async def channels(self) -> list[Held]:
+    async def channels(self) -> list[WalletChannel]:
         """All that the ledger has not settled."""
         query = f"SELECT {_COLUMNS} FROM channel WHERE ledger = ? AND standing NOT IN {_DONE}"  # noqa: S608
         rows = await self._database.run(lambda db: db.execute(query, (self._ledger,)).fetchall())
@@ -131,12 +131,12 @@ class WalletMemory:
             lambda db: db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", row), durable=True
         )
 
-    async def last_line(self) -> Line | None:
-        """The last line of the account that the ledger has told of."""
+    async def last_line(self) -> AccountLine | None:
+        """The last line of the account that was read from the ledger."""
         found = await self.lines(0, 1)
         return found[0] if found else None
 
-    async def lines(self, before: int, count: int) -> list[Line]:
+    async def lines(self, before: int, count: int) -> list[AccountLine]:
         """Lines before a number (0: the newest), the newest first."""
         rows = await self._database.run(
             lambda db: db.execute(
@@ -145,10 +145,10 @@ class WalletMemory:
                 (self._ledger, before or 2**62, count),
             ).fetchall()
         )
-        return [Line(*row) for row in rows]
+        return [AccountLine(*row) for row in rows]
 
-    async def forgotten(self) -> list[Line]:
-        """Lines that the ledger had told of, and then did not know any more."""
+    async def forgotten(self) -> list[AccountLine]:
+        """Lines that the ledger once had, and no longer has."""
         rows = await self._database.run(
             lambda db: db.execute(
                 "SELECT number, at, kind, cause, about, amount, balance FROM line "
@@ -156,9 +156,9 @@ class WalletMemory:
                 (self._ledger,),
             ).fetchall()
         )
-        return [Line(*row) for row in rows]
+        return [AccountLine(*row) for row in rows]
 
-    async def add_lines(self, lines: Sequence[Line]) -> None:
+    async def add_lines(self, lines: Sequence[AccountLine]) -> None:
         """Keep lines that go on from the last one."""
         rows = [
             (self._ledger, line.number, line.at, line.kind, line.cause, line.about, line.amount, line.balance)
@@ -169,11 +169,11 @@ class WalletMemory:
             durable=True,
         )
 
-    async def diverge(self, told: Sequence[Line]) -> Divergence:
-        """Set aside the lines that a ledger's statement, told from its beginning, does not hold any more."""
+    async def diverge(self, statement: Sequence[AccountLine]) -> Divergence:
+        """Set aside the lines that are no longer in the ledger's statement, given from its beginning."""
         kept = list(reversed(await self.lines(0, 2**31)))
         same = 0
-        while same < min(len(kept), len(told)) and kept[same] == told[same]:
+        while same < min(len(kept), len(statement)) and kept[same] == statement[same]:
             same += 1
         gone = kept[same:]
         if gone:
@@ -223,22 +223,22 @@ def _sums(db: sqlite3.Connection, ledger: bytes) -> Sums:
     )
     pays = f"FROM channel WHERE ledger = ? AND purpose NOT IN {_EARNS} AND standing NOT IN {_DONE}"
     # Channels of ours whose opening the statement does not show yet still weigh on the balance.
-    told = (
+    shown = (
         "EXISTS (SELECT 1 FROM line WHERE gone = 0 "
         "AND cause = 'channel:' || lower(hex(channel.id)) || ':open')"
     )
     earns = f"FROM channel WHERE ledger = ? AND purpose IN {_EARNS} AND standing NOT IN {_DONE}"
     held = number("SELECT SUM(left) FROM hold WHERE ledger = ?", ledger)
-    coming = number(f"SELECT SUM(locked) {pays} AND NOT {told}", ledger)
+    coming = number(f"SELECT SUM(locked) {pays} AND NOT {shown}", ledger)
     return Sums(
         balance=balance,
         held=MicroBtt(held + coming),
-        locked=number(f"SELECT SUM(locked - paid) {pays} AND {told}", ledger),
+        locked=number(f"SELECT SUM(locked - paid) {pays} AND {shown}", ledger),
         receivable=number(f"SELECT SUM(paid) {earns}", ledger),
     )
 
 
-def _row(held: Held) -> tuple[object, ...]:
+def _row(held: WalletChannel) -> tuple[object, ...]:
     one = held.channel
     return (
         one.id,
@@ -259,7 +259,7 @@ def _row(held: Held) -> tuple[object, ...]:
     )
 
 
-def _held(row: tuple[Any, ...]) -> Held:
+def _held(row: tuple[Any, ...]) -> WalletChannel:
     id, ledger, payer, recipient, lock, expires, window_ms, phase, seq, paid, closes, *ours = row
     purpose, standing, name, signature = ours
     channel = Channel(
@@ -270,15 +270,15 @@ def _held(row: tuple[Any, ...]) -> Held:
         lock=MicroBtt(lock),
         expires=UtcMs(expires),
         window_ms=window_ms,
-        phase=Phase(phase),
+        phase=ChannelPhase(phase),
         seq=seq,
         paid=MicroBtt(paid),
         closes=UtcMs(closes),
     )
-    return Held(
+    return WalletChannel(
         channel=channel,
         purpose=Purpose(purpose),
-        standing=Standing(standing),
+        standing=ChannelStanding(standing),
         name=name,
         signature=signature,
     )

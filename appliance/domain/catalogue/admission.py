@@ -34,7 +34,7 @@ def admit(new: Description, folder: str, here: Iterable[Record], *, own: bool = 
     records = list(here)
     if known := next((record for record in records if _same(new, record)), None):
         if known.removing:
-            raise OwnerMustAct(f'"{known.name}" is just being removed; add it again in a moment.')
+            raise OwnerMustAct(f'"{known.name}" is being removed; add it again in a moment.')
         return Known(known.id)
     if own or not new.name:
         return Place(folder)

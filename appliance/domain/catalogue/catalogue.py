@@ -18,7 +18,7 @@ from appliance.domain.catalogue.description import Parsed
 from appliance.domain.catalogue.duties import Duties
 from appliance.domain.catalogue.events import Listener
 from appliance.domain.catalogue.holdings import Holdings
-from appliance.domain.catalogue.keeper import Keeper
+from appliance.domain.catalogue.keeper import CatalogueKeeper
 from appliance.domain.catalogue.model import Goal, GoalKind, Priority
 from appliance.domain.catalogue.ports import Disk, RecordStore, TorrentEngine, TroubleKind
 from appliance.domain.catalogue.record import Record, describe
@@ -31,7 +31,7 @@ _STOP_S = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class AddOptions:
     """What the owner says of a torrent when it is added."""
 
     label: str = ""
@@ -68,7 +68,7 @@ class Catalogue:
 
         `goal` holds for torrents that have none of their own.
         """
-        self._held = Holdings(engine, Keeper(store), journal, disk, content, floor)
+        self._held = Holdings(engine, CatalogueKeeper(store), journal, disk, content, floor)
         self._listener = Listener(self._held, clock)
         self._duties = Duties(self._held, self._listener, clock, goal)
         self._clock = clock
@@ -110,7 +110,7 @@ class Catalogue:
         return [torrent for torrent in self.all() if self._held.volume_of(torrent.record) is volume]
 
     def on_suspicion(self, suspect: Callable[[str], None]) -> None:
-        """Have `suspect` told of a folder for downloads on which a torrent has met an error."""
+        """Call `suspect` with a folder for downloads on which a torrent has met an error."""
         self._held.suspect = suspect
 
     def goal_of(self, record: Record) -> Goal:
@@ -136,7 +136,7 @@ class Catalogue:
                 if record.removing:
                     self._held.leave(self._held.torrents[record.id])
 
-    async def add(self, parsed: Parsed, wish: Wish) -> Admitted:
+    async def add(self, parsed: Parsed, wish: AddOptions) -> Admitted:
         """Add a torrent or magnet link; data that is there already is checked and adopted."""
         place = self._held.settle(parsed.description, self._held.records())
         if isinstance(place, Known):
@@ -147,7 +147,7 @@ class Catalogue:
         self._held.journal.info(f'"{record.name}" was added. {place.note}'.strip(), record.id)
         return Admitted(record.id, record.name, False, place.note)
 
-    async def share(self, parsed: Parsed, wish: Wish, path: Path) -> Admitted:
+    async def share(self, parsed: Parsed, wish: AddOptions, path: Path) -> Admitted:
         """Seed the owner's own file or folder in place; it is only ever read."""
         place = admit(parsed.description, str(path.parent), self._held.records(), own=True)
         if isinstance(place, Known):
@@ -158,7 +158,7 @@ class Catalogue:
         self._held.journal.info(f'"{record.name}" is shared from {path}.', record.id)
         return Admitted(record.id, record.name, False, "")
 
-    def _record(self, parsed: Parsed, wish: Wish, folder: str) -> Record:
+    def _record(self, parsed: Parsed, wish: AddOptions, folder: str) -> Record:
         new = parsed.description
         record = Record(
             id=new.id,
@@ -243,7 +243,7 @@ class Catalogue:
             async with asyncio.timeout(60):
                 notes += filter(None, await asyncio.gather(*gone))
         except TimeoutError as error:
-            raise RetryLater("The torrents are still being removed; look again in a minute.") from error
+            raise RetryLater("The torrents are still being removed; check again in a minute.") from error
         return [torrent.record.id for torrent in torrents], notes
 
     def _mark_removing(self, torrents: list[Torrent], with_data: bool) -> list[str]:
@@ -321,7 +321,7 @@ class Catalogue:
     # -------------------------------------------------------------------------------------- work in time
 
     async def work(self, beat: Callable[[], None]) -> None:
-        """Write what changed and do what is due, for ever; `beat` hears of every round."""
+        """Write what changed and do what is due, forever; `beat` is called every round."""
         wake = self._held.keeper.wake
         while True:
             beat()
@@ -363,7 +363,7 @@ def _rate(new: int | None, before: int) -> int:
     if new is None:
         return before
     if not 0 <= new < 2**31:
-        raise OwnerMustAct(f"A rate of {new} bytes per second is impossible; 0 means unlimited.")
+        raise OwnerMustAct(f"A rate of {new} bytes per second is not possible; 0 means unlimited.")
     return new
 
 

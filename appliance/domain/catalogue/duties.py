@@ -13,7 +13,7 @@ from appliance.domain.catalogue.holdings import Holdings
 from appliance.domain.catalogue.model import Goal, State
 from appliance.domain.catalogue.ports import TroubleKind
 from appliance.domain.catalogue.record import Record
-from appliance.domain.catalogue.states import Trouble
+from appliance.domain.catalogue.states import TorrentTrouble
 from appliance.domain.catalogue.torrent import Torrent
 from appliance.domain.volumes.volume import Volume
 
@@ -83,13 +83,17 @@ class Duties:
         here = [torrent for torrent in self._held.torrents.values() if self._lies_in(torrent, now)]
         if now.away:
             self._went(here, now, known=before.away == now.away)
-        elif before.away:
-            self._came(here, now)
-        if not now.away and bool(now.frozen) != bool(before.frozen):
-            (self._froze if now.frozen else self._thawed)(here, now)
+        else:
+            self._is_here(here, now, before)
         if before.refusal and not now.refusal:
             self._due.look = 0  # what waits for a place may have one now
         self._held.keeper.wake.set()
+
+    def _is_here(self, here: list[Torrent], now: Volume, before: Volume) -> None:
+        if before.away:
+            self._came(here, now)
+        if bool(now.frozen) != bool(before.frozen):
+            (self._froze if now.frozen else self._thawed)(here, now)
 
     def _lies_in(self, torrent: Torrent, volume: Volume) -> bool:
         return not torrent.record.removing and self._held.volume_of(torrent.record) is volume
@@ -100,7 +104,7 @@ class Duties:
                 continue
             self._held.take_out(torrent)
             if torrent.trouble is None or torrent.trouble.says != volume.away:
-                self._held.set_trouble(torrent, Trouble(TroubleKind.MISSING, volume.away), quiet=True)
+                self._held.set_trouble(torrent, TorrentTrouble(TroubleKind.MISSING, volume.away), quiet=True)
         if not known:
             self._held.journal.error(volume.away)
 
@@ -108,7 +112,7 @@ class Duties:
         for torrent in here:
             if not torrent.in_engine and not torrent.refused:
                 self._reload(torrent)
-        self._held.journal.info(f"The content folder {volume.path} is back; its torrents go on.")
+        self._held.journal.info(f"The content folder {volume.path} is back; its torrents continue.")
 
     def _froze(self, here: list[Torrent], volume: Volume) -> None:
         """Its downloads wait while it cannot be written; what is complete is only read, and goes on.
@@ -151,7 +155,7 @@ class Duties:
 
     def _no_place(self, torrent: Torrent, says: str) -> None:
         if torrent.trouble is None or torrent.trouble.says != says:
-            self._held.set_trouble(torrent, Trouble(TroubleKind.NO_PLACE, says), quiet=True)
+            self._held.set_trouble(torrent, TorrentTrouble(TroubleKind.NO_PLACE, says), quiet=True)
 
     # ---------------------------------------------------------------------------------------------- looks
     def _look_again(self) -> None:
@@ -180,7 +184,7 @@ class Duties:
         self._held.changed(torrent)
 
     def _look_for_data(self) -> None:
-        """Complete torrents whose file or folder has vanished: told before a peer asks for it in vain."""
+        """Notice complete torrents whose file or folder has vanished, before a peer asks for it in vain."""
         for torrent in self._held.torrents.values():
             record = torrent.record
             if torrent.state is not State.SEEDING or not torrent.in_engine:
@@ -195,7 +199,7 @@ class Duties:
                 record.satisfied = True
                 self._held.engine.pause(record.id)
                 self._held.journal.info(
-                    f'"{record.name}" was seeded {record.goal or self._goal}; it rests now.', record.id
+                    f'"{record.name}" has reached its seeding goal ({record.goal or self._goal}).', record.id
                 )
                 self._held.dirty(torrent)
 

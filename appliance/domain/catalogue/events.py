@@ -11,18 +11,18 @@ from appliance.domain.catalogue.holdings import Holdings
 from appliance.domain.catalogue.ports import (
     Checked,
     Described,
+    EnginePhase,
     Gone,
-    Phase,
     ResumeRejected,
     ResumeSaved,
     Snapshot,
     Stopped,
     TorrentEvent,
+    TorrentUpdated,
     TroubleKind,
-    Updated,
 )
 from appliance.domain.catalogue.record import describe
-from appliance.domain.catalogue.states import Trouble, missing_part, trouble_of
+from appliance.domain.catalogue.states import TorrentTrouble, missing_part, trouble_of
 from appliance.domain.catalogue.torrent import Torrent
 
 
@@ -43,7 +43,7 @@ class Listener:
         if torrent is None:
             return
         match event:
-            case Updated(_, snapshot):
+            case TorrentUpdated(_, snapshot):
                 self._updated(torrent, snapshot)
             case Checked():
                 self._was_checked(torrent)
@@ -79,7 +79,7 @@ class Listener:
             self._held.keeper.total(torrent.record.id)
         if before and before.downloaded < snapshot.downloaded:
             torrent.unsynced = True
-        if snapshot.phase is Phase.COMPLETE and not torrent.record.completed:
+        if snapshot.phase is EnginePhase.COMPLETE and not torrent.record.completed:
             self._complete(torrent)
         self._held.changed(torrent)
 
@@ -102,7 +102,7 @@ class Listener:
         rejected, torrent.rejected = torrent.rejected, ""
         if snapshot is None:
             return
-        if snapshot.phase is Phase.COMPLETE:
+        if snapshot.phase is EnginePhase.COMPLETE:
             self._is_whole(torrent)
         elif record.twin:
             self._held.keeper.later(lambda: self._part(torrent))
@@ -113,7 +113,7 @@ class Listener:
             self._held.dirty(torrent)
         elif rejected:
             self._held.journal.warning(
-                f'The data of "{record.name}" was checked again: {rejected}.', record.id
+                f'The data of "{record.name}" was checked again ({rejected}).', record.id
             )
         self._held.changed(torrent)
 
@@ -136,7 +136,7 @@ class Listener:
         resume = await self._held.keeper.store.resume_of(record.id)
         self._held.come_back(torrent, resume)
         self._held.journal.warning(
-            f'"{record.name}" is not what is there under that name; it got the folder {record.folder}.',
+            f'"{record.name}" differs from the data of that name; it got the folder {record.folder}.',
             record.id,
         )
         self._held.dirty(torrent)
@@ -174,7 +174,7 @@ class Listener:
         self._held.dirty(torrent)
 
     def _refused(self, torrent: Torrent, why: str) -> None:
-        self._held.set_trouble(torrent, Trouble(TroubleKind.REFUSED, f"{why} Remove it."))
+        self._held.set_trouble(torrent, TorrentTrouble(TroubleKind.REFUSED, f"{why} Remove it."))
         self._held.engine.pause(torrent.record.id)
 
     def stopped(self, torrent: Torrent, kind: TroubleKind, file: str, message: str) -> None:

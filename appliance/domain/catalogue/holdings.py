@@ -8,11 +8,11 @@ from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.core.journal import Journal
 from appliance.domain.catalogue.admission import Known, Place, admit
 from appliance.domain.catalogue.description import Description
-from appliance.domain.catalogue.keeper import Keeper
+from appliance.domain.catalogue.keeper import CatalogueKeeper
 from appliance.domain.catalogue.placing import Candidate, no_place, place
 from appliance.domain.catalogue.ports import Disk, Placement, TorrentEngine, TroubleKind
 from appliance.domain.catalogue.record import Record
-from appliance.domain.catalogue.states import Trouble, state_of
+from appliance.domain.catalogue.states import TorrentTrouble, state_of
 from appliance.domain.catalogue.torrent import Torrent
 from appliance.domain.volumes.volume import Volume
 
@@ -23,7 +23,7 @@ class Holdings:
     def __init__(
         self,
         engine: TorrentEngine,
-        keeper: Keeper,
+        keeper: CatalogueKeeper,
         journal: Journal,
         disk: Disk,
         content: Sequence[Path],
@@ -57,7 +57,7 @@ class Holdings:
             return torrent
         found = self._starting_with(name.lower())
         if len(found) > 1:
-            raise OwnerMustAct(f'"{name}" fits {len(found)} torrents; give more digits of the id.')
+            raise OwnerMustAct(f'"{name}" matches {len(found)} torrents; give more digits of the id.')
         if not found:
             raise NotFound(f'No torrent here has the id "{name}". `seedbox list` shows them all.')
         return self.torrents[found[0]]
@@ -147,23 +147,23 @@ class Holdings:
         torrent.in_engine = True
         self.changed(torrent)
 
-    def _obstacle(self, record: Record) -> Trouble | None:
+    def _obstacle(self, record: Record) -> TorrentTrouble | None:
         """Why a torrent cannot be put into the engine where its data lies."""
         if not record.folder:
-            return Trouble(TroubleKind.NO_PLACE, self.no_place(record.size))
+            return TorrentTrouble(TroubleKind.NO_PLACE, self.no_place(record.size))
         volume = self.volume_of(record)
         if volume is None:
             return None
         if volume.away:
-            return Trouble(TroubleKind.MISSING, volume.away)
+            return TorrentTrouble(TroubleKind.MISSING, volume.away)
         fetches = record.writable and record.pieces
-        return Trouble(TroubleKind.FROZEN, volume.frozen) if volume.frozen and fetches else None
+        return TorrentTrouble(TroubleKind.FROZEN, volume.frozen) if volume.frozen and fetches else None
 
     def refuse(self, torrent: Torrent, why: str) -> None:
         """The engine does not take it."""
         torrent.in_engine = False
-        says = f"Its description cannot be used ({why}). Remove it, keep the data, and add it again."
-        self.set_trouble(torrent, Trouble(TroubleKind.REFUSED, says))
+        says = f"Its metadata cannot be used ({why}). Remove it, keep the data, and add it again."
+        self.set_trouble(torrent, TorrentTrouble(TroubleKind.REFUSED, says))
 
     def leave(self, torrent: Torrent) -> asyncio.Future[str]:
         """Take a torrent whose removal is noted out of the engine; the future ends when it is forgotten."""
@@ -198,7 +198,7 @@ class Holdings:
         self.engine.remove(torrent.record.id, with_data=False)
 
     def set_trouble(
-        self, torrent: Torrent, trouble: Trouble, *, watch: str = "", quiet: bool = False
+        self, torrent: Torrent, trouble: TorrentTrouble, *, watch: str = "", quiet: bool = False
     ) -> None:
         """Note what stopped a torrent. `watch` is the path under its folder whose change may mend it."""
         record = torrent.record

@@ -14,7 +14,7 @@ WRITE_S = 20.0
 log = logging.getLogger(__name__)
 
 
-class Keeper:
+class CatalogueKeeper:
     """Collects changes until `flush`; what cannot be written stays for the next one."""
 
     def __init__(self, store: RecordStore) -> None:

@@ -25,14 +25,14 @@ class State(StrEnum):
 
 
 _SENTENCES = {
-    State.ADDING: "The box knows of it and is fetching its description from other peers.",
-    State.CHECKING: "The box is reading its data and comparing it with its hashes, or waits to.",
-    State.DOWNLOADING: "Some wanted data is not here yet; the box fetches it and passes on what it has.",
-    State.SEEDING: "All wanted data is here, and peers that ask for it get it.",
-    State.PAUSED: "The owner, or the goal that the owner set, has stopped it; no peer is served.",
+    State.ADDING: "Looking for peers that can send the torrent's metadata.",
+    State.CHECKING: "Checking the data on disk, or queued for a check.",
+    State.DOWNLOADING: "Downloading, and sharing what it already has.",
+    State.SEEDING: "Complete. Sharing with anyone who asks.",
+    State.PAUSED: "Stopped by you, or because its seeding goal is reached.",
     State.THROTTLED: "The box has stopped it for a while, and starts it again by itself.",
-    State.MISSING_DATA: "Data that was here cannot be read now; it goes on by itself when that is back.",
-    State.FAILED: "Something stopped it that needs the owner.",
+    State.MISSING_DATA: "Its data cannot be read. It continues by itself when the data is back.",
+    State.FAILED: "Stopped by an error that needs your attention.",
 }
 
 
@@ -69,7 +69,7 @@ class Goal:
     def __str__(self) -> str:
         if self.kind is GoalKind.RATIO:
             return f"until ratio {self.ratio_percent / 100:g}"
-        return f"for {self.hours} hours" if self.kind is GoalKind.TIME else "for ever"
+        return f"for {self.hours} hours" if self.kind is GoalKind.TIME else "forever"
 
 
 class Priority(StrEnum):

@@ -11,7 +11,7 @@ from appliance.domain.catalogue.model import Priority
 from appliance.domain.catalogue.record import Record
 
 
-class Phase(StrEnum):
+class EnginePhase(StrEnum):
     """What the engine does with a torrent."""
 
     METADATA = "metadata"
@@ -25,7 +25,7 @@ class Phase(StrEnum):
 class Snapshot:
     """What the engine last said of a torrent."""
 
-    phase: Phase
+    phase: EnginePhase
     paused: bool
     progress: int
     """Ppm of the wanted data, or of the check."""
@@ -49,7 +49,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Updated:
+class TorrentUpdated:
     """Its numbers or its phase changed."""
 
     id: str
@@ -125,7 +125,7 @@ class Gone:
     data_error: str = ""
 
 
-TorrentEvent = Updated | Described | ResumeSaved | Checked | ResumeRejected | Stopped | Gone
+TorrentEvent = TorrentUpdated | Described | ResumeSaved | Checked | ResumeRejected | Stopped | Gone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

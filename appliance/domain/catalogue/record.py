@@ -43,7 +43,7 @@ class Record:
     completed: int = 0
     """UtcMs; 0 until all wanted data was here once."""
     paused: bool = False
-    """By the owner."""
+    """The owner has paused it."""
     satisfied: bool = False
     """Its seeding goal was reached."""
     damaged: bool = False

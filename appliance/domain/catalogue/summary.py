@@ -12,28 +12,33 @@ def sentence(
     """What the box does right now, and first of all what keeps it from it."""
     total = sum(states.values())
     if not mounted:
-        return "The drive with the content is not connected; the box waits for it."
+        return "The drive with the content is not connected. Connect it."
     if not total:
-        return "The box is ready, and waits for its first torrent."
+        return "The box is ready. Add your first torrent."
     if not listening:
-        return "The box cannot listen for other peers; see the health below."
+        return "The box cannot accept connections from peers. See Health."
     parts = _doing(states)
-    text = _listed(parts) if parts else "nothing runs; every torrent is paused or needs a look"
-    flow = [f"sending {show_rate(up_rate)}"] * bool(up_rate) + [f"fetching {show_rate(down_rate)}"] * bool(
-        down_rate
-    )
-    end = f", {' and '.join(flow)}" if flow else ""
-    return f"{text[0].upper()}{text[1:]}{end}.{_trouble(states)}"
+    text = _listed(parts) if parts else "nothing runs; every torrent is paused or needs attention"
+    rates = ((up_rate, "sending"), (down_rate, "fetching"))
+    flow = " and ".join(f"{word} {show_rate(rate)}" for rate, word in rates if rate)
+    return f"{text[0].upper()}{text[1:]}{', ' if flow else ''}{flow}.{_trouble(states)}"
+
+
+_DOING = (
+    (State.SEEDING, "seeding"),
+    (State.DOWNLOADING, "downloading"),
+    (State.CHECKING, "checking"),
+    (State.ADDING, "fetching the metadata of"),
+)
+_WAITING = (
+    (State.MISSING_DATA, "missing data"),
+    (State.FAILED, "stopped by an error"),
+    (State.THROTTLED, "held back by the box"),
+)
 
 
 def _doing(states: Mapping[State, int]) -> list[str]:
-    words = (
-        (State.SEEDING, "seeding"),
-        (State.DOWNLOADING, "downloading"),
-        (State.CHECKING, "checking"),
-        (State.ADDING, "looking up"),
-    )
-    return [f"{word} {_count(states[state])}" for state, word in words if states.get(state)]
+    return [f"{word} {_count(states[state])}" for state, word in _DOING if states.get(state)]
 
 
 def _listed(parts: list[str]) -> str:
@@ -41,18 +46,9 @@ def _listed(parts: list[str]) -> str:
 
 
 def _trouble(states: Mapping[State, int]) -> str:
-    """A second sentence where something needs a look."""
-    parts = []
-    if missing := states.get(State.MISSING_DATA):
-        parts.append(f"{_count(missing)} {'lacks its' if missing == 1 else 'lack their'} data")
-    if failed := states.get(State.FAILED):
-        parts.append(f"{_count(failed)} {'needs' if failed == 1 else 'need'} you")
-    if eased := states.get(State.THROTTLED):
-        parts.append(f"{_count(eased)} {'waits' if eased == 1 else 'wait'} for better times")
-    if not parts:
-        return ""
-    text = ", ".join(parts)
-    return f" {text[0].upper()}{text[1:]}."
+    """A second sentence where something waits or needs attention."""
+    parts = [f"{states[state]} {words}" for state, words in _WAITING if states.get(state)]
+    return f" {', '.join(parts)}." if parts else ""
 
 
 def _count(number: int) -> str:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from appliance.domain.catalogue.model import State
-from appliance.domain.catalogue.ports import Phase, Snapshot, TroubleKind
+from appliance.domain.catalogue.ports import EnginePhase, Snapshot, TroubleKind
 from appliance.domain.catalogue.record import Record
-from appliance.domain.catalogue.states import Trouble
+from appliance.domain.catalogue.states import TorrentTrouble
 
 _NOTHING = Snapshot(
-    phase=Phase.QUEUED_CHECK,
+    phase=EnginePhase.QUEUED_CHECK,
     paused=False,
     progress=0,
     size=0,
@@ -34,7 +34,7 @@ class Torrent:
     state: State = State.CHECKING
     reason: str = ""
     snapshot: Snapshot | None = None
-    trouble: Trouble | None = None
+    trouble: TorrentTrouble | None = None
     rejected: str = ""
     """Why its resume data did not fit, while the check that follows runs."""
     revision: int = 0
@@ -81,7 +81,7 @@ class Torrent:
         """Ppm of the data, or of the check."""
         if self.snapshot is None or not self.in_engine:
             return 1_000_000 if self.record.completed and not self.record.damaged else 0
-        return 1_000_000 if self.snapshot.phase is Phase.COMPLETE else self.snapshot.progress
+        return 1_000_000 if self.snapshot.phase is EnginePhase.COMPLETE else self.snapshot.progress
 
     @property
     def up_rate(self) -> int:

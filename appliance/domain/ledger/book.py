@@ -84,7 +84,7 @@ def post(entry: Entry, balance_of: Callable[[str], MicroBtt]) -> dict[str, Micro
         if balance < 0 and not is_counter(posting.account):
             raise NotEnough(
                 f"{posting.account} holds {show_btt(held)} BTT; {show_btt(MicroBtt(-posting.amount))} are "
-                "needed. Deposit some, or wait until money that is locked comes back."
+                "needed. Deposit more, or wait until locked money comes back."
             )
         if abs(balance) > MOST_MONEY:
             raise Bug(f"{posting.account} would hold more than there is.")

@@ -26,7 +26,7 @@ _STATE_DOMAIN = b"seedbox/channel-state/1"
 _STATE = struct.Struct(">32s32sQQ")
 
 
-class Phase(StrEnum):
+class ChannelPhase(StrEnum):
     """The phase of a channel."""
 
     OPEN = "open"
@@ -40,9 +40,9 @@ class Phase(StrEnum):
 
 
 _SENTENCES = {
-    Phase.OPEN: "The money is locked, and the recipient can close it at any time.",
-    Phase.CLOSING: "The payer has closed it after its end; until the window ends a higher state wins.",
-    Phase.CLOSED: "It is settled for good: the recipient has what was paid, the payer the rest.",
+    ChannelPhase.OPEN: "The money is locked. The recipient can close the channel at any time.",
+    ChannelPhase.CLOSING: "The payer has closed it. A higher state still wins until the window ends.",
+    ChannelPhase.CLOSED: "It is settled: the recipient has what was paid, the payer the rest.",
 }
 
 
@@ -57,10 +57,10 @@ class Channel:
     recipient: Address
     lock: MicroBtt
     expires: UtcMs
-    """From then on the payer may close it alone."""
+    """The time from which the payer may close it alone."""
     window_ms: int
     """How long the recipient then has to show a higher state."""
-    phase: Phase = Phase.OPEN
+    phase: ChannelPhase = ChannelPhase.OPEN
     seq: int = 0
     paid: MicroBtt = MicroBtt(0)
     closes: UtcMs = UtcMs(0)
@@ -78,7 +78,7 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ChannelState:
     """What the payer has signed: that `paid` in all belongs to the recipient."""
 
     ledger: bytes
@@ -90,10 +90,10 @@ class State:
 
 def channel_id(ledger: bytes, payer: bytes, recipient: Address, nonce: bytes) -> bytes:
     """32 bytes that no other channel has; `nonce` is the payer's choice."""
-    told = b"".join(
+    parts = b"".join(
         len(part).to_bytes(2, "big") + part for part in (ledger, payer, recipient.encode(), nonce)
     )
-    return hashlib.sha256(b"seedbox/channel/1\0" + told).digest()
+    return hashlib.sha256(b"seedbox/channel/1\0" + parts).digest()
 
 
 def open_channel(channel: Channel, now: UtcMs) -> Entry:
@@ -101,11 +101,11 @@ def open_channel(channel: Channel, now: UtcMs) -> Entry:
     if not 0 < channel.lock <= MOST_MONEY:
         raise OwnerMustAct(f"A channel of {channel.lock} µBTT is impossible.")
     if channel.expires <= now:
-        raise OwnerMustAct("The channel would end before it begins; check the clock.")
+        raise OwnerMustAct("The channel would end before it starts; check the clock.")
     if channel.window_ms <= 0 or len(channel.id) != ID_BYTES or len(channel.ledger) != ID_BYTES:
         raise OwnerMustAct("The channel's terms are incomplete.")
     if channel.payer_address == channel.recipient:
-        raise OwnerMustAct("Nobody opens a channel to themselves.")
+        raise OwnerMustAct("A channel needs two different accounts.")
     move = Move(channel.payer_address, channel.account, channel.lock)
     return entry(f"{channel.account}:open", "channel-open", now, move)
 
@@ -115,12 +115,12 @@ def encode(ledger: bytes, channel: bytes, seq: int, paid: MicroBtt) -> bytes:
     return _STATE.pack(ledger, channel, seq, paid)
 
 
-def pay(channel: Channel, key: Key, paid: MicroBtt) -> tuple[Channel, State]:
+def pay(channel: Channel, key: Key, paid: MicroBtt) -> tuple[Channel, ChannelState]:
     """Sign that `paid` in all is the recipient's. Raises OwnerMustAct where the lock does not cover it.
 
     The channel that is returned has to be kept before the state is sent: a number is used once.
     """
-    if key.public != channel.payer or channel.phase is not Phase.OPEN:
+    if key.public != channel.payer or channel.phase is not ChannelPhase.OPEN:
         raise OwnerMustAct("This channel cannot be paid from.")
     if not channel.paid <= paid <= channel.lock:
         raise OwnerMustAct(
@@ -128,10 +128,12 @@ def pay(channel: Channel, key: Key, paid: MicroBtt) -> tuple[Channel, State]:
         )
     seq = channel.seq + 1
     signature = key.sign(_STATE_DOMAIN, encode(channel.ledger, channel.id, seq, paid))
-    return replace(channel, seq=seq, paid=paid), State(channel.ledger, channel.id, seq, paid, signature)
+    return replace(channel, seq=seq, paid=paid), ChannelState(
+        channel.ledger, channel.id, seq, paid, signature
+    )
 
 
-def accept(channel: Channel, state: State) -> Channel:
+def accept(channel: Channel, state: ChannelState) -> Channel:
     """The channel after a state that is better than the last one. Raises PeerMisbehaved for any other.
 
     Keep the state durably before giving anything for it.
@@ -144,9 +146,9 @@ def accept(channel: Channel, state: State) -> Channel:
     return replace(channel, seq=state.seq, paid=state.paid)
 
 
-def check(channel: Channel, state: State) -> None:
+def check(channel: Channel, state: ChannelState) -> None:
     """Make sure that the payer has signed this state of this channel. Raises PeerMisbehaved."""
-    if channel.phase is Phase.CLOSED:
+    if channel.phase is ChannelPhase.CLOSED:
         raise PeerMisbehaved("The channel is closed.")
     if state.ledger != channel.ledger or state.channel != channel.id:
         raise PeerMisbehaved("The state is of another ledger or channel.")
@@ -157,40 +159,42 @@ def check(channel: Channel, state: State) -> None:
         raise PeerMisbehaved("The state is not signed by the payer.")
 
 
-def close(channel: Channel, by: Address, state: State | None, now: UtcMs) -> tuple[Channel, Entry | None]:
+def close(
+    channel: Channel, by: Address, state: ChannelState | None, now: UtcMs
+) -> tuple[Channel, Entry | None]:
     """Close a channel, with the best state that one has; the entry settles it, None while a window runs.
 
     Raises OwnerMustAct where this is not allowed yet or any more, PeerMisbehaved for a state that is wrong.
     """
-    if channel.phase is Phase.CLOSED:
-        raise OwnerMustAct("The channel is closed already.")
+    if channel.phase is ChannelPhase.CLOSED:
+        raise OwnerMustAct("The channel is already closed.")
     if by not in (channel.recipient, channel.payer_address):
         raise OwnerMustAct("Only its payer and its recipient can close a channel.")
     shown = _higher(channel, state)
     if by == channel.recipient:
         return _settle(shown, now)
-    if channel.phase is Phase.CLOSING:
+    if channel.phase is ChannelPhase.CLOSING:
         return finish(shown, now) if now >= channel.closes else (shown, None)
     if now < channel.expires:
-        raise OwnerMustAct("The recipient can close this channel now; you can when it has ended.")
-    return replace(shown, phase=Phase.CLOSING, closes=UtcMs(now + channel.window_ms)), None
+        raise OwnerMustAct("Only the recipient can close this channel now; you can when it has expired.")
+    return replace(shown, phase=ChannelPhase.CLOSING, closes=UtcMs(now + channel.window_ms)), None
 
 
-def dispute(channel: Channel, state: State, now: UtcMs) -> Channel:
+def dispute(channel: Channel, state: ChannelState, now: UtcMs) -> Channel:
     """Show a higher state while the window runs; anybody may. Raises OwnerMustAct when it is over."""
-    if channel.phase is not Phase.CLOSING or now >= channel.closes:
-        raise OwnerMustAct("The channel is not being closed by its payer now.")
+    if channel.phase is not ChannelPhase.CLOSING or now >= channel.closes:
+        raise OwnerMustAct("The payer is not closing this channel.")
     return _higher(channel, state)
 
 
 def finish(channel: Channel, now: UtcMs) -> tuple[Channel, Entry]:
     """Settle when the window has passed. Raises OwnerMustAct before."""
-    if channel.phase is not Phase.CLOSING or now < channel.closes:
-        raise OwnerMustAct("The window for a higher state is not over.")
+    if channel.phase is not ChannelPhase.CLOSING or now < channel.closes:
+        raise OwnerMustAct("The dispute window is still open.")
     return _settle(channel, now)
 
 
-def _higher(channel: Channel, state: State | None) -> Channel:
+def _higher(channel: Channel, state: ChannelState | None) -> Channel:
     """The channel with the state if that is higher; one that is not higher changes nothing.
 
     Higher is what pays more. The number alone must not decide here: the payer could sign a last state with
@@ -212,4 +216,4 @@ def _settle(channel: Channel, now: UtcMs) -> tuple[Channel, Entry]:
     settled = entry(
         f"{channel.account}:close", "channel-close", now, *(move for move in moves if move.amount)
     )
-    return replace(channel, phase=Phase.CLOSED), settled
+    return replace(channel, phase=ChannelPhase.CLOSED), settled

@@ -23,7 +23,7 @@ CHAIN = f"{COUNTER}:chain"
 """The counter-account of everything on the chain."""
 
 
-class Phase(StrEnum):
+class WithdrawalPhase(StrEnum):
     """The phase of a withdrawal."""
 
     LOCKED = "locked"
@@ -39,10 +39,10 @@ class Phase(StrEnum):
 
 
 _SENTENCES = {
-    Phase.LOCKED: "The amount is set apart; nothing was signed, and it can still be taken back.",
-    Phase.SIGNED: "A transfer is signed and kept; it may be on the chain, or may still come there.",
-    Phase.PAID: "The transfer is in a solid block.",
-    Phase.REFUNDED: "The transfer can never happen any more, and the amount is back in the account.",
+    WithdrawalPhase.LOCKED: "The money is set aside. Nothing is signed yet, and it can still be cancelled.",
+    WithdrawalPhase.SIGNED: "A transfer is signed and saved; it may already be on the chain.",
+    WithdrawalPhase.PAID: "The transfer is confirmed: it is in a solid block.",
+    WithdrawalPhase.REFUNDED: "The transfer was cancelled or expired, and the money is back in the account.",
 }
 
 
@@ -55,7 +55,7 @@ class Withdrawal:
     to: Address
     amount: MicroBtt
     at: UtcMs
-    phase: Phase = Phase.LOCKED
+    phase: WithdrawalPhase = WithdrawalPhase.LOCKED
     raw: bytes = b""
     signature: bytes = b""
     txid: bytes = b""
@@ -89,7 +89,7 @@ class Asset:
         """Units as an amount, exactly. Raises OwnerMustAct where they are not whole µBTT, or too many."""
         whole, rest = divmod(units, self.scale)
         if rest or whole > MOST_MONEY:
-            raise OwnerMustAct(f"{units} units of {self.id} are no whole number of µBTT, or too many.")
+            raise OwnerMustAct(f"{units} units of {self.id} are not a whole number of µBTT, or too many.")
         return MicroBtt(whole)
 
     def floor(self, units: int) -> MicroBtt:
@@ -98,7 +98,7 @@ class Asset:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class WithdrawalLimits:
     """What may leave without anybody looking; 0 and an empty list are no limit."""
 
     each: MicroBtt = MicroBtt(0)
@@ -106,7 +106,7 @@ class Limits:
     allow: frozenset[str] = frozenset()
 
     @classmethod
-    def configured(cls, config: GatewayConfig) -> "Limits":
+    def configured(cls, config: GatewayConfig) -> "WithdrawalLimits":
         """The limits that the operator has set. Raises OwnerMustAct for an address that is not one."""
         allow = frozenset(parse_address(one) for one in config.allow)
         return cls(MicroBtt(config.most_each * BTT), MicroBtt(config.most_a_day * BTT), allow)
@@ -114,10 +114,10 @@ class Limits:
     def refuse(self, to: Address, amount: MicroBtt) -> str:
         """Why a withdrawal can never leave under these limits; empty where it can."""
         if self.allow and to not in self.allow:
-            return f"{to} is not on the list of addresses that this ledger pays to."
+            return f"{to} is not on this ledger's list of allowed addresses."
         most = min((one for one in (self.each, self.day) if one), default=amount)
         if amount > most:
-            return f"This ledger pays at most {show_btt(most)} BTT at once; withdraw less."
+            return f"This ledger pays out at most {show_btt(most)} BTT at once; withdraw less."
         return ""
 
     def wait(self, amount: MicroBtt, sent: MicroBtt) -> bool:
@@ -164,8 +164,8 @@ def settle(withdrawal: Withdrawal, at: UtcMs) -> Entry:
 
 def cancel(withdrawal: Withdrawal, at: UtcMs) -> Entry:
     """Take back what was not signed yet. Raises OwnerMustAct where it was."""
-    if withdrawal.phase is not Phase.LOCKED:
-        raise OwnerMustAct("A transfer is signed already; it can not be taken back.")
+    if withdrawal.phase is not WithdrawalPhase.LOCKED:
+        raise OwnerMustAct("This withdrawal is already signed and cannot be cancelled.")
     return refund(withdrawal, at)
 
 

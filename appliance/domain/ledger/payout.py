@@ -43,6 +43,6 @@ def allowed(payout: Payout | None, to: Address, now: UtcMs) -> None:
         raise OwnerMustAct("No payout address is set. Set it first: seedbox wallet payout ADDRESS")
     if payout.at(now) != to:
         raise OwnerMustAct(
-            f"Money leaves to the payout address {payout.at(now)} alone. Another one is set with "
+            f"Withdrawals can only go to the payout address {payout.at(now)}. To change it, run "
             "`seedbox wallet payout ADDRESS`, and is in force after a while."
         )

@@ -14,7 +14,7 @@ _DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AccountLine:
     """What one entry did to one account."""
 
     number: int
@@ -24,15 +24,15 @@ class Line:
     about: str
     amount: MicroBtt
     balance: MicroBtt
-    """After it."""
+    """The account's balance after it."""
 
 
-def as_json(lines: Sequence[Line]) -> str:
+def as_json(lines: Sequence[AccountLine]) -> str:
     """A JSON array; amounts are whole µBTT."""
     return json.dumps([asdict(line) for line in lines], ensure_ascii=False, indent=1)
 
 
-def as_csv(lines: Sequence[Line]) -> str:
+def as_csv(lines: Sequence[AccountLine]) -> str:
     """RFC 4180, with a head line; amounts in BTT, times in UTC (ISO 8601)."""
     out = io.StringIO()
     writer = csv.writer(out)
@@ -45,7 +45,7 @@ def as_csv(lines: Sequence[Line]) -> str:
     return out.getvalue()
 
 
-def as_beancount(lines: Sequence[Line]) -> str:
+def as_beancount(lines: Sequence[AccountLine]) -> str:
     """The plain-text format of beancount 3, with a closing assertion of the balance.
 
     The dates of a journal may not run backwards, whatever the clock did: each is at least that of the line
@@ -53,13 +53,8 @@ def as_beancount(lines: Sequence[Line]) -> str:
     """
     if not lines:
         return ""
-    out, opened, at = ['option "operating_currency" "BTT"', ""], set[str](), lines[0].at
-    start = MicroBtt(lines[0].balance - lines[0].amount)
-    first = _utc(at, "%Y-%m-%d")
-    for account in ["Assets:Speed", *(["Equity:Opening"] if start else [])]:
-        out.append(f"{first} open {account} BTT")
-    if start:
-        out += _transaction(first, "opening balance", "", "Equity:Opening", start)
+    opened, at = set[str](), lines[0].at
+    out = ['option "operating_currency" "BTT"', "", *_opening(lines[0])]
     for line in lines:
         at = max(at, line.at)
         date, other = _utc(at, "%Y-%m-%d"), _account(line)
@@ -75,13 +70,23 @@ def as_beancount(lines: Sequence[Line]) -> str:
     return "\n".join(out) + "\n"
 
 
+def _opening(line: AccountLine) -> list[str]:
+    """The account, and what it held before the first line."""
+    first, start = _utc(line.at, "%Y-%m-%d"), MicroBtt(line.balance - line.amount)
+    own = f"{first} open Assets:Speed BTT"
+    if not start:
+        return [own]
+    brought = _transaction(first, "opening balance", "", "Equity:Opening", start)
+    return [own, f"{first} open Equity:Opening BTT", *brought]
+
+
 def _transaction(date: str, kind: str, about: str, other: str, amount: MicroBtt) -> list[str]:
     said = " ".join(re.sub(r'["\\]', "'", f"{kind} {about}".strip()).split())
     mirrored = show_btt(MicroBtt(-amount))
     return ["", f'{date} * "{said}"', f"  Assets:Speed  {show_btt(amount)} BTT", f"  {other}  {mirrored} BTT"]
 
 
-def _account(line: Line) -> str:
+def _account(line: AccountLine) -> str:
     """Where the other half of a line goes, by its kind and direction."""
     name = "".join(part.capitalize() for part in re.findall(r"[A-Za-z0-9]+", line.kind)) or "Other"
     if line.kind in ("deposit", "withdrawal", "refund"):

@@ -1,19 +1,20 @@
 """Keeps the wallet and its ledger at one: reads the statement, tends channels, notices copies and losses."""
 
 import secrets
+from contextlib import suppress
 
 from appliance.core.errors import OwnerMustAct
 from appliance.core.journal import Journal
 from appliance.core.units import MicroBtt, show_btt
-from appliance.domain.ledger.channel import Channel, Phase
-from appliance.domain.ledger.statement import Line
-from appliance.domain.wallet.model import Held, Standing
+from appliance.domain.ledger.channel import Channel, ChannelPhase
+from appliance.domain.ledger.statement import AccountLine
+from appliance.domain.wallet.model import ChannelStanding, WalletChannel
 from appliance.domain.wallet.wallet import CLOSE_BEFORE_MS, Wallet, check
 
 PAGE = 1_000
 
 
-class Keeper:
+class WalletKeeper:
     """One wallet's dealings with its ledger; a round does all that is due."""
 
     def __init__(self, wallet: Wallet, journal: Journal) -> None:
@@ -54,22 +55,23 @@ class Keeper:
         """Use no channel any more that may have been used after this database was copied."""
         known = {held.channel.id for held in self._wallet.channels}
         for held in self._wallet.channels:
-            if held.standing is Standing.OPEN:
-                await self._wallet.stand(held.channel.id, None, Standing.FROZEN)
+            if held.standing is ChannelStanding.OPEN:
+                await self._wallet.stand(held.channel.id, None, ChannelStanding.FROZEN)
         for channel in await self._wallet.ask(lambda ledger: ledger.channels()):
-            if channel.id not in known and channel.phase is not Phase.CLOSED:
-                try:
+            if channel.id not in known and channel.phase is not ChannelPhase.CLOSED:
+                with suppress(OwnerMustAct):
                     await self._wallet.freeze(channel)
-                except OwnerMustAct:
-                    continue
-        frozen = [held for held in self._wallet.channels if held.standing is Standing.FROZEN]
+        self._report_frozen()
+
+    def _report_frozen(self) -> None:
+        frozen = [held for held in self._wallet.channels if held.standing is ChannelStanding.FROZEN]
         proven = sum(held.channel.paid for held in frozen if held.purpose.earns)
         unsure = sum(held.channel.lock - held.channel.paid for held in frozen)
         self._journal.error(
             "This box's database is older than its last run, or another box runs with the same identity. "
-            f"It cannot know what was paid in {len(frozen)} channels since, and uses them no more: "
-            f"{show_btt(MicroBtt(proven))} BTT that it can prove are collected now, and the ledger decides "
-            f"about at most {show_btt(MicroBtt(unsure))} BTT when the channels end. Nothing else is lost."
+            f"It cannot know what was paid since in its channels ({len(frozen)}) and no longer uses them: "
+            f"{show_btt(MicroBtt(proven))} BTT that it can prove are collected now; the ledger decides "
+            f"about up to {show_btt(MicroBtt(unsure))} BTT when the channels end. Nothing else is lost."
         )
 
     # ----------------------------------------------------------------------------------------- statement
@@ -78,34 +80,35 @@ class Keeper:
         """Bring the copy of the statement up to date."""
         last = await self._store.last_line()
         while True:
-            after = last.number - 1 if last else 0
-            told = await self._wallet.ask(lambda ledger, after=after: ledger.statement(after, PAGE))  # type: ignore[misc]
-            if last and (not told or told[0] != last):
+            page = await self._page(last.number - 1 if last else 0)
+            if last and page[:1] != [last]:
                 last = await self._diverged()
                 continue
-            fresh = told[1:] if last else told
+            fresh = page[1:] if last else page
             check(last, fresh)
             if not fresh:
                 return
             await self._store.add_lines(fresh)
             last = fresh[-1]
-            if len(told) < PAGE:
+            if len(page) < PAGE:
                 return
 
-    async def _diverged(self) -> Line | None:
+    async def _page(self, after: int) -> list[AccountLine]:
+        return await self._wallet.ask(lambda ledger: ledger.statement(after, PAGE))
+
+    async def _diverged(self) -> AccountLine | None:
         """The ledger has forgotten lines: set them aside, and say so; the last line that both know."""
-        told: list[Line] = []
+        statement: list[AccountLine] = []
         while True:
-            after = told[-1].number if told else 0
-            page = await self._wallet.ask(lambda ledger, after=after: ledger.statement(after, PAGE))  # type: ignore[misc]
-            told += page
+            page = await self._page(statement[-1].number if statement else 0)
+            statement += page
             if len(page) < PAGE:
                 break
-        gone = await self._store.diverge(told)
+        gone = await self._store.diverge(statement)
         self._journal.error(
-            f"The ledger has forgotten {len(gone.lines)} entries that it had told of before "
-            f"({show_btt(gone.amount)} BTT in all): its operator has put an older database back. Yours are "
-            "kept here as they were told: seedbox wallet verify. Ask the operator to put them right."
+            f"Entries missing from the ledger: {len(gone.lines)} ({show_btt(gone.amount)} BTT in total). Its "
+            "operator has restored an older database. Your box has kept them: seedbox wallet verify. Ask "
+            "the operator to restore them."
         )
         return await self._store.last_line()
 
@@ -114,56 +117,56 @@ class Keeper:
     async def _tend_all(self) -> None:
         if not self._wallet.channels:
             return
-        told = {one.id: one for one in await self._wallet.ask(lambda ledger: ledger.channels())}
+        known = {one.id: one for one in await self._wallet.ask(lambda ledger: ledger.channels())}
         now = await self._wallet.ask(lambda ledger: ledger.now())
         for held in self._wallet.channels:
-            await self._tend(held, told.get(held.channel.id), now)
+            await self._tend(held, known.get(held.channel.id), now)
 
-    async def _tend(self, held: Held, told: Channel | None, now: int) -> None:
+    async def _tend(self, held: WalletChannel, theirs: Channel | None, now: int) -> None:
         """Do what is due for one channel."""
         id = held.channel.id
-        if held.standing is Standing.OPENING:
+        if held.standing is ChannelStanding.OPENING:
             try:
                 await self._wallet.opened(held)
             except OwnerMustAct as error:
-                self._journal.info(f"A channel was not opened: {error}")
+                self._journal.info(f"Could not open a channel: {error}")
             return
-        if told is None:
+        if theirs is None:
             await self._lost(held)
-        elif told.phase is Phase.CLOSED:
-            await self._closed(held, told)
-        elif _due(held, told, now):
+        elif theirs.phase is ChannelPhase.CLOSED:
+            await self._closed(held, theirs)
+        elif _due(held, theirs, now):
             after = await self._wallet.close_channel(id)
             if held.purpose.earns:
                 paid = show_btt(after.channel.paid)
-                self._journal.info(f"{paid} BTT were collected from the channel of {held.counterparty}.")
-        elif told.phase is not held.channel.phase:
-            await self._wallet.stand(id, told, Standing.FROZEN)
+                self._journal.info(f"Collected {paid} BTT from the channel of {held.counterparty}.")
+        elif theirs.phase is not held.channel.phase:
+            await self._wallet.stand(id, theirs, ChannelStanding.FROZEN)
 
-    async def _lost(self, held: Held) -> None:
-        await self._wallet.stand(held.channel.id, None, Standing.FORGOTTEN)
+    async def _lost(self, held: WalletChannel) -> None:
+        await self._wallet.stand(held.channel.id, None, ChannelStanding.FORGOTTEN)
         worth = held.channel.paid if held.purpose.earns else held.channel.lock - held.channel.paid
         self._journal.error(
-            f"The ledger does not know a channel any more that {held.counterparty} and this box have used; "
-            f"{show_btt(MicroBtt(worth))} BTT in it are not to be had. Ask its operator."
+            f"The ledger no longer knows a channel between {held.counterparty} and this box; "
+            f"{show_btt(MicroBtt(worth))} BTT in it cannot be collected. Ask the ledger's operator."
         )
 
-    async def _closed(self, held: Held, told: Channel) -> None:
-        await self._wallet.stand(held.channel.id, told, Standing.CLOSED)
-        if held.purpose.earns and told.paid < held.channel.paid:
-            missed = MicroBtt(held.channel.paid - told.paid)
+    async def _closed(self, held: WalletChannel, theirs: Channel) -> None:
+        await self._wallet.stand(held.channel.id, theirs, ChannelStanding.CLOSED)
+        if held.purpose.earns and theirs.paid < held.channel.paid:
+            missed = MicroBtt(held.channel.paid - theirs.paid)
             self._journal.error(
-                f"A channel of {held.counterparty} was closed without the last states: "
+                f"A channel of {held.counterparty} was closed without its last payments: "
                 f"{show_btt(missed)} BTT were not collected in time."
             )
 
 
-def _due(held: Held, told: Channel, now: int) -> bool:
+def _due(held: WalletChannel, theirs: Channel, now: int) -> bool:
     """Whether a channel is to be closed now."""
     if held.purpose.earns:
         # Whoever has no state has nothing to show; the payer gets its money back without us.
-        ending = told.phase is Phase.CLOSING or now >= told.expires - CLOSE_BEFORE_MS
-        return held.state is not None and (ending or held.standing is Standing.FROZEN)
-    if told.phase is Phase.CLOSING:
-        return now >= told.closes
-    return now >= told.expires
+        ending = theirs.phase is ChannelPhase.CLOSING or now >= theirs.expires - CLOSE_BEFORE_MS
+        return held.state is not None and (ending or held.standing is ChannelStanding.FROZEN)
+    if theirs.phase is ChannelPhase.CLOSING:
+        return now >= theirs.closes
+    return now >= theirs.expires

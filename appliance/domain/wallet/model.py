@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from appliance.core.keys import Address
 from appliance.core.units import MicroBtt, UtcMs
-from appliance.domain.ledger.channel import Channel, State
-from appliance.domain.ledger.statement import Line
+from appliance.domain.ledger.channel import Channel, ChannelState
+from appliance.domain.ledger.statement import AccountLine
 
 
 class Purpose(StrEnum):
@@ -24,7 +24,7 @@ class Purpose(StrEnum):
         return self in (Purpose.DISTRIBUTION, Purpose.STORAGE)
 
 
-class Standing(StrEnum):
+class ChannelStanding(StrEnum):
     """How a channel stands with this box."""
 
     OPENING = "opening"
@@ -40,25 +40,25 @@ class Standing(StrEnum):
 
 
 _STANDINGS = {
-    Standing.OPENING: "The ledger was asked to open it, and has not answered yet.",
-    Standing.OPEN: "States are paid or accepted in it.",
-    Standing.FROZEN: "It is not used any more: it ends soon, or the box may not know its last state.",
-    Standing.CLOSED: "The ledger has settled it.",
-    Standing.FORGOTTEN: "The ledger does not know it, or does not know it any more.",
+    ChannelStanding.OPENING: "The ledger was asked to open it and has not answered yet.",
+    ChannelStanding.OPEN: "It is in use.",
+    ChannelStanding.FROZEN: "It is no longer used: it ends soon, or the box may not know its last state.",
+    ChannelStanding.CLOSED: "The ledger has settled it.",
+    ChannelStanding.FORGOTTEN: "The ledger does not know it, or no longer knows it.",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class WalletChannel:
     """A channel that the box pays in or is paid in, with the best state that it knows."""
 
     channel: Channel
     purpose: Purpose
-    standing: Standing
+    standing: ChannelStanding
     name: str = ""
-    """By which the ledger was asked to open it; empty where another has opened it."""
+    """The name under which the ledger was asked to open it; empty where another has opened it."""
     signature: bytes = b""
-    """Of the state in `channel`."""
+    """The payer's signature of the state in `channel`."""
 
     @property
     def counterparty(self) -> Address:
@@ -66,12 +66,12 @@ class Held:
         return self.channel.payer_address if self.purpose.earns else self.channel.recipient
 
     @property
-    def state(self) -> State | None:
+    def state(self) -> ChannelState | None:
         """The best state, None before the first."""
         if not self.signature:
             return None
         one = self.channel
-        return State(one.ledger, one.id, one.seq, one.paid, self.signature)
+        return ChannelState(one.ledger, one.id, one.seq, one.paid, self.signature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +100,13 @@ class Sums:
     """The account, as far as the box knows it."""
 
     balance: MicroBtt
-    """At the ledger, after its last line that the box has read."""
+    """The balance at the ledger, after the last line that the box has read."""
     held: MicroBtt
-    """Of it, set apart in holds or for channels that the ledger has not told of yet."""
+    """The part of it that is reserved, by holds or for channels that the statement does not show yet."""
     locked: MicroBtt
-    """Beside it: in channels that the box pays from, and not paid yet."""
+    """Not in the balance: money in channels that the box pays from, and has not paid yet."""
     receivable: MicroBtt
-    """Beside it: paid to the box in channels that are not closed."""
+    """Not in the balance: money that was paid to the box in channels that are not closed."""
 
     @property
     def available(self) -> MicroBtt:
@@ -116,10 +116,10 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """A statement that does not go on from what the ledger had told before."""
+    """A statement that does not continue the one that the ledger gave before."""
 
-    lines: Sequence[Line]
-    """That it does not know any more."""
+    lines: Sequence[AccountLine]
+    """The lines that it no longer has."""
 
     @property
     def amount(self) -> MicroBtt:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from appliance.core.units import MicroBtt, UtcMs
-from appliance.domain.ledger.channel import Channel, State
-from appliance.domain.ledger.statement import Line
-from appliance.domain.wallet.model import Divergence, Held, Hold, Purpose, Sum, Sums
+from appliance.domain.ledger.channel import Channel, ChannelState
+from appliance.domain.ledger.statement import AccountLine
+from appliance.domain.wallet.model import Divergence, Hold, Purpose, Sum, Sums, WalletChannel
 
 
-class Ledger(Protocol):
+class LedgerAccount(Protocol):
     """The account at a ledger. Calls block; RetryLater while it is away, OwnerMustAct where it refuses."""
 
     @property
@@ -25,7 +25,7 @@ class Ledger(Protocol):
         """(balance, locked in channels)."""
         ...
 
-    def statement(self, after: int = 0, count: int = 1_000) -> list[Line]:
+    def statement(self, after: int = 0, count: int = 1_000) -> list[AccountLine]:
         """Lines behind a number, the oldest first."""
         ...
 
@@ -41,7 +41,7 @@ class Ledger(Protocol):
         """All channels that we are in."""
         ...
 
-    def close_channel(self, id: bytes, state: State | None) -> Channel:
+    def close_channel(self, id: bytes, state: ChannelState | None) -> Channel:
         """Close a channel with the best state, or begin to."""
         ...
 
@@ -70,22 +70,22 @@ class WalletStore(Protocol):
         """Give back what is left of a hold; one that is gone already stays so."""
         ...
 
-    async def new_channel(self, held: Held, hold: str = "") -> None:
+    async def new_channel(self, held: WalletChannel, hold: str = "") -> None:
         """Keep a channel that is new, its lock taken out of a hold where one is named.
 
         Raises NotEnough, and OwnerMustAct where the channel is known.
         """
         ...
 
-    async def put_channel(self, held: Held) -> None:
+    async def put_channel(self, held: WalletChannel) -> None:
         """Keep how a channel stands; its states are kept by `put_state` alone."""
         ...
 
-    async def put_state(self, held: Held, day: str, torrent: str, more: MicroBtt) -> None:
+    async def put_state(self, held: WalletChannel, day: str, torrent: str, more: MicroBtt) -> None:
         """Keep a channel's new state, and what it brought or cost for a torrent, together."""
         ...
 
-    async def channels(self) -> list[Held]:
+    async def channels(self) -> list[WalletChannel]:
         """All that the ledger has not settled."""
         ...
 
@@ -97,24 +97,24 @@ class WalletStore(Protocol):
         """Keep them."""
         ...
 
-    async def last_line(self) -> Line | None:
-        """The last line of the account that the ledger has told of."""
+    async def last_line(self) -> AccountLine | None:
+        """The last line of the account that was read from the ledger."""
         ...
 
-    async def add_lines(self, lines: Sequence[Line]) -> None:
+    async def add_lines(self, lines: Sequence[AccountLine]) -> None:
         """Keep lines that go on from the last one."""
         ...
 
-    async def lines(self, before: int, count: int) -> list[Line]:
+    async def lines(self, before: int, count: int) -> list[AccountLine]:
         """Lines before a number (0: the newest), the newest first."""
         ...
 
-    async def forgotten(self) -> list[Line]:
-        """Lines that the ledger had told of, and then did not know any more."""
+    async def forgotten(self) -> list[AccountLine]:
+        """Lines that the ledger once had, and no longer has."""
         ...
 
-    async def diverge(self, told: Sequence[Line]) -> Divergence:
-        """Set aside the lines that a ledger's statement, told from its beginning, does not hold any more."""
+    async def diverge(self, statement: Sequence[AccountLine]) -> Divergence:
+        """Set aside the lines that are no longer in the ledger's statement, given from its beginning."""
         ...
 
     async def tallies(self, by: str, since: str) -> list[Sum]:

@@ -11,7 +11,7 @@ from appliance.control.box import Verdict
 from appliance.control.torrents import ShowTorrent
 from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.core.units import MicroBtt, UtcMs, parse_btt, show_btt
-from appliance.domain.ledger.statement import Line, as_beancount, as_csv, as_json
+from appliance.domain.ledger.statement import AccountLine, as_beancount, as_csv, as_json
 from appliance.entrypoints.cli.context import UNWELL, App, command
 from appliance.entrypoints.cli.findings import shown
 from appliance.entrypoints.cli.words import table, when
@@ -193,14 +193,14 @@ def _named(app: App, heading: str, by: str) -> str:
         return heading
 
 
-def _all_lines(app: App, forgotten: bool) -> Iterator[Line]:
+def _all_lines(app: App, forgotten: bool) -> Iterator[AccountLine]:
     """Newest first."""
     before = 0
     while True:
         page = app.box.call(api.ListMoney(before=before, count=PAGE, forgotten=forgotten))
         for one in page.lines:
             amount, balance = MicroBtt(one.amount), MicroBtt(one.balance)
-            yield Line(one.number, UtcMs(one.at), one.kind, one.cause, one.about, amount, balance)
+            yield AccountLine(one.number, UtcMs(one.at), one.kind, one.cause, one.about, amount, balance)
         if not page.more:
             return
         before = page.lines[-1].number

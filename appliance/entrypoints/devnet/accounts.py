@@ -38,7 +38,7 @@ class Refused(Exception):
 
 
 @dataclass(slots=True)
-class Account:
+class ChainAccount:
     """What the chain knows of an address."""
 
     trx: int = 0
@@ -48,7 +48,7 @@ class Account:
     net_at: int = 0
     created: int = 0
 
-    def copy(self) -> "Account":
+    def copy(self) -> "ChainAccount":
         """Another one of the same content."""
         return replace(self, assets=dict(self.assets))
 
@@ -59,16 +59,16 @@ class Account:
         return max(0, FREE_NET - used)
 
 
-Accounts = dict[Address, Account]
+ChainAccounts = dict[Address, ChainAccount]
 
 
-def energy_of(accounts: Accounts, to: Address) -> int:
+def energy_of(accounts: ChainAccounts, to: Address) -> int:
     """What a transfer of the token to an account takes."""
     held = to in accounts and accounts[to].assets.get(TOKEN, 0)
     return ENERGY if held else ENERGY_NEW
 
 
-def apply(accounts: Accounts, one: Signed, transaction: Transaction, now: int) -> ChainReceipt:
+def apply(accounts: ChainAccounts, one: Signed, transaction: Transaction, now: int) -> ChainReceipt:
     """Carry out a transfer. Raises Refused, and then nothing has changed."""
     if transaction.transfer.owner not in accounts:
         raise _invalid("Validate TransferContract error, no OwnerAccount.")
@@ -77,13 +77,13 @@ def apply(accounts: Accounts, one: Signed, transaction: Transaction, now: int) -
     return _transfer(accounts, one, transaction.transfer, now)
 
 
-def _transfer(accounts: Accounts, one: Signed, transfer: Transfer, now: int) -> ChainReceipt:
+def _transfer(accounts: ChainAccounts, one: Signed, transfer: Transfer, now: int) -> ChainReceipt:
     """TRX, or a TRC-10 token."""
     if transfer.to == transfer.owner:
         raise _invalid("Cannot transfer TRX to yourself.")
     owner, new = accounts[transfer.owner].copy(), transfer.to not in accounts
     fee, used = _fee(owner, size_of(one.raw), now, new=new)
-    to = Account(created=now) if new else accounts[transfer.to].copy()
+    to = ChainAccount(created=now) if new else accounts[transfer.to].copy()
     if transfer.asset:
         _move_asset(owner, to, transfer)
         _burn(owner, fee, waking=new)
@@ -95,25 +95,25 @@ def _transfer(accounts: Accounts, one: Signed, transfer: Transfer, now: int) -> 
     return ChainReceipt(one.txid, fee, used)
 
 
-def _move_asset(owner: Account, to: Account, transfer: Transfer) -> None:
+def _move_asset(owner: ChainAccount, to: ChainAccount, transfer: Transfer) -> None:
     if owner.assets.get(transfer.asset, 0) < transfer.amount:
         held = transfer.asset in owner.assets
         raise _invalid("assetBalance is not sufficient." if held else "No asset!")
     _move(owner, to, transfer.asset, transfer.amount)
 
 
-def _burn(owner: Account, fee: int, *, waking: bool) -> None:
+def _burn(owner: ChainAccount, fee: int, *, waking: bool) -> None:
     """Take a fee; what is below zero then says what it was that could not be paid."""
     owner.trx -= fee
     if owner.trx >= 0:
         return
     bandwidth = fee - (NEW_ACCOUNT_SUN if waking else 0)
     if owner.trx + bandwidth >= 0:
-        raise Refused("BANDWITH_ERROR", "Account resource insufficient error.")
+        raise Refused("BANDWITH_ERROR", "ChainAccount resource insufficient error.")
     raise _invalid("Validate TransferContract error, balance is not sufficient.")
 
 
-def _call(accounts: Accounts, one: Signed, transaction: Transaction, now: int) -> ChainReceipt:
+def _call(accounts: ChainAccounts, one: Signed, transaction: Transaction, now: int) -> ChainReceipt:
     """The token's contract: it is paid for what it does, also where it then fails."""
     transfer = transaction.transfer
     if transfer.asset != TOKEN:
@@ -121,7 +121,7 @@ def _call(accounts: Accounts, one: Signed, transaction: Transaction, now: int) -
     owner = accounts[transfer.owner].copy()
     fee, used = _fee(owner, size_of(one.raw), now, new=False)
     if owner.trx < fee:
-        raise Refused("BANDWITH_ERROR", "Account resource insufficient error.")
+        raise Refused("BANDWITH_ERROR", "ChainAccount resource insufficient error.")
     most = max(0, min(transaction.fee_limit, owner.trx - fee) // SUN_PER_ENERGY)
     energy = energy_of(accounts, transfer.to)
     result = _result(owner, transfer, enough=most >= energy)
@@ -130,22 +130,22 @@ def _call(accounts: Accounts, one: Signed, transaction: Transaction, now: int) -
     owner.trx -= burnt
     accounts[transfer.owner] = owner
     if result == "SUCCESS":
-        _move(owner, accounts.setdefault(transfer.to, Account(created=now)), TOKEN, transfer.amount)
+        _move(owner, accounts.setdefault(transfer.to, ChainAccount(created=now)), TOKEN, transfer.amount)
     return ChainReceipt(one.txid, burnt, used, energy, result)
 
 
-def _result(owner: Account, transfer: Transfer, *, enough: bool) -> str:
+def _result(owner: ChainAccount, transfer: Transfer, *, enough: bool) -> str:
     if not enough:
         return "OUT_OF_ENERGY"
     return "SUCCESS" if owner.assets.get(TOKEN, 0) >= transfer.amount else "REVERT"
 
 
-def _move(owner: Account, to: Account, asset: str, amount: int) -> None:
+def _move(owner: ChainAccount, to: ChainAccount, asset: str, amount: int) -> None:
     owner.assets[asset] -= amount
     to.assets[asset] = to.assets.get(asset, 0) + amount
 
 
-def _fee(owner: Account, size: int, now: int, *, new: bool) -> tuple[int, int]:
+def _fee(owner: ChainAccount, size: int, now: int, *, new: bool) -> tuple[int, int]:
     """(SUN to burn, bytes of free bandwidth taken); notes the bytes in the account."""
     if new:
         return NEW_ACCOUNT_SUN + NEW_ACCOUNT_NET_SUN, 0

@@ -13,7 +13,7 @@ from appliance.entrypoints.devnet.accounts import (
     SUN_PER_BYTE,
     SUN_PER_ENERGY,
     TOKEN,
-    Account,
+    ChainAccount,
     Refused,
     energy_of,
 )
@@ -101,7 +101,7 @@ def _found(node: Node, asked: dict[str, Any], solid: bool) -> tuple[Block, Signe
     return found if found and not (solid and found[0].number > node.chain.solid.number) else None
 
 
-def _accounts(node: Node, solid: bool) -> dict[Address, Account]:
+def _accounts(node: Node, solid: bool) -> dict[Address, ChainAccount]:
     return node.chain.accounts_at(node.chain.solid.number) if solid else node.chain.accounts
 
 
@@ -119,7 +119,7 @@ def _account(node: Node, asked: dict[str, Any], solid: bool) -> Any:
 
 
 def _account_net(node: Node, asked: dict[str, Any], solid: bool) -> Any:
-    account = node.chain.accounts.get(address_from(asked["address"]), Account())
+    account = node.chain.accounts.get(address_from(asked["address"]), ChainAccount())
     used = FREE_NET - account.free_net(node.chain.newest.timestamp)
     return {"freeNetLimit": FREE_NET, "TotalNetLimit": 43_200_000_000} | (
         {"freeNetUsed": used} if used else {}
@@ -147,18 +147,18 @@ def _constant(node: Node, asked: dict[str, Any], solid: bool) -> Any:
     }
 
 
-def _balance_of(node: Node, accounts: dict[Address, Account], data: str) -> tuple[int, int]:
+def _balance_of(node: Node, accounts: dict[Address, ChainAccount], data: str) -> tuple[int, int]:
     who = address_from("41" + data[24:64])
-    held = accounts.get(who, Account()).assets.get(TOKEN, 0)
+    held = accounts.get(who, ChainAccount()).assets.get(TOKEN, 0)
     return 0 if who == node.mischief.dry else held, 1_000
 
 
-def _would_transfer(node: Node, accounts: dict[Address, Account], data: str) -> tuple[int, int]:
+def _would_transfer(node: Node, accounts: dict[Address, ChainAccount], data: str) -> tuple[int, int]:
     to, _ = read_call(bytes.fromhex("a9059cbb" + data))
     return 1, energy_of(accounts, to)
 
 
-_FUNCTIONS: dict[str, Callable[[Node, dict[Address, Account], str], tuple[int, int]]] = {
+_FUNCTIONS: dict[str, Callable[[Node, dict[Address, ChainAccount], str], tuple[int, int]]] = {
     "balanceOf(address)": _balance_of,
     "decimals()": lambda node, accounts, data: (18, 500),
     "transfer(address,uint256)": _would_transfer,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from appliance.adapters.chain.transaction import Transaction, parse, signer, txid
 from appliance.core.errors import PeerMisbehaved
 from appliance.core.keys import Address
-from appliance.entrypoints.devnet.accounts import Account, Refused, apply
+from appliance.entrypoints.devnet.accounts import ChainAccount, Refused, apply
 from appliance.entrypoints.devnet.blocks import Block, ChainReceipt, Signed
 
 BLOCK_MS = 3_000
@@ -20,7 +20,9 @@ _TAPOS_BLOCKS = 65_536
 class Chain:
     """All blocks, and the accounts after the newest of them."""
 
-    def __init__(self, now: Callable[[], int], genesis: dict[Address, Account], history: int = 0) -> None:
+    def __init__(
+        self, now: Callable[[], int], genesis: dict[Address, ChainAccount], history: int = 0
+    ) -> None:
         """`now` gives ms of UTC; `genesis` is what there is before `history` blocks that are empty."""
         self._now = now
         self._genesis = {address: account.copy() for address, account in genesis.items()}
@@ -119,7 +121,7 @@ class Chain:
         self._replay()
         return lost
 
-    def accounts_at(self, number: int) -> dict[Address, Account]:
+    def accounts_at(self, number: int) -> dict[Address, ChainAccount]:
         """All accounts after a block."""
         accounts = {address: account.copy() for address, account in self._genesis.items()}
         for block in self.blocks[: number + 1]:

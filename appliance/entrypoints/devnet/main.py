@@ -9,7 +9,7 @@ from appliance.core.clock import SystemClock
 from appliance.core.errors import OwnerMustAct
 from appliance.core.keys import Address
 from appliance.core.process import serve_until_told
-from appliance.entrypoints.devnet.accounts import TOKEN, Account
+from appliance.entrypoints.devnet.accounts import TOKEN, ChainAccount
 from appliance.entrypoints.devnet.app import create_app
 from appliance.entrypoints.devnet.chain import BLOCK_MS, SOLID_AFTER, Chain
 from appliance.entrypoints.devnet.node import FAUCET, MARK, Node
@@ -25,7 +25,7 @@ def serve(address: str, port: int, asset: str, funded: Sequence[Address], *, on_
     The chain lives in memory alone, and begins anew each time.
     """
     assets = {asset: FUNDED_ASSET, TOKEN: FUNDED_ASSET * 10**12}
-    genesis = {one: Account(trx=FUNDED_TRX, assets=dict(assets)) for one in (*funded, FAUCET.address)}
+    genesis = {one: ChainAccount(trx=FUNDED_TRX, assets=dict(assets)) for one in (*funded, FAUCET.address)}
     # Old enough to have solid blocks, as every real chain is.
     node = Node(Chain(SystemClock().now, genesis, history=SOLID_AFTER + 1), asset)
     node.chain.make_block()

@@ -36,7 +36,7 @@ class Unsigned(PeerMisbehaved):
     """A request that needs a signature has none that is good."""
 
 
-class App:
+class LedgerApp:
     """The ledger over HTTP, as an ASGI application (https://asgi.readthedocs.io, 3.0)."""
 
     def __init__(self, operator: Operator, clock: Clock, ready: Callable[[], None] = lambda: None) -> None:
@@ -89,7 +89,7 @@ class App:
             return status, _problem(code, str(error), now)
         except Exception:
             log.exception("a request failed")
-            return 500, _problem("fault", "The ledger has failed at this. Its log says more.")
+            return 500, _problem("fault", "Something went wrong in the ledger. See its log.")
 
     async def _run(self, scope: Any, body: bytes) -> bytes:
         if scope["path"] == "/openapi.json" and scope["method"] in ("GET", "HEAD"):
@@ -143,7 +143,7 @@ def _parsed(raw: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise OwnerMustAct(f"The request is not as it should be: {error}.") from error
+        raise OwnerMustAct(f"Invalid request: {error}.") from error
 
 
 _STATUSES: tuple[tuple[type[SeedboxError], int, str], ...] = (

@@ -8,20 +8,20 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from appliance.core.errors import Bug, RetryLater
-from appliance.entrypoints.operator.requests import Asked
+from appliance.entrypoints.operator.requests import SignedRequest
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 MOST = 128
 """Requests in one transaction."""
-_Item = tuple[Asked[Any], "asyncio.Future[Any]"]
+_Item = tuple[SignedRequest[Any], "asyncio.Future[Any]"]
 
 
 class Batches:
     """A thread that does what has gathered while it did what had gathered before."""
 
-    def __init__(self, work: Callable[[Sequence[Asked[Any]]], list[Any]]) -> None:
+    def __init__(self, work: Callable[[Sequence[SignedRequest[Any]]], list[Any]]) -> None:
         """`work` does many things at once, and gives a result or an error for each. Within a running loop."""
         self._work = work
         self._loop = asyncio.get_running_loop()
@@ -29,7 +29,7 @@ class Batches:
         self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
         self._thread.start()
 
-    async def add(self, asked: Asked[T]) -> T:
+    async def add(self, asked: SignedRequest[T]) -> T:
         """The result of one thing, when it is durable. Raises what it raises."""
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting.put((asked, future))
@@ -53,7 +53,7 @@ class Batches:
                 futures = [future for _, future in items]
                 self._loop.call_soon_threadsafe(_tell, futures, results)
 
-    def _together(self, asked: list[Asked[Any]]) -> list[Any]:
+    def _together(self, asked: list[SignedRequest[Any]]) -> list[Any]:
         try:
             return self._work(asked)
         except RetryLater as error:
@@ -62,7 +62,7 @@ class Batches:
             # Whose fault it was is not known: each by itself, so that one does not spoil it for the others.
             log.exception("a batch failed")
             if len(asked) == 1:
-                return [Bug("The ledger has failed at this. Its log says more.")]
+                return [Bug("Something went wrong in the ledger. See its log.")]
             return [self._together([one])[0] for one in asked]
 
 

@@ -11,8 +11,8 @@ from appliance.core.config import Config
 from appliance.core.errors import SeedboxError
 from appliance.core.process import notify
 from appliance.core.state import StateFolder
-from appliance.domain.ledger.gateway import Limits
-from appliance.entrypoints.operator.app import App
+from appliance.domain.ledger.gateway import WithdrawalLimits
+from appliance.entrypoints.operator.app import LedgerApp
 from appliance.entrypoints.operator.server import LedgerServer, listen
 from appliance.entrypoints.operator.service import Operator
 
@@ -26,11 +26,11 @@ def serve(config: Config, state: StateFolder) -> int:
     ledger, clock = config.ledger, SystemClock()
     opened = open_ledger(place_of(ledger.database, state))
     operator = Operator(
-        opened, clock, ledger.name, Limits.configured(config.gateway), ledger.payout_lock * HOUR_MS
+        opened, clock, ledger.name, WithdrawalLimits.configured(config.gateway), ledger.payout_lock * HOUR_MS
     )
     operator.audit()
     sock = listen(ledger.address, ledger.port)
-    server = LedgerServer(App(operator, clock, lambda: notify("READY=1\nSTATUS=The ledger is served.")))
+    server = LedgerServer(LedgerApp(operator, clock, lambda: notify("READY=1\nSTATUS=The ledger is served.")))
     over = threading.Event()
     threading.Thread(target=_tidy, args=(operator, over), daemon=True).start()
     print(f"Ledger {operator.id.hex()[:16]} on http://{ledger.address}:{ledger.port}", flush=True)  # noqa: T201

@@ -12,7 +12,7 @@ from appliance.core.keys import Address, parse_address
 from appliance.core.units import MOST_MONEY, MicroBtt, UtcMs
 from appliance.domain.ledger import channel as channels
 from appliance.domain.ledger.book import CauseReused, Move, entry
-from appliance.domain.ledger.channel import Channel, State
+from appliance.domain.ledger.channel import Channel, ChannelState
 from appliance.domain.ledger.request import Signer
 
 S = TypeVar("S")
@@ -25,16 +25,16 @@ class Replayed(PeerMisbehaved):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked(Generic[T]):
+class SignedRequest(Generic[T]):
     """A signed request that can be done together with others."""
 
     signer: Signer
     needs: Needs
     work: Callable[[Draft], T]
 
-    def then(self, show: Callable[[T], S]) -> "Asked[S]":
+    def then(self, show: Callable[[T], S]) -> "SignedRequest[S]":
         """The same, with its result shown in another way."""
-        return Asked(self.signer, self.needs, lambda draft: show(self.work(draft)))
+        return SignedRequest(self.signer, self.needs, lambda draft: show(self.work(draft)))
 
 
 class Requests:
@@ -44,11 +44,11 @@ class Requests:
         self._ledger = ledger
         self._clock = clock
 
-    def transferring(self, signer: Signer, wanted: wire.NewTransfer) -> Asked[MicroBtt]:
+    def transferring(self, signer: Signer, wanted: wire.NewTransfer) -> SignedRequest[MicroBtt]:
         """Pay another account; the balance after it."""
         who, to = signer.address, parse_address(wanted.to)
         if to == who:
-            raise OwnerMustAct("A transfer to the same account moves nothing.")
+            raise OwnerMustAct("You cannot transfer to your own account.")
         move = Move(who, to, amount_of(wanted.amount))
         line = entry(f"transfer:{who}:{wanted.name}", "transfer", self._clock.now(), move, about=wanted.about)
 
@@ -56,16 +56,20 @@ class Requests:
             try:
                 draft.post(line)
             except CauseReused as error:
-                raise OwnerMustAct("A transfer of this name exists already; choose another name.") from error
+                raise OwnerMustAct(
+                    "A transfer with this name already exists; choose another name."
+                ) from error
             return draft.balance(who)
 
-        return Asked(signer, Needs(accounts=(who, to), causes=(line.cause,), nonce=nonce_of(signer)), work)
+        return SignedRequest(
+            signer, Needs(accounts=(who, to), causes=(line.cause,), nonce=nonce_of(signer)), work
+        )
 
-    def opening(self, signer: Signer, wanted: wire.NewChannel) -> Asked[Channel]:
+    def opening(self, signer: Signer, wanted: wire.NewChannel) -> SignedRequest[Channel]:
         """Lock money in a channel."""
         now, recipient = self._clock.now(), parse_address(wanted.recipient)
         if wanted.expires > now + LONGEST_CHANNEL_MS:
-            raise OwnerMustAct("A channel lasts a year at most; give an earlier end.")
+            raise OwnerMustAct("A channel lasts one year at most; choose an earlier end.")
         channel = Channel(
             id=channels.channel_id(self._ledger, signer.public, recipient, wanted.name.encode()),
             ledger=self._ledger,
@@ -84,7 +88,9 @@ class Requests:
                 draft.put_channel(channel)
                 return channel
             if _terms(known) != _terms(channel):
-                raise OwnerMustAct("A channel of this name exists on other terms; choose another name.")
+                raise OwnerMustAct(
+                    "A channel with this name but other terms already exists; choose another name."
+                )
             return known
 
         needs = Needs(
@@ -93,15 +99,15 @@ class Requests:
             channels=(channel.id,),
             nonce=nonce_of(signer),
         )
-        return Asked(signer, needs, work)
+        return SignedRequest(signer, needs, work)
 
-    def closing(self, signer: Signer, id: bytes, shown: wire.ShownState | None) -> Asked[Channel]:
+    def closing(self, signer: Signer, id: bytes, shown: wire.ShownState | None) -> SignedRequest[Channel]:
         """Close a channel for its recipient, or begin to for its payer; closed ones stay as they are."""
 
         def work(draft: Draft) -> Channel:
             found = draft.channel(id)
             check_inside(found, signer.address)
-            if found.phase is channels.Phase.CLOSED:
+            if found.phase is channels.ChannelPhase.CLOSED:
                 return found
             state = shown.of(found) if shown else None
             after, settled = channels.close(found, signer.address, state, self._clock.now())
@@ -111,20 +117,20 @@ class Requests:
             return after
 
         needs = Needs(causes=(f"channel:{id.hex()}:close",), channels=(id,), nonce=nonce_of(signer))
-        return Asked(signer, needs, work)
+        return SignedRequest(signer, needs, work)
 
-    def disputing(self, signer: Signer, id: bytes, shown: wire.ShownState) -> Asked[Channel]:
+    def disputing(self, signer: Signer, id: bytes, shown: wire.ShownState) -> SignedRequest[Channel]:
         """Show a higher state while the payer's closing can still be put right."""
 
         def work(draft: Draft) -> Channel:
             found = draft.channel(id)
             check_inside(found, signer.address)
-            state: State = shown.of(found)
+            state: ChannelState = shown.of(found)
             after = channels.dispute(found, state, self._clock.now())
             draft.put_channel(after)
             return after
 
-        return Asked(signer, Needs(channels=(id,), nonce=nonce_of(signer)), work)
+        return SignedRequest(signer, Needs(channels=(id,), nonce=nonce_of(signer)), work)
 
 
 def _terms(channel: Channel) -> tuple[MicroBtt, UtcMs, int]:
@@ -140,11 +146,11 @@ def amount_of(text: str) -> MicroBtt:
     """An amount in µBTT. Raises OwnerMustAct where there is not that much money."""
     amount = int(text)
     if amount > MOST_MONEY:
-        raise OwnerMustAct(f"{text} µBTT is more than there is.")
+        raise OwnerMustAct(f"{text} µBTT is too much.")
     return MicroBtt(amount)
 
 
 def check_inside(channel: Channel, who: Address) -> None:
     """Strangers learn nothing of a channel, not even that it exists."""
     if who not in (channel.recipient, channel.payer_address):
-        raise NotFound(f"There is no channel {channel.id.hex()[:16]} in this ledger.")
+        raise NotFound(f"This ledger has no channel {channel.id.hex()[:16]}.")

@@ -13,7 +13,7 @@ from appliance.core.clock import Clock
 from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.core.keys import parse_address
 from appliance.domain.ledger.request import Signer
-from appliance.entrypoints.operator.requests import Asked
+from appliance.entrypoints.operator.requests import SignedRequest
 from appliance.entrypoints.operator.service import Operator
 
 _FIGURES_S = 1.0
@@ -38,7 +38,7 @@ class Call:
         """A whole number of the query. Raises OwnerMustAct."""
         text = self.query.get(name, str(default))
         if not re.fullmatch(r"[0-9]{1,15}", text, re.ASCII):
-            raise OwnerMustAct(f"{name} is a whole number.")
+            raise OwnerMustAct(f"{name} must be a whole number.")
         return int(text)
 
     @property
@@ -100,7 +100,7 @@ class Api:
         lines = self._operator.statement(call.signer.address, after, count)
         return wire.Statement([wire.line_info(line) for line in lines])
 
-    def transfer(self, call: Call) -> Asked[wire.TransferInfo]:
+    def transfer(self, call: Call) -> SignedRequest[wire.TransferInfo]:
         asked = self._operator.requests.transferring(call.signer, call.body)
         return asked.then(lambda balance: wire.TransferInfo(str(balance)))
 
@@ -128,17 +128,17 @@ class Api:
         found = self._operator.channels(call.signer.address)
         return wire.Channels([wire.channel_info(one) for one in found])
 
-    def open(self, call: Call) -> Asked[wire.ChannelInfo]:
+    def open(self, call: Call) -> SignedRequest[wire.ChannelInfo]:
         return self._operator.requests.opening(call.signer, call.body).then(wire.channel_info)
 
     def channel(self, call: Call) -> wire.ChannelInfo:
         return wire.channel_info(self._operator.channel(call.signer.address, call.channel))
 
-    def close(self, call: Call) -> Asked[wire.ChannelInfo]:
+    def close(self, call: Call) -> SignedRequest[wire.ChannelInfo]:
         asked = self._operator.requests.closing(call.signer, call.channel, call.body.state)
         return asked.then(wire.channel_info)
 
-    def dispute(self, call: Call) -> Asked[wire.ChannelInfo]:
+    def dispute(self, call: Call) -> SignedRequest[wire.ChannelInfo]:
         asked = self._operator.requests.disputing(call.signer, call.channel, call.body.state)
         return asked.then(wire.channel_info)
 

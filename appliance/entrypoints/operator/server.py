@@ -10,7 +10,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from appliance.core.errors import OwnerMustAct
-from appliance.entrypoints.operator.app import MOST_BODY, App
+from appliance.entrypoints.operator.app import MOST_BODY, LedgerApp
 
 MOST_CONNECTIONS = 500
 REQUEST_S = 20.0
@@ -63,7 +63,7 @@ class _Bounded(HttpToolsProtocol):
 class LedgerServer(uvicorn.Server):
     """Serves one ledger; `should_exit` ends it. Signals are its caller's business."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: LedgerApp) -> None:
         super().__init__(
             uvicorn.Config(
                 app,

@@ -19,14 +19,14 @@ from appliance.domain.ledger import channel as channels
 from appliance.domain.ledger import gateway
 from appliance.domain.ledger import payout as payouts
 from appliance.domain.ledger.channel import Channel
-from appliance.domain.ledger.gateway import DAY_MS, Limits, Withdrawal
+from appliance.domain.ledger.gateway import DAY_MS, Withdrawal, WithdrawalLimits
 from appliance.domain.ledger.payout import Payout
 from appliance.domain.ledger.request import WINDOW_MS, Signer
-from appliance.domain.ledger.statement import Line
+from appliance.domain.ledger.statement import AccountLine
 from appliance.entrypoints.operator.requests import (
-    Asked,
     Replayed,
     Requests,
+    SignedRequest,
     amount_of,
     check_inside,
     nonce_of,
@@ -34,11 +34,11 @@ from appliance.entrypoints.operator.requests import (
 
 T = TypeVar("T")
 MOST_LINES = 1_000
-NO_LIMITS = Limits()
+NO_LIMITS = WithdrawalLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class LedgerFigures:
     """What the operator publishes."""
 
     held: MicroBtt
@@ -55,7 +55,7 @@ class Operator:
         database: LedgerDatabase,
         clock: Clock,
         name: str,
-        limits: Limits = NO_LIMITS,
+        limits: WithdrawalLimits = NO_LIMITS,
         payout_lock_ms: int = DAY_MS,
     ) -> None:
         """`name` is for people. The ledger's id is made once, and stays with its database."""
@@ -75,7 +75,7 @@ class Operator:
 
         def noted(sql: Sql) -> T:
             if not store.note_nonce(sql, signer.public, signer.nonce, signer.at):
-                raise Replayed("This very request came before; sign it anew to ask again.")
+                raise Replayed("This request was already used; sign a new one to ask again.")
             return work(sql)
 
         return self._database.transact(noted)
@@ -88,13 +88,13 @@ class Operator:
             locked = sum(
                 one.lock
                 for one in mine
-                if one.payer_address == who and one.phase is not channels.Phase.CLOSED
+                if one.payer_address == who and one.phase is not channels.ChannelPhase.CLOSED
             )
             return store.balance(sql, who), MicroBtt(locked)
 
         return self._database.transact(work)
 
-    def statement(self, who: Address, after: int, count: int) -> list[Line]:
+    def statement(self, who: Address, after: int, count: int) -> list[AccountLine]:
         """Lines of an account, the oldest first."""
         count = max(1, min(MOST_LINES, count))
         return self._database.transact(lambda sql: store.statement(sql, who, after=after, count=count))
@@ -109,7 +109,7 @@ class Operator:
         """All channels of an account."""
         return self._database.transact(lambda sql: store.channels_of(sql, who))
 
-    def together(self, asked: Sequence[Asked[Any]]) -> list[Any]:
+    def together(self, asked: Sequence[SignedRequest[Any]]) -> list[Any]:
         """Do many things in one transaction, each wholly or not at all; results, or what each has raised.
 
         Raises RetryLater where nothing was done.
@@ -122,7 +122,7 @@ class Operator:
                 draft = unit.draft()
                 try:
                     if not draft.take_nonce(nonce_of(one.signer)):
-                        raise Replayed("This very request came before; sign it anew to ask again.")
+                        raise Replayed("This request was already used; sign a new one to ask again.")
                     results.append(one.work(draft))
                     draft.keep()
                 except SeedboxError as error:
@@ -153,7 +153,9 @@ class Operator:
                 store.put_withdrawal(sql, new)
                 return new
             if (known.to, known.amount) != (new.to, new.amount):
-                raise OwnerMustAct("A withdrawal of this name exists on other terms; choose another name.")
+                raise OwnerMustAct(
+                    "A withdrawal with this name but other terms already exists; choose another name."
+                )
             return known
 
         return self.once(signer, work)
@@ -163,10 +165,10 @@ class Operator:
 
         def work(sql: Sql) -> Withdrawal:
             found = store.get_withdrawal(sql, f"{signer.address}.{name}")
-            if found.phase is gateway.Phase.REFUNDED:
+            if found.phase is gateway.WithdrawalPhase.REFUNDED:
                 return found
             store.post(sql, gateway.cancel(found, self._clock.now()))
-            after = replace(found, phase=gateway.Phase.REFUNDED)
+            after = replace(found, phase=gateway.WithdrawalPhase.REFUNDED)
             store.put_withdrawal(sql, after)
             return after
 
@@ -197,12 +199,12 @@ class Operator:
 
     # ----------------------------------------------------------------------------------- for everybody
 
-    def figures(self) -> Figures:
+    def figures(self) -> LedgerFigures:
         """What is owed, what came in, and what the chain holds."""
 
-        def work(sql: Sql) -> Figures:
+        def work(sql: Sql) -> LedgerFigures:
             solid = store.fact(sql, "solid")
-            return Figures(
+            return LedgerFigures(
                 held=store.held(sql),
                 outside=MicroBtt(-store.outside(sql)),
                 solid=None if solid is None else MicroBtt(int(solid)),
@@ -230,8 +232,8 @@ class Operator:
 
 
 def _gateway(sql: Sql) -> wire.GatewayInfo | None:
-    told = store.fact(sql, gateway.FACT)
-    return msgspec.json.decode(told, type=wire.GatewayInfo) if told else None
+    fact = store.fact(sql, gateway.FACT)
+    return msgspec.json.decode(fact, type=wire.GatewayInfo) if fact else None
 
 
 def _own_id(sql: Sql) -> bytes:

@@ -19,20 +19,27 @@ from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.core.keys import Address, Key, parse_address
 from appliance.core.units import BTT, MicroBtt, UtcMs, show_btt
 from appliance.domain.ledger import gateway
-from appliance.domain.ledger.gateway import DAY_MS, Asset, Limits, Outcome, Phase, Withdrawal
+from appliance.domain.ledger.gateway import (
+    DAY_MS,
+    Asset,
+    Outcome,
+    Withdrawal,
+    WithdrawalLimits,
+    WithdrawalPhase,
+)
 
 log = logging.getLogger(__name__)
 
 LIFE_MS = 600_000
-"""From the newest solid block on: how long a transfer can still be included."""
+"""How long after the newest solid block a transfer can still be included."""
 FEE_LIMIT = 100_000_000
 """SUN: 100 TRX, several times what a TRC-20 transfer ever burnt; beyond it the transfer fails, and costs."""
 _POSITION = "gateway-block"
-NO_LIMITS = Limits()
+NO_LIMITS = WithdrawalLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingWithdrawal:
     """A withdrawal that was not signed, and why."""
 
     id: str
@@ -45,10 +52,10 @@ class Passed:
 
     deposits: list[MicroBtt]
     """Those that it has credited."""
-    waiting: list[Waiting]
+    waiting: list[WaitingWithdrawal]
 
 
-class Gateway:
+class ChainGateway:
     """The gateway of one ledger."""
 
     def __init__(
@@ -58,7 +65,7 @@ class Gateway:
         key: Key,
         asset: Asset,
         clock: Clock,
-        limits: Limits = NO_LIMITS,
+        limits: WithdrawalLimits = NO_LIMITS,
     ) -> None:
         """`key` is the wallet's; `asset` the token that the ledger's BTT stand for."""
         self._database = database
@@ -71,8 +78,12 @@ class Gateway:
     def run(self) -> Passed:
         """Make one pass. Raises RetryLater where the chain cannot be reached; what was done is kept."""
         deposits = self.read()
-        waiting = [Waiting(one.id, why) for one in self._open(Phase.LOCKED) if (why := self.sign(one))]
-        for withdrawal in self._open(Phase.SIGNED):
+        waiting = [
+            WaitingWithdrawal(one.id, why)
+            for one in self._open(WithdrawalPhase.LOCKED)
+            if (why := self.sign(one))
+        ]
+        for withdrawal in self._open(WithdrawalPhase.SIGNED):
             self.send(withdrawal)
         self.publish()
         return Passed(deposits, waiting)
@@ -131,7 +142,7 @@ class Gateway:
         _check_follows(block, int(number), id)
         credited = [amount for id_, one in block.transfers if (amount := self._deposit(sql, id_, one))]
         included = {id_ for id_, _ in block.transfers}
-        for withdrawal in _in_phase(store.open_withdrawals(sql), Phase.SIGNED):
+        for withdrawal in _in_phase(store.open_withdrawals(sql), WithdrawalPhase.SIGNED):
             self._end(sql, withdrawal, included, block.timestamp)
         _move_to(sql, block)
         return credited
@@ -156,10 +167,10 @@ class Gateway:
         match gateway.outcome(one, included=one.txid in included, block_time=block_time):
             case Outcome.PAID:
                 store.post(sql, gateway.settle(one, now))
-                store.put_withdrawal(sql, replace(one, phase=Phase.PAID))
+                store.put_withdrawal(sql, replace(one, phase=WithdrawalPhase.PAID))
             case Outcome.IMPOSSIBLE:
                 store.post(sql, gateway.refund(one, now))
-                store.put_withdrawal(sql, replace(one, phase=Phase.REFUNDED))
+                store.put_withdrawal(sql, replace(one, phase=WithdrawalPhase.REFUNDED))
             case Outcome.OPEN:
                 pass
 
@@ -178,7 +189,7 @@ class Gateway:
             return why
         signed = replace(
             withdrawal,
-            phase=Phase.SIGNED,
+            phase=WithdrawalPhase.SIGNED,
             raw=raw,
             signature=sign(raw, self._key, transaction.transfer),
             txid=txid(raw),
@@ -188,7 +199,7 @@ class Gateway:
         def keep(sql: Sql) -> None:
             # Another pass may have been faster: what is kept first is what is sent. And limits hold for
             # what is kept, whoever signs meanwhile.
-            if store.get_withdrawal(sql, withdrawal.id).phase is not Phase.LOCKED:
+            if store.get_withdrawal(sql, withdrawal.id).phase is not WithdrawalPhase.LOCKED:
                 return
             sent = store.signed_since(sql, transaction.expiration - DAY_MS)
             if not self._limits.wait(withdrawal.amount, sent):
@@ -223,11 +234,11 @@ class Gateway:
     def _over_limit(self, withdrawal: Withdrawal, block: SolidBlock) -> str:
         since = block.timestamp + LIFE_MS - DAY_MS
         sent = self._database.transact(lambda sql: store.signed_since(sql, since))
-        return "the day's limit is reached" if self._limits.wait(withdrawal.amount, sent) else ""
+        return "the daily limit is reached" if self._limits.wait(withdrawal.amount, sent) else ""
 
     def _dry(self, withdrawal: Withdrawal) -> str:
         held = self._node.solid_balance(self._key.address, self._asset.id)
-        out = self._asset.units(MicroBtt(sum(one.amount for one in self._open(Phase.SIGNED))))
+        out = self._asset.units(MicroBtt(sum(one.amount for one in self._open(WithdrawalPhase.SIGNED))))
         enough = held - out >= self._asset.units(withdrawal.amount)
         return "" if enough else f"the wallet {self._key.address} has run dry; send it tokens"
 
@@ -248,11 +259,11 @@ class Gateway:
         if sent is Sent.REFUSED:
             log.warning("the node refuses withdrawal %s for now", withdrawal.txid.hex())
 
-    def _open(self, phase: Phase) -> list[Withdrawal]:
+    def _open(self, phase: WithdrawalPhase) -> list[Withdrawal]:
         return _in_phase(self._database.transact(store.open_withdrawals), phase)
 
 
-def _in_phase(withdrawals: Sequence[Withdrawal], phase: Phase) -> list[Withdrawal]:
+def _in_phase(withdrawals: Sequence[Withdrawal], phase: WithdrawalPhase) -> list[Withdrawal]:
     return [one for one in withdrawals if one.phase is phase]
 
 
@@ -261,7 +272,7 @@ def _check_follows(block: SolidBlock, number: int, id: str) -> None:
     if (number, id) != (block.number - 1, block.parent.hex()):
         raise OwnerMustAct(
             f"The node's solid block {block.number} does not follow the one that was read before it: it "
-            "is on another chain, or lies. Name another node, and look into the ledger before going on."
+            "is on another chain, or lies. Use another node, and check the ledger before you continue."
         )
 
 

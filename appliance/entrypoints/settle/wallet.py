@@ -26,19 +26,21 @@ def load(keystore: Path, ask: Callable[[str], str]) -> Key:
         try:
             return Key(bytes.fromhex(given))
         except ValueError as error:
-            raise OwnerMustAct(f"The credential {CREDENTIAL} is no key; it is 64 hex digits.") from error
+            raise OwnerMustAct(
+                f"The credential {CREDENTIAL} is not a key; a key is 64 hex digits."
+            ) from error
     try:
         kept: Any = json.loads(keystore.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise OwnerMustAct(
-            f"There is no wallet at {keystore}. Make one: seedbox settle --new-wallet"
+            f"There is no wallet at {keystore}. To create one: seedbox settle --new-wallet"
         ) from error
     except (OSError, ValueError) as error:
         raise OwnerMustAct(f"The wallet {keystore} cannot be read ({type(error).__name__}).") from error
     try:
         return Key(bytes(decode_keyfile_json(kept, ask("Passphrase").encode())))
     except (ValueError, KeyError, TypeError) as error:
-        raise OwnerMustAct("That is not the passphrase, or the wallet's file is damaged.") from error
+        raise OwnerMustAct("Wrong passphrase, or the wallet file is damaged.") from error
 
 
 def api_key() -> str:
@@ -60,7 +62,7 @@ def _credential(name: str) -> str:
 def make(keystore: Path, passphrase: str) -> Key:
     """A new wallet in an encrypted file. Raises OwnerMustAct where one is, or for a short passphrase."""
     if keystore.exists():
-        raise OwnerMustAct(f"There is a wallet at {keystore} already; it is never written over.")
+        raise OwnerMustAct(f"There is already a wallet at {keystore}; it is never overwritten.")
     if len(passphrase) < SHORTEST_PASSPHRASE:
         raise OwnerMustAct(f"The passphrase needs at least {SHORTEST_PASSPHRASE} characters.")
     key = Key.make()

@@ -12,7 +12,7 @@ from appliance.adapters.engine.metainfo import parse_own, parse_torrent
 from appliance.core.errors import Bug, NotFound, OwnerMustAct, SeedboxError
 from appliance.core.journal import Journal
 from appliance.core.tasks import Fail, Tasks
-from appliance.domain.catalogue.catalogue import Admitted, Wish
+from appliance.domain.catalogue.catalogue import AddOptions, Admitted
 from appliance.domain.catalogue.description import Parsed
 from appliance.services.intake.hashing import hash_folder
 
@@ -26,11 +26,11 @@ _BROKEN = "The box failed in a way that nobody expected. Its log says more."
 class Admission(Protocol):
     """Where torrents are taken in; the catalogue."""
 
-    async def add(self, parsed: Parsed, wish: Wish) -> Admitted:
+    async def add(self, parsed: Parsed, wish: AddOptions) -> Admitted:
         """Download and seed a torrent. Raises OwnerMustAct, RetryLater."""
         ...
 
-    async def share(self, parsed: Parsed, wish: Wish, path: Path) -> Admitted:
+    async def share(self, parsed: Parsed, wish: AddOptions, path: Path) -> Admitted:
         """Seed a torrent in place. Raises OwnerMustAct, RetryLater."""
         ...
 
@@ -90,7 +90,7 @@ class Jobs:
         """One job. Raises NotFound."""
         return self._find(id).job
 
-    def share(self, wanted: Wanted, wish: Wish) -> str:
+    def share(self, wanted: Wanted, wish: AddOptions) -> str:
         """Begin to share a path that was found allowed; returns the job's id."""
         path = Path(wanted.path)
 
@@ -103,7 +103,7 @@ class Jobs:
 
         return self._start("share", path.name, work)
 
-    def fetch(self, url: str, wish: Wish) -> str:
+    def fetch(self, url: str, wish: AddOptions) -> str:
         """Begin to fetch a .torrent file; returns the job's id."""
 
         async def work(running: _Running) -> Admitted:

@@ -12,7 +12,7 @@ from appliance.adapters.engine.metainfo import MOST_MAGNET, MOST_METAINFO, parse
 from appliance.core.errors import Bug, OwnerMustAct, RetryLater, SeedboxError
 from appliance.core.journal import Journal
 from appliance.core.service import Beat
-from appliance.domain.catalogue.catalogue import Wish
+from appliance.domain.catalogue.catalogue import AddOptions
 from appliance.domain.catalogue.description import Parsed
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ _GONE = Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.IGNORED
 class Adds(Protocol):
     """Where torrents are added; the catalogue."""
 
-    async def add(self, parsed: Parsed, wish: Wish) -> object:
+    async def add(self, parsed: Parsed, wish: AddOptions) -> object:
         """Download and seed a torrent. Raises OwnerMustAct, RetryLater."""
         ...
 
@@ -66,7 +66,7 @@ class WatchFolder:
     async def _take(self, path: Path) -> None:
         """Add one file; it stays for another try where that may go through later."""
         try:
-            await self._catalogue.add(await _parsed(path), Wish())
+            await self._catalogue.add(await _parsed(path), AddOptions())
         except RetryLater as error:
             log.warning("%s waits: %s", path, error)
         except Bug:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from appliance.adapters.store.machine import Decision, Past
+from appliance.adapters.store.machine import DecisionRecord, Past
 from appliance.core.blocking import BlockingCall
 from appliance.core.config import Energy, Governor
 from appliance.core.errors import RetryLater, SeedboxError
@@ -258,7 +258,7 @@ class Governing:
         """Readings of the last hour, day or month. Raises RetryLater."""
         return await self._ports.readings.history(span)
 
-    async def throttles_since(self, start: UtcMs) -> list[Decision]:
+    async def throttles_since(self, start: UtcMs) -> list[DecisionRecord]:
         """What throttled the box at some time since `start`, newest first. Raises RetryLater."""
         return await self._ports.throttles.since(start)
 

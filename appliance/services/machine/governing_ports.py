@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from appliance.adapters.board.sensors import QuickReading
 from appliance.adapters.board.ups import UpsReading
-from appliance.adapters.store.machine import Decision, Past
+from appliance.adapters.store.machine import DecisionRecord, Past
 from appliance.core.clock import Clock
 from appliance.core.journal import Journal
 from appliance.core.tasks import Fail
@@ -122,7 +122,7 @@ class ThrottleHistory(Protocol):
         """Write what is new. Raises RetryLater."""
         ...
 
-    async def since(self, start: UtcMs) -> list[Decision]:
+    async def since(self, start: UtcMs) -> list[DecisionRecord]:
         """All that were in force at some time since `start`, newest first. Raises RetryLater."""
         ...
 

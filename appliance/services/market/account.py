@@ -18,7 +18,7 @@ from appliance.core.keys import Key, parse_address
 from appliance.core.service import Beat
 from appliance.core.tasks import Fail, Tasks
 from appliance.core.units import MicroBtt, UtcMs
-from appliance.domain.wallet.keeper import Keeper
+from appliance.domain.wallet.keeper import WalletKeeper
 from appliance.domain.wallet.wallet import Wallet
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class Account:
         """The round under way, or the last one."""
         self.reply = LedgerReply()
         self.wallet: Wallet | None = None
-        self._keeper: Keeper | None = None
+        self._keeper: WalletKeeper | None = None
         self._busy = asyncio.Lock()
 
     def _known_ledger(self) -> bytes | None:
@@ -107,7 +107,7 @@ class Account:
         memory = WalletMemory(self._database, ledger, self._clock)
         wallet = Wallet(self.key, self._client, memory)
         await wallet.load()
-        self._keeper = Keeper(wallet, self._journal)
+        self._keeper = WalletKeeper(wallet, self._journal)
         self.wallet = wallet
         return wallet
 

@@ -38,7 +38,7 @@ from appliance.domain.auction.model import Offer, Terms
 from appliance.domain.auction.reserve import limited
 from appliance.domain.auction.seller import LOOK_NS, Seller
 from appliance.domain.catalogue.model import State as TorrentState
-from appliance.domain.ledger.channel import State
+from appliance.domain.ledger.channel import ChannelState
 from appliance.domain.wallet.model import Purpose
 from appliance.services.market.counting import LaneCounting
 from appliance.services.market.lanes import LaneKeeper
@@ -234,7 +234,7 @@ class Selling:
             # Sent again after a connection broke.
             return
         total = MicroBtt(message.paid)
-        state = State(wallet.ledger, message.channel, message.seq, total, message.state)
+        state = ChannelState(wallet.ledger, message.channel, message.seq, total, message.state)
         self._ports.log.earned(await wallet.accept_state(message.channel, state, bidder.torrent))
         self._do(self.seller.paid(bidder.key, message.channel, total))
 

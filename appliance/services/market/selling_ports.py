@@ -13,8 +13,8 @@ from appliance.domain.auction.effects import Decided
 from appliance.domain.auction.messages import Message
 from appliance.domain.auction.model import SellerMemory
 from appliance.domain.catalogue.torrent import Torrent
-from appliance.domain.ledger.channel import State
-from appliance.domain.wallet.model import Held, Purpose
+from appliance.domain.ledger.channel import ChannelState
+from appliance.domain.wallet.model import Purpose, WalletChannel
 from appliance.services.market.lanes import LaneEngine
 
 
@@ -54,22 +54,22 @@ class SellerWallet(Protocol):
         ...
 
     @property
-    def channels(self) -> list[Held]:
+    def channels(self) -> list[WalletChannel]:
         """The channels that are not settled."""
         ...
 
-    def held(self, id: bytes) -> Held:
+    def held(self, id: bytes) -> WalletChannel:
         """A channel that is not settled. Raises NotFound."""
         ...
 
-    async def adopt(self, id: bytes, purpose: Purpose) -> Held:
+    async def adopt(self, id: bytes, purpose: Purpose) -> WalletChannel:
         """Begin to be paid in a channel that somebody has opened to the box.
 
         Raises PeerMisbehaved, or RetryLater where the ledger is away.
         """
         ...
 
-    async def accept_state(self, id: bytes, state: State, torrent: str) -> MicroBtt:
+    async def accept_state(self, id: bytes, state: ChannelState, torrent: str) -> MicroBtt:
         """What a payer's state brings beyond the last one; durable before it is returned.
 
         Raises PeerMisbehaved, RetryLater.

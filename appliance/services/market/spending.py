@@ -12,8 +12,8 @@ from appliance.core.units import BTT, MicroBtt
 from appliance.domain.auction.buyer_effects import FundChannel, Funding
 from appliance.domain.auction.messages import Pay
 from appliance.domain.auction.wants import lock_for
-from appliance.domain.ledger.channel import State
-from appliance.domain.wallet.model import Held, Purpose, Standing, Sum, Sums
+from appliance.domain.ledger.channel import ChannelState
+from appliance.domain.wallet.model import ChannelStanding, Purpose, Sum, Sums, WalletChannel
 
 CHANNEL_MS = 24 * 3_600_000
 ENDS_SOON_MS = 3 * 3_600_000
@@ -47,7 +47,7 @@ class SpendingWallet(Protocol):
         ...
 
     @property
-    def channels(self) -> Sequence[Held]:
+    def channels(self) -> Sequence[WalletChannel]:
         """The channels that are under way."""
         ...
 
@@ -65,11 +65,11 @@ class SpendingWallet(Protocol):
 
     async def open_channel(
         self, hold: str, recipient: Address, lock: MicroBtt, life_ms: int, purpose: Purpose
-    ) -> Held:
+    ) -> WalletChannel:
         """Lock money of a hold in a channel to somebody."""
         ...
 
-    async def pay(self, id: bytes, paid: MicroBtt, torrent: str) -> State:
+    async def pay(self, id: bytes, paid: MicroBtt, torrent: str) -> ChannelState:
         """The signed state that `paid` in all is the recipient's; durable before it is returned."""
         ...
 
@@ -163,7 +163,7 @@ class Spending:
         except OwnerMustAct as error:
             return Refusal(f"Nothing is bid: {error}")
 
-    def _covers(self, held: Held, seller: Address, enough: MicroBtt) -> bool:
+    def _covers(self, held: WalletChannel, seller: Address, enough: MicroBtt) -> bool:
         channel = held.channel
         lasts = channel.expires - self._ports.clock.now() > ENDS_SOON_MS
         return _pays(held, seller) and lasts and channel.lock - channel.paid >= enough
@@ -176,7 +176,7 @@ class Spending:
             available = (await wallet.store.sums()).available
         return available
 
-    async def _open(self, wallet: SpendingWallet, need: FundChannel, lock: MicroBtt) -> Held:
+    async def _open(self, wallet: SpendingWallet, need: FundChannel, lock: MicroBtt) -> WalletChannel:
         torrent, seller = need.contact
         hold = await wallet.hold(lock, f"bid for {torrent[:16]}")
         try:
@@ -200,20 +200,20 @@ class Spending:
         return [_payment(one.state) for one in held if _pays(one, seller) and one.state]
 
 
-def _pays(held: Held, seller: Address) -> bool:
+def _pays(held: WalletChannel, seller: Address) -> bool:
     """Whether a channel is open, and pays this seller."""
     ours = held.purpose is Purpose.DOWNLOADING and held.channel.recipient == seller
-    return ours and held.standing is Standing.OPEN
+    return ours and held.standing is ChannelStanding.OPEN
 
 
-def _funding(held: Held, left: MicroBtt) -> Funding:
+def _funding(held: WalletChannel, left: MicroBtt) -> Funding:
     """A channel of which no more than `left` is meant for one torrent."""
     one = held.channel
     most = MicroBtt(min(one.lock, one.paid + left))
     return Funding(channel=one.id, lock=most, paid=one.paid, resumed=one.paid > 0)
 
 
-def _payment(state: State) -> Pay:
+def _payment(state: ChannelState) -> Pay:
     return Pay(channel=state.channel, seq=state.seq, paid=state.paid, state=state.signature)
 
 

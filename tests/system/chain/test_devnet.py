@@ -21,7 +21,7 @@ from appliance.entrypoints.devnet.accounts import (
     FREE_NET,
     SUN_PER_ENERGY,
     TOKEN,
-    Account,
+    ChainAccount,
     Refused,
 )
 from appliance.entrypoints.devnet.app import create_app
@@ -41,8 +41,8 @@ TRX = 1_000_000
 
 def make(clock: FakeClock) -> Chain:
     genesis = {
-        RICH.address: Account(trx=100 * TRX, assets={ASSET: 10_000}),
-        POOR.address: Account(trx=10, assets={ASSET: 50}),
+        RICH.address: ChainAccount(trx=100 * TRX, assets={ASSET: 10_000}),
+        POOR.address: ChainAccount(trx=10, assets={ASSET: 50}),
     }
     chain = Chain(clock.now, genesis)
     chain.make_block()
@@ -227,9 +227,9 @@ def served() -> Iterator[tuple[Node, str]]:
     from appliance.core.clock import SystemClock
 
     genesis = {
-        RICH.address: Account(trx=100 * TRX, assets={ASSET: 10_000, TOKEN: 5 * 10**18}),
-        POOR.address: Account(trx=10),
-        FAUCET.address: Account(trx=100 * TRX, assets={ASSET: 100}),
+        RICH.address: ChainAccount(trx=100 * TRX, assets={ASSET: 10_000, TOKEN: 5 * 10**18}),
+        POOR.address: ChainAccount(trx=10),
+        FAUCET.address: ChainAccount(trx=100 * TRX, assets={ASSET: 100}),
     }
     node = Node(Chain(SystemClock().now, genesis), ASSET)
     node.chain.make_block()

@@ -22,21 +22,21 @@ from appliance.core.keys import Address, Key
 from appliance.core.units import MicroBtt, UtcMs
 from appliance.domain.ledger import gateway as rules
 from appliance.domain.ledger.book import NotEnough
-from appliance.domain.ledger.gateway import CHAIN, Asset, Limits, Phase, Withdrawal
+from appliance.domain.ledger.gateway import CHAIN, Asset, Withdrawal, WithdrawalLimits, WithdrawalPhase
 from appliance.entrypoints.devnet.accounts import (
     NEW_ACCOUNT_NET_SUN,
     NEW_ACCOUNT_SUN,
     SUN_PER_BYTE,
     SUN_PER_ENERGY,
     TOKEN,
-    Account,
+    ChainAccount,
     Refused,
     energy_of,
 )
 from appliance.entrypoints.devnet.app import create_app
 from appliance.entrypoints.devnet.chain import SOLID_AFTER, Chain
 from appliance.entrypoints.devnet.node import Mischief, Node
-from appliance.entrypoints.settle.gateway import FEE_LIMIT, LIFE_MS, NO_LIMITS, Gateway
+from appliance.entrypoints.settle.gateway import FEE_LIMIT, LIFE_MS, NO_LIMITS, ChainGateway
 from tests.support.clock import FakeClock
 from tests.support.wsgi import serving
 from tests.system.ledger.test_store import Cut, Cutting
@@ -71,14 +71,14 @@ class Direct:
 
     def solid_balance(self, address: Address, asset: str) -> int:
         accounts = self.chain.accounts_at(self.chain.solid.number)
-        return accounts.get(address, Account()).assets.get(asset, 0)
+        return accounts.get(address, ChainAccount()).assets.get(asset, 0)
 
     def development(self) -> bool:
         return True
 
     def fee(self, raw: bytes) -> Fee:
         transfer, accounts = parse(raw).transfer, self.chain.accounts
-        owner = accounts.get(transfer.owner, Account())
+        owner = accounts.get(transfer.owner, ChainAccount())
         resources = Resources(trx=owner.trx, bandwidth=owner.free_net(self.chain.newest.timestamp), energy=0)
         prices = Prices(
             byte=SUN_PER_BYTE, energy=SUN_PER_ENERGY, new_account=NEW_ACCOUNT_SUN + NEW_ACCOUNT_NET_SUN
@@ -102,11 +102,11 @@ class Direct:
 class World:
     """A chain, a ledger, and the gateway between them."""
 
-    def __init__(self, where: str, asset: Asset, limits: Limits = NO_LIMITS) -> None:
+    def __init__(self, where: str, asset: Asset, limits: WithdrawalLimits = NO_LIMITS) -> None:
         self.clock, self.asset, self.limits = FakeClock(), asset, limits
         genesis = {
-            WALLET.address: Account(trx=10**12),
-            ALICE.address: Account(trx=10**12, assets={asset.id: asset.units(MicroBtt(1_000 * BTT))}),
+            WALLET.address: ChainAccount(trx=10**12),
+            ALICE.address: ChainAccount(trx=10**12, assets={asset.id: asset.units(MicroBtt(1_000 * BTT))}),
         }
         self.chain = Chain(self.clock.now, genesis)
         self.blocks(SOLID_AFTER + 2)
@@ -119,8 +119,8 @@ class World:
         self.database: LedgerDatabase = open_ledger(self.where)
         self.gateway = self.another(self.node)
 
-    def another(self, node: ChainNode, database: LedgerDatabase | None = None) -> Gateway:
-        return Gateway(database or self.database, node, WALLET, self.asset, self.clock, self.limits)
+    def another(self, node: ChainNode, database: LedgerDatabase | None = None) -> ChainGateway:
+        return ChainGateway(database or self.database, node, WALLET, self.asset, self.clock, self.limits)
 
     def blocks(self, count: int) -> None:
         for _ in range(count):
@@ -155,14 +155,14 @@ class World:
 
         self.database.transact(work)
 
-    def phase(self, name: str) -> Phase:
+    def phase(self, name: str) -> WithdrawalPhase:
         return self.database.transact(lambda sql: ledger.get_withdrawal(sql, name)).phase
 
     def balance(self, account: str) -> int:
         return self.database.transact(lambda sql: ledger.balance(sql, account))
 
     def on_chain(self, key: Key) -> int:
-        held = self.chain.accounts.get(key.address, Account()).assets.get(self.asset.id, 0)
+        held = self.chain.accounts.get(key.address, ChainAccount()).assets.get(self.asset.id, 0)
         return self.asset.amount(held)
 
     def close(self) -> None:
@@ -238,13 +238,13 @@ def test_a_withdrawal_is_locked_sent_and_paid_when_solid(world: World) -> None:
     world.withdraw("w", 30 * BTT)
     assert world.balance(ALICE.address) == 70 * BTT
     world.gateway.run()
-    assert world.phase("w") is Phase.SIGNED
+    assert world.phase("w") is WithdrawalPhase.SIGNED
     world.blocks(1)
     world.gateway.run()
-    assert world.phase("w") is Phase.SIGNED, "not solid yet"
+    assert world.phase("w") is WithdrawalPhase.SIGNED, "not solid yet"
     world.solidify()
     world.gateway.run()
-    assert world.phase("w") is Phase.PAID
+    assert world.phase("w") is WithdrawalPhase.PAID
     assert world.on_chain(BOB) == 30 * BTT
     assert world.balance(CHAIN) == -70 * BTT
 
@@ -262,7 +262,7 @@ def test_a_lost_broadcast_is_sent_again_with_the_same_bytes(world: World) -> Non
     assert world.database.transact(lambda sql: ledger.get_withdrawal(sql, "w")).raw == first
     world.solidify()
     world.gateway.run()
-    assert world.phase("w") is Phase.PAID
+    assert world.phase("w") is WithdrawalPhase.PAID
     assert world.on_chain(BOB) == 30
 
 
@@ -276,10 +276,10 @@ def test_it_is_refunded_only_when_it_can_never_happen(world: World) -> None:
     while world.chain.newest.timestamp < signed.expiration:
         world.blocks(10)
         world.gateway.run()
-    assert world.phase("w") is Phase.SIGNED, "past its end, but no solid block says so"
+    assert world.phase("w") is WithdrawalPhase.SIGNED, "past its end, but no solid block says so"
     world.solidify()
     world.gateway.run()
-    assert world.phase("w") is Phase.REFUNDED
+    assert world.phase("w") is WithdrawalPhase.REFUNDED
     assert world.balance(ALICE.address) == 100 * BTT
     with pytest.raises(Refused):
         world.chain.take(signed.raw, signed.signature)
@@ -299,7 +299,7 @@ def test_what_was_included_in_the_very_last_block_is_paid_and_not_refunded(world
     assert world.chain.newest.timestamp >= signed.expiration
     world.solidify()
     world.gateway.run()
-    assert world.phase("w") is Phase.PAID
+    assert world.phase("w") is WithdrawalPhase.PAID
 
 
 def test_a_wallet_that_ran_dry_lets_withdrawals_wait(world: World) -> None:
@@ -316,7 +316,7 @@ def test_a_wallet_that_ran_dry_lets_withdrawals_wait(world: World) -> None:
     waiting = world.gateway.run().waiting
     assert [one.id for one in waiting] == ["w"]
     assert "run dry" in waiting[0].why
-    assert world.phase("w") is Phase.LOCKED
+    assert world.phase("w") is WithdrawalPhase.LOCKED
     assert world.balance(ALICE.address) == 70 * BTT
 
 
@@ -332,30 +332,30 @@ def test_a_wallet_without_trx_for_the_fee_lets_withdrawals_wait(world: World) ->
     world.withdraw("w", 30)
     waiting = world.gateway.run().waiting
     assert "TRX for the fee" in waiting[0].why
-    assert world.phase("w") is Phase.LOCKED
+    assert world.phase("w") is WithdrawalPhase.LOCKED
 
 
 def test_limits_hold_for_each_withdrawal_for_a_day_and_for_addresses(fresh: Fresh, asset: Asset) -> None:
-    limits = Limits(each=MicroBtt(50), day=MicroBtt(60), allow=frozenset({BOB.address}))
+    limits = WithdrawalLimits(each=MicroBtt(50), day=MicroBtt(60), allow=frozenset({BOB.address}))
     world = World(fresh(), asset, limits)
     funded(world)
     for name, amount, to in (("a", 50, BOB), ("b", 20, BOB), ("c", 51, BOB), ("d", 5, ALICE)):
         world.withdraw(name, amount, to)
     why = {one.id: one.why for one in world.gateway.run().waiting}
-    assert world.phase("a") is Phase.SIGNED
-    assert why["b"] == "the day's limit is reached"
+    assert world.phase("a") is WithdrawalPhase.SIGNED
+    assert why["b"] == "the daily limit is reached"
     assert "at most 0.00005 BTT" in why["c"]
-    assert "not on the list" in why["d"]
+    assert "list of allowed addresses" in why["d"]
     world.blocks(1)
     world.solidify()
     world.gateway.run()
-    assert (world.phase("a"), world.phase("b")) == (Phase.PAID, Phase.LOCKED)
+    assert (world.phase("a"), world.phase("b")) == (WithdrawalPhase.PAID, WithdrawalPhase.LOCKED)
     world.clock.advance(86_400)
     world.blocks(1)
     world.solidify()
     world.gateway.run()
-    assert world.phase("b") is Phase.SIGNED
-    assert {world.phase("c"), world.phase("d")} == {Phase.LOCKED}
+    assert world.phase("b") is WithdrawalPhase.SIGNED
+    assert {world.phase("c"), world.phase("d")} == {WithdrawalPhase.LOCKED}
     world.close()
 
 
@@ -366,14 +366,14 @@ def test_a_clock_that_is_wrong_by_years_changes_nothing(world: World) -> None:
     assert honest is world.clock
     for years in (-10, 10):
         jump.wall = UtcMs(world.clock.wall + years * 365 * 86_400_000)
-        gate = Gateway(world.database, world.node, WALLET, world.asset, jump)
+        gate = ChainGateway(world.database, world.node, WALLET, world.asset, jump)
         world.withdraw(f"w{years}", 30)
         gate.run()
-        assert world.phase(f"w{years}") is Phase.SIGNED
+        assert world.phase(f"w{years}") is WithdrawalPhase.SIGNED
         world.blocks(1)
         world.solidify()
         gate.run()
-        assert world.phase(f"w{years}") is Phase.PAID
+        assert world.phase(f"w{years}") is WithdrawalPhase.PAID
     assert world.on_chain(BOB) == 60
 
 
@@ -480,12 +480,12 @@ def test_it_works_over_http_with_tronpy_and_through_a_nodes_bad_moods(
     world.withdraw("w", 20)
     node.mischief = Mischief(keep_back=1)
     gate.run()
-    assert world.phase("w") is Phase.SIGNED
+    assert world.phase("w") is WithdrawalPhase.SIGNED
     gate.run()
     world.blocks(1)
     world.solidify()
     gate.run()
-    assert world.phase("w") is Phase.PAID
+    assert world.phase("w") is WithdrawalPhase.PAID
     assert world.on_chain(BOB) == 20
     assert world.database.transact(lambda sql: ledger.fact(sql, "solid")) == "30"
     http.close()
@@ -500,11 +500,11 @@ def test_a_wallet_that_the_node_says_has_run_dry_sends_nothing_and_loses_nothing
     world.withdraw("w", 30)
     node.mischief = Mischief(dry=WALLET.address)
     assert "run dry" in world.another(http).run().waiting[0].why
-    assert world.phase("w") is Phase.LOCKED
+    assert world.phase("w") is WithdrawalPhase.LOCKED
     assert json.loads(world.database.transact(lambda sql: ledger.fact(sql, "solid")) or "") == 0
     node.mischief = Mischief()
     assert world.another(http).run().waiting == []
-    assert world.phase("w") is Phase.SIGNED
+    assert world.phase("w") is WithdrawalPhase.SIGNED
     http.close()
 
 
@@ -640,13 +640,15 @@ def machine(fresh: Fresh, asset: Asset) -> type[RuleBasedStateMachine]:
             )
             assert asset.amount(then[WALLET.address].assets.get(asset.id, 0)) == held + unmatched
             for one in signed:
-                assert (one.phase is Phase.PAID) == (one.txid in included and one.phase is not Phase.SIGNED)
-                if one.phase is Phase.REFUNDED:
+                assert (one.phase is WithdrawalPhase.PAID) == (
+                    one.txid in included and one.phase is not WithdrawalPhase.SIGNED
+                )
+                if one.phase is WithdrawalPhase.REFUNDED:
                     assert one.txid not in {
                         other.txid for block in world.chain.blocks for other in block.transactions
                     }
-            paid = sum(one.amount for one in signed if one.phase is Phase.PAID)
-            assert asset.amount(then.get(BOB.address, Account()).assets.get(asset.id, 0)) == paid
+            paid = sum(one.amount for one in signed if one.phase is WithdrawalPhase.PAID)
+            assert asset.amount(then.get(BOB.address, ChainAccount()).assets.get(asset.id, 0)) == paid
 
         def one(self, name: str) -> Withdrawal:
             return self.world.database.transact(lambda sql: ledger.get_withdrawal(sql, name))

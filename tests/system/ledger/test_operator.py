@@ -28,12 +28,11 @@ from appliance.core.errors import NotFound, OwnerMustAct, RetryLater
 from appliance.core.keys import Key
 from appliance.core.units import MicroBtt, UtcMs
 from appliance.domain.ledger.book import Move, NotEnough, entry
-from appliance.domain.ledger.channel import Channel, Phase, State, accept, pay
-from appliance.domain.ledger.gateway import Limits
-from appliance.domain.ledger.gateway import Phase as WithdrawalPhase
+from appliance.domain.ledger.channel import Channel, ChannelPhase, ChannelState, accept, pay
+from appliance.domain.ledger.gateway import WithdrawalLimits, WithdrawalPhase
 from appliance.domain.ledger.request import WINDOW_MS, Request, Signer, sign
-from appliance.entrypoints.operator.app import MOST_BODY, App
-from appliance.entrypoints.operator.requests import Asked, Replayed
+from appliance.entrypoints.operator.app import MOST_BODY, LedgerApp
+from appliance.entrypoints.operator.requests import Replayed, SignedRequest
 from appliance.entrypoints.operator.routes import ROUTES
 from appliance.entrypoints.operator.server import LedgerServer, listen
 from appliance.entrypoints.operator.service import NO_LIMITS, Operator
@@ -52,7 +51,7 @@ Fresh = Callable[[], str]
 class Service:
     """A ledger served from this process, so that its clock can be set."""
 
-    def __init__(self, where: str, limits: Limits = NO_LIMITS) -> None:
+    def __init__(self, where: str, limits: WithdrawalLimits = NO_LIMITS) -> None:
         self.clock = FakeClock()
         self.database: LedgerDatabase = open_ledger(where)
         self.operator = Operator(self.database, self.clock, "test", limits)
@@ -60,7 +59,7 @@ class Service:
         sock = listen(self.ip, 0)
         self.port = int(sock.getsockname()[1])
         self.url = f"http://{self.ip}:{self.port}"
-        self._server = LedgerServer(App(self.operator, self.clock))
+        self._server = LedgerServer(LedgerApp(self.operator, self.clock))
         self._thread = threading.Thread(target=self._server.run, args=([sock],), daemon=True)
         self._thread.start()
         self._clients: list[LedgerClient] = []
@@ -162,13 +161,13 @@ def test_a_withdrawal_can_be_taken_back_until_it_is_signed_and_once(service: Ser
         store.put_withdrawal(sql, replace(found, phase=WithdrawalPhase.SIGNED))
 
     service.database.transact(sign_it)
-    with pytest.raises(OwnerMustAct, match="signed already"):
+    with pytest.raises(OwnerMustAct, match="already signed"):
         payer.cancel("v")
     assert payer.account()[0] == 9 * BTT
 
 
 def test_a_withdrawal_that_could_never_leave_is_refused_at_once(fresh: Fresh) -> None:
-    limited = Service(fresh(), Limits(each=MicroBtt(BTT), allow=frozenset({SELLER.address})))
+    limited = Service(fresh(), WithdrawalLimits(each=MicroBtt(BTT), allow=frozenset({SELLER.address})))
     limited.credit(PAYER, 10 * BTT)
     payer = limited.client(PAYER)
     payer.set_payout(SELLER.address)
@@ -176,7 +175,7 @@ def test_a_withdrawal_that_could_never_leave_is_refused_at_once(fresh: Fresh) ->
         payer.withdraw("w", SELLER.address, MicroBtt(BTT + 1))
     other = limited.client(STRANGER)
     other.set_payout(STRANGER.address)
-    with pytest.raises(OwnerMustAct, match="not on the list"):
+    with pytest.raises(OwnerMustAct, match="not on this ledger's list"):
         other.withdraw("w", STRANGER.address, MicroBtt(1))
     limited.close()
 
@@ -224,7 +223,7 @@ def test_a_channel_is_opened_paid_and_closed_by_its_recipient(service: Service) 
         channel, state = pay(channel, PAYER, MicroBtt(paid))
         theirs = accept(theirs, state)
     closed = seller.close_channel(channel.id, state)
-    assert (closed.phase, closed.paid) == (Phase.CLOSED, 250)
+    assert (closed.phase, closed.paid) == (ChannelPhase.CLOSED, 250)
     assert seller.close_channel(channel.id, None) == closed, "closing again changes nothing"
     assert payer.account() == (10 * BTT - 250, 0)
     assert seller.account() == (250, 0)
@@ -233,14 +232,14 @@ def test_a_channel_is_opened_paid_and_closed_by_its_recipient(service: Service) 
 def test_the_payer_waits_and_the_recipient_can_put_it_right(service: Service) -> None:
     payer, seller, channel = opened(service)
     _, state = pay(channel, PAYER, MicroBtt(900))
-    with pytest.raises(OwnerMustAct, match="when it has ended"):
+    with pytest.raises(OwnerMustAct, match="when it has expired"):
         payer.close_channel(channel.id, None)
     service.clock.advance(3_601)
-    assert payer.close_channel(channel.id, None).phase is Phase.CLOSING
+    assert payer.close_channel(channel.id, None).phase is ChannelPhase.CLOSING
     assert seller.dispute(channel.id, state).paid == 900
-    assert payer.close_channel(channel.id, None).phase is Phase.CLOSING
+    assert payer.close_channel(channel.id, None).phase is ChannelPhase.CLOSING
     service.clock.advance(3_601)
-    assert payer.close_channel(channel.id, None).phase is Phase.CLOSED
+    assert payer.close_channel(channel.id, None).phase is ChannelPhase.CLOSED
     assert seller.account() == (900, 0)
     assert payer.account() == (10 * BTT - 900, 0)
 
@@ -249,12 +248,12 @@ def test_a_state_that_the_payer_did_not_sign_pays_nothing(service: Service) -> N
     _, seller, channel = opened(service)
     _, good = pay(channel, PAYER, MicroBtt(10))
     for wrong in (
-        State(good.ledger, good.channel, good.seq, MicroBtt(999), good.signature),
-        State(good.ledger, good.channel, good.seq, good.paid, bytes(64)),
+        ChannelState(good.ledger, good.channel, good.seq, MicroBtt(999), good.signature),
+        ChannelState(good.ledger, good.channel, good.seq, good.paid, bytes(64)),
     ):
         with pytest.raises(OwnerMustAct):
             seller.close_channel(channel.id, wrong)
-    assert seller.channel(channel.id).phase is Phase.OPEN
+    assert seller.channel(channel.id).phase is ChannelPhase.OPEN
 
 
 def test_strangers_learn_nothing_of_a_channel(service: Service) -> None:
@@ -463,7 +462,7 @@ def test_another_ledger_at_the_same_address_is_sent_nothing(tmp_path: Path) -> N
     assert client.ledger == first.operator.id
     client._parts = second.client(PAYER)._parts
     client.close()
-    with pytest.raises(OwnerMustAct, match="Another ledger"):
+    with pytest.raises(OwnerMustAct, match="different ledger"):
         client.info()
     with pytest.raises(OwnerMustAct):
         client.account()
@@ -484,7 +483,7 @@ def test_what_answers_html_or_nothing_is_no_ledger() -> None:
     ip = address()
     server = ThreadingHTTPServer((ip, 0), Html)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    with pytest.raises(RetryLater, match="no ledger"):
+    with pytest.raises(RetryLater, match="not a ledger"):
         LedgerClient(f"http://{ip}:{server.server_port}", PAYER, SystemClock()).account()
     server.shutdown()
     server.server_close()
@@ -557,7 +556,7 @@ def test_one_request_does_not_spoil_the_others_of_its_batch(service: Service) ->
     service.credit(PAYER, 100)
     service.credit(SELLER, 100)
 
-    def asked(key: Key, name: str, amount: int, nonce: str = "") -> Asked[MicroBtt]:
+    def asked(key: Key, name: str, amount: int, nonce: str = "") -> SignedRequest[MicroBtt]:
         signer = Signer(key.public, key.address, nonce or secrets.token_hex(16), service.clock.now())
         return service.operator.requests.transferring(
             signer, NewTransfer(name, STRANGER.address, str(amount))

@@ -21,7 +21,7 @@ from appliance.core.errors import NotFound, OwnerMustAct, RetryLater
 from appliance.core.keys import Key
 from appliance.core.units import MOST_MONEY, MicroBtt, UtcMs
 from appliance.domain.ledger.book import COUNTER, CauseReused, Entry, Move, NotEnough, entry
-from appliance.domain.ledger.channel import Channel, Phase, channel_id, close, open_channel
+from appliance.domain.ledger.channel import Channel, ChannelPhase, channel_id, close, open_channel
 from appliance.domain.ledger.statement import as_beancount, as_csv, as_json
 from tests.support.postgres import Postgres
 
@@ -119,7 +119,7 @@ def test_a_channel_is_kept_as_it_is(database: LedgerDatabase) -> None:
 
     database.transact(work)
     assert database.transact(lambda sql: ledger.get_channel(sql, channel.id)) == channel
-    closing = replace(channel, phase=Phase.CLOSING, seq=7, paid=MicroBtt(70), closes=UtcMs(NOW + HOUR))
+    closing = replace(channel, phase=ChannelPhase.CLOSING, seq=7, paid=MicroBtt(70), closes=UtcMs(NOW + HOUR))
     database.transact(lambda sql: ledger.put_channel(sql, closing))
     assert database.transact(lambda sql: ledger.get_channel(sql, channel.id)) == closing
     with pytest.raises(NotFound):

@@ -9,9 +9,9 @@ import pytest
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.wallet import WalletMemory
 from appliance.core.units import MicroBtt
-from appliance.domain.wallet.keeper import Keeper
+from appliance.domain.wallet.keeper import WalletKeeper
 from appliance.domain.wallet.model import Purpose
-from appliance.domain.wallet.ports import Ledger
+from appliance.domain.wallet.ports import LedgerAccount
 from appliance.domain.wallet.wallet import Wallet
 from tests.support.account import DirectLedger, Heard
 from tests.system.ledger.test_operator import HOUR, PAYER, SELLER, Service
@@ -34,14 +34,14 @@ def test_two_boxes_deal_with_each_other(service: Service, tmp_path: Path, direct
     async def deal() -> None:
         boxes, heard = [], Heard()
         for key in (PAYER, SELLER):
-            line: Ledger = (
+            line: LedgerAccount = (
                 DirectLedger(service.operator, key, service.clock) if direct else service.client(key)
             )
             database = Database(tmp_path / f"{key.address}.db", check=False)
             memory = WalletMemory(database, service.operator.id, service.clock)
             wallet = Wallet(key, line, memory)
             await wallet.load()
-            boxes.append((wallet, Keeper(wallet, heard), database))
+            boxes.append((wallet, WalletKeeper(wallet, heard), database))
         (payer, paying, one), (seller, selling, other) = boxes
         for keeper in (paying, selling):
             await keeper.round()
@@ -62,6 +62,6 @@ def test_two_boxes_deal_with_each_other(service: Service, tmp_path: Path, direct
             wallet.close()
         one.close()
         other.close()
-        assert all("collected" in text for text in heard.texts), heard.texts
+        assert all("Collected" in text for text in heard.texts), heard.texts
 
     asyncio.run(deal())

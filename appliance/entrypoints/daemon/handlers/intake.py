@@ -8,7 +8,7 @@ from appliance.adapters.engine.metainfo import parse_magnet, parse_torrent
 from appliance.control import intake as api
 from appliance.control.command import Route
 from appliance.core.errors import OwnerMustAct
-from appliance.domain.catalogue.catalogue import Admitted, Catalogue, Wish
+from appliance.domain.catalogue.catalogue import AddOptions, Admitted, Catalogue
 from appliance.services.intake.jobs import Job, Jobs
 from appliance.services.intake.places import Places
 
@@ -83,8 +83,10 @@ class IntakeHandlers:
         )
 
 
-def _wish(options: api.Options) -> Wish:
-    return Wish(label=options.label, priority=options.priority, goal=options.goal, paused=options.paused)
+def _wish(options: api.Options) -> AddOptions:
+    return AddOptions(
+        label=options.label, priority=options.priority, goal=options.goal, paused=options.paused
+    )
 
 
 def _added(admitted: Admitted) -> api.Added:

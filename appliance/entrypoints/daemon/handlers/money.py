@@ -16,7 +16,7 @@ from appliance.domain.wallet.model import Sums
 
 if TYPE_CHECKING:
     from appliance.adapters.ledger_http.messages import LedgerInfo, WithdrawalInfo
-    from appliance.domain.ledger.statement import Line
+    from appliance.domain.ledger.statement import AccountLine
     from appliance.domain.wallet.wallet import Wallet
     from appliance.services.market.account import Account
 
@@ -134,7 +134,7 @@ class MoneyHandlers:
         return api.Verified(findings=await verify(account))
 
 
-def _line(line: "Line") -> api.MoneyLine:
+def _line(line: "AccountLine") -> api.MoneyLine:
     return api.MoneyLine(
         number=line.number,
         at=line.at,
@@ -204,7 +204,7 @@ async def _records(wallet: "Wallet") -> Finding:
     return Finding("records", Verdict.OK, f"{entries}, and every state of a channel is signed.")
 
 
-def _forgotten(lines: "Sequence[Line]") -> Finding:
+def _forgotten(lines: "Sequence[AccountLine]") -> Finding:
     amount = show_btt(MicroBtt(sum(line.amount for line in lines)))
     entries = "one entry" if len(lines) == 1 else f"{len(lines)} entries"
     return Finding(

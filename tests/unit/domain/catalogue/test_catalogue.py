@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from appliance.core.errors import NotFound, OwnerMustAct
-from appliance.domain.catalogue.catalogue import Catalogue, Wish
+from appliance.domain.catalogue.catalogue import AddOptions, Catalogue
 from appliance.domain.catalogue.description import Description, Parsed
 from appliance.domain.catalogue.duties import LOOK_EVERY_S, PRESENCE_EVERY_S
 from appliance.domain.catalogue.model import Goal, GoalKind, State
@@ -54,7 +54,7 @@ class House:
 
     async def add(self, what: Parsed | None = None, **wish: Any) -> Torrent:
         """Add a torrent."""
-        admitted = await self.catalogue.add(what or parsed(), Wish(**wish))
+        admitted = await self.catalogue.add(what or parsed(), AddOptions(**wish))
         await self.wait()
         return self.catalogue.get(admitted.id)
 
@@ -132,7 +132,7 @@ async def test_what_is_complete_is_not_fetched_again_when_it_is_lost(house: Hous
 
 @told
 async def test_a_torrent_is_kept_before_it_is_acknowledged(house: House) -> None:
-    admitted = await house.catalogue.add(parsed(), Wish(label="films"))
+    admitted = await house.catalogue.add(parsed(), AddOptions(label="films"))
     after = await house.power_cut()
     assert after.catalogue.get(admitted.id).record.label == "films"
 
@@ -141,7 +141,7 @@ async def test_a_torrent_is_kept_before_it_is_acknowledged(house: House) -> None
 async def test_a_torrent_that_cannot_be_kept_is_not_acknowledged(house: House) -> None:
     house.store.full = True
     with pytest.raises(Exception, match="Make room"):
-        await house.catalogue.add(parsed(), Wish())
+        await house.catalogue.add(parsed(), AddOptions())
     assert len(house.catalogue) == 0
     house.store.full = False
     assert await house.add()
@@ -244,7 +244,9 @@ async def test_lost_data_is_fetched_when_the_owner_says_so(house: House) -> None
 async def test_files_of_the_owners_own_are_never_fetched_even_when_asked(house: House) -> None:
     house.disk.put("/home/film1")
     what = parsed()
-    admitted = await house.catalogue.share(Parsed(what.description, b"film1+"), Wish(), Path("/home/film1"))
+    admitted = await house.catalogue.share(
+        Parsed(what.description, b"film1+"), AddOptions(), Path("/home/film1")
+    )
     await house.wait()
     torrent = house.catalogue.get(admitted.id)
     assert state_of(torrent) is State.SEEDING
@@ -528,10 +530,10 @@ async def test_a_torrent_can_be_added_again_as_soon_as_it_is_removed(house: Hous
     removing = asyncio.create_task(house.catalogue.remove([torrent.record.id], False))
     await asyncio.sleep(0.01)
     try:
-        await house.catalogue.add(parsed(), Wish())
+        await house.catalogue.add(parsed(), AddOptions())
     except OwnerMustAct:
         await house.wait()
-        await house.catalogue.add(parsed(), Wish())
+        await house.catalogue.add(parsed(), AddOptions())
     await house.wait()
     await removing
     assert len(house.catalogue) == 1, "what was acknowledged is there"

@@ -3,7 +3,7 @@
 import asyncio
 
 from appliance.core.errors import RetryLater
-from appliance.domain.catalogue.keeper import WRITE_S, Keeper
+from appliance.domain.catalogue.keeper import WRITE_S, CatalogueKeeper
 from appliance.domain.catalogue.record import Record
 from appliance.domain.catalogue.torrent import Torrent
 from tests.support.clock import FakeClock
@@ -22,7 +22,7 @@ def test_two_flushes_at_once_do_every_effect_once_and_in_order() -> None:
     store = MemoryStore()
 
     async def play() -> None:
-        keeper = Keeper(store)
+        keeper = CatalogueKeeper(store)
         for name in "abcde":
             keeper.later(lambda name=name: store.forget(name))  # type: ignore[misc]
         await asyncio.gather(*(keeper.flush({}, totals=False) for _ in range(3)))
@@ -36,7 +36,7 @@ def test_a_flush_ends_only_when_what_was_changed_before_it_is_written() -> None:
     store, one = kept()
 
     async def play() -> None:
-        keeper = Keeper(store)
+        keeper = CatalogueKeeper(store)
         one.record.label = "new"
         keeper.record("a")
         first = asyncio.create_task(keeper.flush({"a": one}, totals=False))
@@ -53,7 +53,7 @@ def test_what_cannot_be_written_is_written_when_there_is_room() -> None:
     store, one = kept()
 
     async def play() -> None:
-        keeper = Keeper(store)
+        keeper = CatalogueKeeper(store)
         store.full = True
         keeper.later(lambda: store.forget("b"))
         one.record.label = "new"
@@ -79,7 +79,7 @@ def test_resume_data_that_came_during_a_failed_write_is_newer_than_the_kept() ->
     store, one = kept()
 
     async def play() -> None:
-        keeper = Keeper(store)
+        keeper = CatalogueKeeper(store)
         store.full = True
         keeper.resume("a", b"old")
         writing = asyncio.create_task(keeper.flush({"a": one}, totals=False))
@@ -97,7 +97,7 @@ def test_nothing_is_written_of_a_torrent_that_is_gone() -> None:
     store, one = kept()
 
     async def play() -> None:
-        keeper = Keeper(store)
+        keeper = CatalogueKeeper(store)
         one.record.label = "new"
         keeper.record("a")
         keeper.resume("a", b"new")
@@ -132,7 +132,7 @@ def test_a_drive_that_hangs_or_fails_costs_the_torrents_of_others_no_progress() 
         asyncio.run(store.add(record, b"as it came"))
 
     async def run() -> None:
-        keeper = Keeper(store)
+        keeper = CatalogueKeeper(store)
         for id in torrents:
             keeper.resume(id, b"new")
         await keeper.flush(torrents, totals=False)
@@ -152,7 +152,7 @@ def test_nothing_is_vouched_for_that_has_left_with_its_drive() -> None:
     one.in_engine = False
 
     async def run() -> None:
-        keeper = Keeper(store)
+        keeper = CatalogueKeeper(store)
         keeper.resume("a", b"new")
         await keeper.flush({"a": one}, totals=False)
         one.in_engine = True

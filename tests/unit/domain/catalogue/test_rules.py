@@ -11,9 +11,9 @@ from appliance.domain.catalogue.admission import Known, Place, admit
 from appliance.domain.catalogue.description import Description
 from appliance.domain.catalogue.listing import Query, page, select
 from appliance.domain.catalogue.model import Goal, GoalKind, State
-from appliance.domain.catalogue.ports import Phase, Snapshot, TroubleKind
+from appliance.domain.catalogue.ports import EnginePhase, Snapshot, TroubleKind
 from appliance.domain.catalogue.record import Record
-from appliance.domain.catalogue.states import Trouble, state_of, trouble_of
+from appliance.domain.catalogue.states import TorrentTrouble, state_of, trouble_of
 from appliance.domain.catalogue.summary import sentence
 from appliance.domain.catalogue.torrent import Torrent
 
@@ -31,7 +31,7 @@ def record(number: int = 1, **fields: object) -> Record:
     return Record(**(told | fields))  # type: ignore[arg-type]
 
 
-def snap(phase: Phase, **fields: object) -> Snapshot:
+def snap(phase: EnginePhase, **fields: object) -> Snapshot:
     told: dict[str, object] = dict.fromkeys(Snapshot.__slots__, 0) | {
         "phase": phase,
         "paused": False,
@@ -45,14 +45,14 @@ def test_every_state_has_a_sentence() -> None:
 
 
 @given(
-    st.sampled_from(list(Phase)),
+    st.sampled_from(list(EnginePhase)),
     st.booleans(),
     st.booleans(),
     st.booleans(),
     st.none() | st.sampled_from(list(TroubleKind)),
 )
 def test_every_torrent_has_a_state_and_what_failed_says_why(
-    phase: Phase, paused: bool, satisfied: bool, idle: bool, kind: TroubleKind | None
+    phase: EnginePhase, paused: bool, satisfied: bool, idle: bool, kind: TroubleKind | None
 ) -> None:
     trouble = trouble_of(kind, "f", "message", None) if kind else None
     state, reason = state_of(record(paused=paused, satisfied=satisfied), snap(phase, paused=idle), trouble)
@@ -62,9 +62,9 @@ def test_every_torrent_has_a_state_and_what_failed_says_why(
 
 
 def test_a_full_disk_eases_and_missing_data_is_no_failure() -> None:
-    assert state_of(record(), None, Trouble(TroubleKind.DISK_FULL, "x"))[0] is State.THROTTLED
-    assert state_of(record(), None, Trouble(TroubleKind.MISSING, "x"))[0] is State.MISSING_DATA
-    assert state_of(record(), None, Trouble(TroubleKind.DENIED, "x"))[0] is State.FAILED
+    assert state_of(record(), None, TorrentTrouble(TroubleKind.DISK_FULL, "x"))[0] is State.THROTTLED
+    assert state_of(record(), None, TorrentTrouble(TroubleKind.MISSING, "x"))[0] is State.MISSING_DATA
+    assert state_of(record(), None, TorrentTrouble(TroubleKind.DENIED, "x"))[0] is State.FAILED
 
 
 @pytest.mark.parametrize(

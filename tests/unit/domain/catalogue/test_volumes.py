@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from appliance.domain.catalogue.catalogue import Wish
+from appliance.domain.catalogue.catalogue import AddOptions
 from appliance.domain.catalogue.duties import LOOK_EVERY_S
 from appliance.domain.catalogue.model import State
 from appliance.domain.catalogue.ports import TroubleKind
@@ -173,7 +173,7 @@ async def test_a_link_is_placed_when_its_size_is_known(house: House, disks: Disk
     disks.left = {ONE: SIZE - 1, TWO: SIZE - 2}
     link = parsed(1, size=0, files=0, pieces=0, layout="")
     link = type(link)(type(link.description)(name="", v1=link.description.v1, v2=""), b"")
-    admitted = await house.catalogue.add(link, Wish())
+    admitted = await house.catalogue.add(link, AddOptions())
     await house.wait()
     torrent = house.catalogue.get(admitted.id)
     assert torrent.state is State.ADDING

@@ -13,8 +13,8 @@ from appliance.core.units import MicroBtt, UtcMs
 from appliance.domain.ledger.channel import (
     MOST_SEQ,
     Channel,
-    Phase,
-    State,
+    ChannelPhase,
+    ChannelState,
     accept,
     channel_id,
     close,
@@ -43,10 +43,10 @@ def new(lock: int = 1_000, nonce: bytes = b"n") -> Channel:
     )
 
 
-def signed(channel: Channel, seq: int, paid: int, key: Key = PAYER) -> State:
+def signed(channel: Channel, seq: int, paid: int, key: Key = PAYER) -> ChannelState:
     """A state that only a payer who wants it so would sign."""
     message = encode(channel.ledger, channel.id, seq, MicroBtt(paid))
-    return State(
+    return ChannelState(
         channel.ledger, channel.id, seq, MicroBtt(paid), key.sign(b"seedbox/channel-state/1", message)
     )
 
@@ -57,7 +57,7 @@ def test_opening_locks_the_money_and_closing_hands_out_all_of_it() -> None:
     assert {p.account: p.amount for p in opened.postings} == {PAYER.address: -1_000, channel.account: 1_000}
     _, state = pay(channel, PAYER, MicroBtt(300))
     closed, settled = close(channel, SELLER.address, state, NOW)
-    assert closed.phase is Phase.CLOSED
+    assert closed.phase is ChannelPhase.CLOSED
     assert settled
     assert {p.account: p.amount for p in settled.postings} == {
         channel.account: -1_000,
@@ -116,7 +116,7 @@ def test_the_payer_alone_waits_for_the_end_and_for_the_window() -> None:
     with pytest.raises(OwnerMustAct):
         close(channel, PAYER.address, None, NOW)
     closing, settled = close(channel, PAYER.address, None, channel.expires)
-    assert (closing.phase, settled) == (Phase.CLOSING, None)
+    assert (closing.phase, settled) == (ChannelPhase.CLOSING, None)
     with pytest.raises(OwnerMustAct):
         finish(closing, UtcMs(closing.closes - 1))
     _, entry = finish(closing, closing.closes)

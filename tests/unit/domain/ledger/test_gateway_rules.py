@@ -9,7 +9,7 @@ from appliance.core.config import Gateway
 from appliance.core.errors import OwnerMustAct
 from appliance.core.keys import Address, Key
 from appliance.core.units import MOST_MONEY, MicroBtt, UtcMs
-from appliance.domain.ledger.gateway import Asset, Limits
+from appliance.domain.ledger.gateway import Asset, WithdrawalLimits
 from appliance.domain.ledger.payout import Payout, allowed, change
 
 ONE, TWO, THREE = (Key(bytes(31) + bytes([number])).address for number in (1, 2, 3))
@@ -22,7 +22,7 @@ def test_amounts_are_converted_exactly_or_refused(amount: int, decimals: int) ->
     units = asset.units(MicroBtt(amount))
     assert asset.amount(units) == amount
     if decimals > 6:
-        with pytest.raises(OwnerMustAct, match="no whole number"):
+        with pytest.raises(OwnerMustAct, match="not a whole number"):
             asset.amount(units + 1)
         assert asset.floor(units + 1) == amount
     with pytest.raises(OwnerMustAct):
@@ -30,12 +30,12 @@ def test_amounts_are_converted_exactly_or_refused(amount: int, decimals: int) ->
 
 
 def test_limits_are_told_in_btt_and_addresses_are_checked() -> None:
-    limits = Limits.configured(Gateway(most_each=5, most_a_day=7, allow=(ONE,)))
-    assert limits == Limits(MicroBtt(5_000_000), MicroBtt(7_000_000), frozenset({ONE}))
+    limits = WithdrawalLimits.configured(Gateway(most_each=5, most_a_day=7, allow=(ONE,)))
+    assert limits == WithdrawalLimits(MicroBtt(5_000_000), MicroBtt(7_000_000), frozenset({ONE}))
     with pytest.raises(OwnerMustAct, match="not a TRON address"):
-        Limits.configured(Gateway(allow=("T1",)))
-    assert Limits().refuse(TWO, MicroBtt(MOST_MONEY)) == ""
-    assert not Limits().wait(MicroBtt(MOST_MONEY), MicroBtt(MOST_MONEY))
+        WithdrawalLimits.configured(Gateway(allow=("T1",)))
+    assert WithdrawalLimits().refuse(TWO, MicroBtt(MOST_MONEY)) == ""
+    assert not WithdrawalLimits().wait(MicroBtt(MOST_MONEY), MicroBtt(MOST_MONEY))
 
 
 def test_what_is_free_costs_nothing_and_what_is_not_is_burnt_whole() -> None:

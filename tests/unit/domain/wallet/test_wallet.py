@@ -22,9 +22,9 @@ from appliance.core.keys import Key
 from appliance.core.units import MicroBtt, UtcMs
 from appliance.domain.ledger import channel as channels
 from appliance.domain.ledger.book import NotEnough
-from appliance.domain.ledger.channel import Channel, State
-from appliance.domain.wallet.keeper import Keeper
-from appliance.domain.wallet.model import Held, Purpose, Standing
+from appliance.domain.ledger.channel import Channel, ChannelState
+from appliance.domain.wallet.keeper import WalletKeeper
+from appliance.domain.wallet.model import ChannelStanding, Purpose, WalletChannel
 from appliance.domain.wallet.wallet import CLOSE_BEFORE_MS, HOUR_MS, Wallet
 from appliance.entrypoints.operator.service import Operator
 from tests.support.account import DirectLedger, Heard
@@ -100,7 +100,7 @@ class World:
         self.memory = CuttingMemory(self.database, self.operator.id, self.clock)
         self.wallet = Wallet(BOX, self.line, self.memory)
         self.do(self.wallet.load())
-        self.keeper = Keeper(self.wallet, self.heard)
+        self.keeper = WalletKeeper(self.wallet, self.heard)
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
@@ -126,7 +126,7 @@ class World:
         found = self.do(self.memory.sums())
         return found.balance, found.held, found.locked, found.receivable
 
-    def opened(self, lock: int = 1_000, life_ms: int = DAY_MS) -> Held:
+    def opened(self, lock: int = 1_000, life_ms: int = DAY_MS) -> WalletChannel:
         """A channel from the box to the seller."""
         hold = self.do(self.wallet.hold(MicroBtt(lock)))
         return self.do(
@@ -140,11 +140,11 @@ class World:
         self.do(self.wallet.adopt(channel.id, Purpose.DISTRIBUTION))
         return channel
 
-    def paid(self, channel: Channel, paid: int) -> tuple[Channel, State]:
+    def paid(self, channel: Channel, paid: int) -> tuple[Channel, ChannelState]:
         """The buyer pays."""
         return channels.pay(channel, BUYER, MicroBtt(paid))
 
-    def accept(self, state: State) -> int:
+    def accept(self, state: ChannelState) -> int:
         return self.do(self.wallet.accept_state(state.channel, state, TORRENT))
 
     def balance(self, key: Key) -> int:
@@ -250,14 +250,14 @@ def test_holds_at_once_never_exceed_what_there_is(world: World) -> None:
 def test_channels_at_once_never_exceed_their_hold(world: World) -> None:
     hold = world.do(world.wallet.hold(MicroBtt(1_000)))
 
-    async def all_at_once() -> list[Held | BaseException]:
+    async def all_at_once() -> list[WalletChannel | BaseException]:
         asked = [
             world.wallet.open_channel(hold, SELLER.address, MicroBtt(300), DAY_MS, Purpose.DOWNLOADING)
             for _ in range(8)
         ]
         return await asyncio.gather(*asked, return_exceptions=True)
 
-    assert sum(isinstance(one, Held) for one in world.do(all_at_once())) == 3
+    assert sum(isinstance(one, WalletChannel) for one in world.do(all_at_once())) == 3
     world.round()
     assert world.sums() == (9_100, 100, 900, 0)
 
@@ -272,7 +272,7 @@ def test_the_box_closes_what_it_is_paid_in_before_the_payer_can(world: World) ->
     world.clock.advance(20)
     world.round()
     assert world.balance(BOX) == 10_700
-    assert "were collected" in world.heard.texts[-1]
+    assert "Collected 0.0007 BTT" in world.heard.texts[-1]
 
 
 def test_a_payer_that_closes_with_an_old_state_does_not_get_away_with_it(world: World) -> None:
@@ -326,7 +326,7 @@ def test_an_opening_whose_answer_was_lost_is_asked_for_again_and_locks_once(worl
     assert world.sums()[1] == 1_000
     world.restart()
     world.round()
-    assert [held.standing for held in world.wallet.channels] == [Standing.OPEN]
+    assert [held.standing for held in world.wallet.channels] == [ChannelStanding.OPEN]
     assert world.balance(BOX) == 9_000
     assert world.sums()[2] == 1_000
 
@@ -413,9 +413,9 @@ def test_a_ledger_restored_from_yesterday_is_noticed_and_what_it_forgot_is_kept(
     world.line.operator = world.seller.operator = world.buyer.operator = world.operator
     world.round()
     said = " ".join(world.heard.texts)
-    assert "has forgotten 2 entries" in said
-    assert "(0.003 BTT in all)" in said
-    assert "does not know a channel any more" in said
+    assert "Entries missing from the ledger: 2" in said
+    assert "(0.003 BTT in total)" in said
+    assert "no longer knows a channel" in said
     assert world.sums()[0] == 9_000
     assert [line.amount for line in world.do(world.memory.forgotten())] == [5_000, -2_000]
     assert lost.channel.id not in {one.channel.id for one in world.wallet.channels}
@@ -480,7 +480,7 @@ class Life(RuleBasedStateMachine):
     def begin(self) -> None:
         self.world = World(Path(self.folder, secrets.token_hex(8)))
         self.world.round()
-        self.seen: dict[bytes, State] = {}
+        self.seen: dict[bytes, ChannelState] = {}
         """The best state that each seller was sent."""
         self.credited: dict[bytes, int] = {}
         self.buyers: dict[bytes, Channel] = {}
@@ -540,7 +540,7 @@ class Life(RuleBasedStateMachine):
         id = list(self.buyers)[which % len(self.buyers)]
         channel = self.buyers[id]
         if not honest:
-            channel = _at(channel, State(channel.ledger, id, 0, MicroBtt(0), b""))
+            channel = _at(channel, ChannelState(channel.ledger, id, 0, MicroBtt(0), b""))
         try:
             after, state = channels.pay(channel, BUYER, MicroBtt(min(channel.paid + more, channel.lock)))
         except OwnerMustAct:
@@ -622,7 +622,7 @@ class Life(RuleBasedStateMachine):
         world.close()
 
 
-def _at(channel: Channel, state: State) -> Channel:
+def _at(channel: Channel, state: ChannelState) -> Channel:
     from dataclasses import replace
 
     return replace(channel, seq=state.seq, paid=state.paid)

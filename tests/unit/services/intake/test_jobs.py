@@ -12,7 +12,7 @@ import pytest
 
 from appliance.adapters.engine.create import Wanted
 from appliance.core.errors import Bug, NotFound, OwnerMustAct, RetryLater
-from appliance.domain.catalogue.catalogue import Admitted, Wish
+from appliance.domain.catalogue.catalogue import AddOptions, Admitted
 from appliance.domain.catalogue.description import Parsed
 from appliance.services.intake import fetch, hashing, jobs
 from appliance.services.intake.jobs import MOST_JOBS, Job, Jobs
@@ -26,10 +26,10 @@ class TakesAll:
         self.error: Exception | None = None
         self.taken: list[str] = []
 
-    async def add(self, parsed: Parsed, wish: Wish) -> Admitted:
+    async def add(self, parsed: Parsed, wish: AddOptions) -> Admitted:
         return self._take(parsed)
 
-    async def share(self, parsed: Parsed, wish: Wish, path: Path) -> Admitted:
+    async def share(self, parsed: Parsed, wish: AddOptions, path: Path) -> Admitted:
         return self._take(parsed)
 
     def _take(self, parsed: Parsed) -> Admitted:
@@ -62,7 +62,7 @@ class World:
 
 
 def share(world: World, folder: Path) -> str:
-    return world.jobs.share(Wanted(path=str(folder)), Wish())
+    return world.jobs.share(Wanted(path=str(folder)), AddOptions())
 
 
 @pytest.fixture
@@ -201,11 +201,11 @@ def test_only_so_many_are_under_way_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(fetch, "fetch_torrent", slow)
 
     async def story(world: World) -> None:
-        ids = [world.jobs.fetch("http://one.example/", Wish()) for _ in range(MOST_JOBS)]
+        ids = [world.jobs.fetch("http://one.example/", AddOptions()) for _ in range(MOST_JOBS)]
         with pytest.raises(OwnerMustAct, match="under way already"):
-            world.jobs.fetch("http://one.example/", Wish())
+            world.jobs.fetch("http://one.example/", AddOptions())
         await world.jobs.cancel(ids[0])
-        world.jobs.fetch("http://one.example/", Wish())
+        world.jobs.fetch("http://one.example/", AddOptions())
 
     World().play(story)
 

@@ -9,7 +9,7 @@ import pytest
 
 from appliance.adapters.engine.metainfo import MOST_METAINFO
 from appliance.core.errors import Bug, OwnerMustAct, RetryLater
-from appliance.domain.catalogue.catalogue import Wish
+from appliance.domain.catalogue.catalogue import AddOptions
 from appliance.domain.catalogue.description import Parsed
 from appliance.services.intake.watch import WatchFolder
 from tests.support.fakes import ListJournal
@@ -23,7 +23,7 @@ class Catalogue:
         self.error = error
         self.names: list[str] = []
 
-    async def add(self, parsed: Parsed, wish: Wish) -> None:
+    async def add(self, parsed: Parsed, wish: AddOptions) -> None:
         if self.error:
             raise self.error
         self.names.append(parsed.description.name)

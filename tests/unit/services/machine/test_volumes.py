@@ -19,7 +19,7 @@ from appliance.adapters.store.database import Database
 from appliance.adapters.store.settings import Settings
 from appliance.core.config import Content
 from appliance.core.state import StateFolder
-from appliance.domain.catalogue.catalogue import Catalogue, Wish
+from appliance.domain.catalogue.catalogue import AddOptions, Catalogue
 from appliance.domain.catalogue.model import Goal, State
 from appliance.domain.doctor.model import Finding, Verdict
 from appliance.domain.governor.readings import DiskReading
@@ -105,7 +105,7 @@ class Site:
         """A torrent that is seeded from the further folder."""
         (self.further / "film1").write_bytes(bytes(1_000))
         self.engine.disk.put(f"{self.further}/film1")
-        added = await self.catalogue.add(parsed(), Wish())
+        added = await self.catalogue.add(parsed(), AddOptions())
         self.engine.deliver()
         assert self.catalogue.get(added.id).state is State.SEEDING
         assert self.catalogue.on_volume(str(self.further))
@@ -343,7 +343,7 @@ def test_a_failing_drive_takes_nothing_new_and_a_worn_one_is_told(site: Site) ->
     async def wear() -> None:
         site.guard.apply_disks([replace(DISK, healthy=False), replace(DISK, device="/dev/sdy")])
         assert "is failing" in site.wrong()["drive-health"].says
-        admitted = await site.catalogue.add(parsed(2, name="new"), Wish())
+        admitted = await site.catalogue.add(parsed(2, name="new"), AddOptions())
         assert site.catalogue.get(admitted.id).record.folder == str(site.main)
         site.guard.apply_disks([replace(DISK, wear_percent=90)])
         assert site.wrong()["drive-health"].verdict is Verdict.WARNING

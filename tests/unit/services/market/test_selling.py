@@ -12,7 +12,7 @@ from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, UtcMs, btt_per_g
 from appliance.domain.auction.lease import LEASE_ROUNDS, ROUND_NS
 from appliance.domain.auction.messages import Ask, Bid, Message, Pay, Receipt, Result, Trouble
 from appliance.domain.ledger.channel import Channel
-from appliance.domain.wallet.model import Held, Purpose, Standing
+from appliance.domain.wallet.model import ChannelStanding, Purpose, WalletChannel
 from appliance.services.market.selling import Selling
 from appliance.services.market.selling_ports import SellingPorts
 from tests.support.clock import FakeClock
@@ -50,7 +50,7 @@ class Box:
             expires=UtcMs(10**15),
             window_ms=1_000,
         )
-        held = Held(channel=channel, purpose=Purpose.DISTRIBUTION, standing=Standing.OPEN)
+        held = WalletChannel(channel=channel, purpose=Purpose.DISTRIBUTION, standing=ChannelStanding.OPEN)
         self.wallet = FakeWallet(LEDGER, {CHANNEL: held})
         self.account = FakeAccount(self.wallet)
         self.info_hash = self.torrents.seed(TORRENT)

@@ -28,8 +28,8 @@ from appliance.domain.auction.lease import CREDIT, GRACE_NS, ROUND_NS, charge
 from appliance.domain.auction.messages import Ask, Bid, Message, Pay, Receipt, Result
 from appliance.domain.auction.model import SellerMemory
 from appliance.domain.auction.records import SILENT
-from appliance.domain.ledger.channel import Phase, State
-from appliance.domain.wallet.model import Purpose, Standing
+from appliance.domain.ledger.channel import ChannelPhase, ChannelState
+from appliance.domain.wallet.model import ChannelStanding, Purpose
 from appliance.domain.wallet.wallet import HOUR_MS, Wallet
 from appliance.entrypoints.operator.service import Operator
 from appliance.services.market.selling import Selling
@@ -108,7 +108,7 @@ class Trade(RuleBasedStateMachine):
         self.seller_starts()
         self.deal: Deal | None = None
         self.inbox: deque[Message] = deque()
-        self.outbox: deque[State] = deque()
+        self.outbox: deque[ChannelState] = deque()
         self.connects()
         self.all_is_said(HIGHEST)
         self.time_passes(ROUND_NS)
@@ -258,7 +258,7 @@ class Trade(RuleBasedStateMachine):
             usable = [
                 one
                 for one in wallet.channels
-                if one.standing is Standing.OPEN and one.channel.lock - one.channel.paid >= WINDOW
+                if one.standing is ChannelStanding.OPEN and one.channel.lock - one.channel.paid >= WINDOW
             ]
             if usable:
                 held, resumed = usable[0], usable[0].channel.paid > 0
@@ -325,7 +325,7 @@ class Trade(RuleBasedStateMachine):
         if not hasattr(self, "seller"):
             return
         accounts = sum(self.operator.account(key.address)[0] for key in (SELLER, BUYER))
-        open_ = [one for one in self.operator.channels(BUYER.address) if one.phase is not Phase.CLOSED]
+        open_ = [one for one in self.operator.channels(BUYER.address) if one.phase is not ChannelPhase.CLOSED]
         locked = sum(one.lock for one in open_)
         assert accounts + locked == CREDITED
         paid = {held.channel.id: held.channel for held in self.buying.wallet.channels}
