@@ -1,13 +1,15 @@
 """The shape of the product: small modules, short functions, few branches, names that stand for one thing."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 
-APPLIANCE = Path(__file__).parents[2] / "appliance"
+PROJECT = Path(__file__).parents[2]
+APPLIANCE = PROJECT / "appliance"
 SOURCES = {path.relative_to(APPLIANCE).as_posix(): path.read_text() for path in APPLIANCE.rglob("*.py")}
 TREES = {name: ast.parse(text) for name, text in SOURCES.items()}
 
@@ -108,3 +110,19 @@ def test_a_public_class_has_a_name_of_its_own() -> None:
     names = Counter(node.name for node in _nodes() if isinstance(node, ast.ClassDef))
     shared = {name: count for name, count in names.items() if count > 1 and not name.startswith("_")}
     assert len(shared) <= SHARED_CLASS_NAMES, shared
+
+
+def test_the_journeys_of_the_contributors_guide_lead_through_the_code() -> None:
+    guide = (PROJECT / "CONTRIBUTING.md").read_text()
+    places = re.findall(r"`([\w/]+\.py):(\w+)`", guide)
+    assert len(places) >= 15
+    for file, function in places:
+        names = {node.name for node in ast.walk(TREES[file]) if isinstance(node, Function)}
+        assert function in names, f"{file} has no function {function}"
+
+
+def test_no_journey_crosses_more_than_six_rooms() -> None:
+    guide = (PROJECT / "CONTRIBUTING.md").read_text()
+    for journey in re.findall(r"(?:^\d\. .*\n)+", guide, re.M):
+        rooms = {"/".join(file.split("/")[:2]) for file in re.findall(r"`([\w/]+)\.py:", journey)}
+        assert len(rooms) <= 6, rooms
