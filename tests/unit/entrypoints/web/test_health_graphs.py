@@ -17,7 +17,7 @@ from appliance.core.units import UtcMs
 from appliance.domain.governor.ease import Rule
 from appliance.domain.governor.readings import Readings
 from appliance.entrypoints.web.decisions import RULES, Band, bands, rule_name, words
-from appliance.entrypoints.web.machine import until_morning
+from appliance.entrypoints.web.health import until_morning
 from appliance.entrypoints.web.plot import HEIGHT, WIDTH, Line, Mark, Scale, Time, plot, runs, summary
 from appliance.entrypoints.web.readings import degrees, graphs, millis, percent, rate
 
@@ -98,9 +98,9 @@ def test_a_decision_that_holds_lasts_to_the_end_and_is_said_to_hold() -> None:
     ("first", "until", "said"),
     [
         (at(21, 15), at(21, 15, 40), "15:00–15:40 weak power supply"),
-        (at(20, 19), at(20, 20), "20.11. 19:00–20:00 weak power supply"),
-        (at(20, 23), at(21, 1), "20.11. 23:00 – 01:00 weak power supply"),
-        (at(20, 19), 0, "since 20.11. 19:00 weak power supply"),
+        (at(20, 19), at(20, 20), "20 Nov 19:00–20:00 weak power supply"),
+        (at(20, 23), at(21, 1), "20 Nov 23:00 – 01:00 weak power supply"),
+        (at(20, 19), 0, "since 20 Nov 19:00 weak power supply"),
     ],
 )
 def test_a_day_is_named_where_it_is_not_today(first: int, until: int, said: str) -> None:
@@ -227,7 +227,7 @@ def test_a_limit_far_above_what_was_sent_is_not_drawn_at_the_edge_as_if_it_were_
         ("day", at(20, 18), 86_400, ["20:00", "00:00", "04:00", "08:00", "12:00", "16:00"]),
         # The night of the 25th of October has an hour more.
         ("day", at(24, 18, month=10), 90_000, ["20:00", "00:00", "04:00", "08:00", "12:00", "16:00"]),
-        ("month", at(20, 18, month=10), 30 * 86_400, ["27.10.", "03.11.", "10.11.", "17.11."]),
+        ("month", at(20, 18, month=10), 30 * 86_400, ["27 Oct", "3 Nov", "10 Nov", "17 Nov"]),
     ],
 )
 def test_times_below_a_graph_are_round_on_the_owners_clock(
@@ -244,13 +244,13 @@ def test_a_box_that_has_just_begun_has_no_graph_and_no_fault() -> None:
     told = History(start=at(21, 18), step_s=300, decisions=[], **nothing)  # type: ignore[arg-type]
     found, missing = graphs(told, Readings(at=UtcMs(at(21, 18))), Governor(), "day", ())
     assert not found
-    assert missing == ["temperature", "upload", "round trip", "waiting for disk and memory", "power"]
+    assert missing == ["temperature", "upload", "latency", "disk and memory pressure", "power"]
 
 
 def test_the_summary_says_the_last_value_and_the_range() -> None:
     line = Line(name="Processor", values=[48_000, None, 77_000, 62_000, None])
     said = summary("Temperature", [line], day(5), Scale(most=90_000, form=degrees))
-    assert said == "Temperature over the last day. Processor: at last 62 °C, between 48 °C and 77 °C."
+    assert said == "Temperature over the last day. Processor: latest 62 °C, between 48 °C and 77 °C."
 
 
 # ---------------------------------------------------------------------------------------------- words
