@@ -64,7 +64,7 @@ def btt(amount: MicroBtt) -> str:
 
 def percent(ppm: int) -> str:
     """Progress in percent; only what is whole is `0` or `100`."""
-    return f"{ppm / 10_000:.1f}" if 0 < ppm < _WHOLE_PPM else str(ppm // 10_000)
+    return f"{ppm // 1_000 / 10:.1f}" if 0 < ppm < _WHOLE_PPM else str(ppm // 10_000)
 
 
 def ratio(row: TorrentRow) -> str:
