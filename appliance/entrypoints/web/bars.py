@@ -15,26 +15,30 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 100, 8, 14, 26
 
 def bars(totals: Sequence[Total], today: str, days: int) -> Markup:
     """The chart of the days up to `today` (`2026-11-21`), oldest first; a day without money is a gap."""
-    known = {one.heading: one for one in totals}
-    last = date.fromisoformat(today)
-    names = [(last - timedelta(days=back)).isoformat() for back in reversed(range(days))]
-    shown = [known.get(name, Total(heading=name, earned=0, spent=0)) for name in names]
-    if not any(one.earned or one.spent for one in shown):
+    shown = _daily(totals, date.fromisoformat(today), days)
+    earned, spent = [one.earned for one in shown], [one.spent for one in shown]
+    if not any(earned + spent):
         return Markup('<p class="quiet">Nothing earned or spent.</p>')
-    top = round_top(max(4, *(one.earned for one in shown), *(one.spent for one in shown)))
+    top = round_top(max(4, *earned, *spent))
     width = (WIDTH - _LEFT - _RIGHT) / days
-    parts = _grid(top) + _names(names, width)
+    parts = _grid(top) + _names([one.heading for one in shown], width)
     for index, one in enumerate(shown):
         left = _LEFT + width * (index + 0.1)
         parts.append(_bar("earned", one.heading, one.earned, top, left, width * 0.4))
         parts.append(_bar("spent", one.heading, one.spent, top, left + width * 0.4, width * 0.4))
-    earned = show_btt(MicroBtt(sum(one.earned for one in shown)))
-    spent = show_btt(MicroBtt(sum(one.spent for one in shown)))
-    label = escape(f"Earned {earned} BTT and spent {spent} BTT in the last {plural(days, 'day')}.")
+    gain, loss = show_btt(MicroBtt(sum(earned))), show_btt(MicroBtt(sum(spent)))
+    label = escape(f"Earned {gain} BTT and spent {loss} BTT in the last {plural(days, 'day')}.")
     return Markup(  # noqa: S704  numbers and our own words
         f'<svg class="graph bars" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
         f"{''.join(parts)}</svg>"
     )
+
+
+def _daily(totals: Sequence[Total], last: date, days: int) -> list[Total]:
+    """The totals of every day up to `last`, zero for days without money."""
+    known = {one.heading: one for one in totals}
+    names = [(last - timedelta(days=back)).isoformat() for back in reversed(range(days))]
+    return [known.get(name, Total(heading=name, earned=0, spent=0)) for name in names]
 
 
 def _bar(kind: str, day: str, amount: int, top: int, left: float, width: float) -> str:

@@ -63,12 +63,17 @@ def serve(state: StateFolder, config: Config) -> int:
 
 def addresses(address: str, port: int) -> list[str]:
     """The addresses under which a browser finds the page."""
-    if address not in EVERYWHERE:
-        return [f"http://{f'[{address}]' if ':' in address else address}:{port}/"]
+    if address in EVERYWHERE:
+        return [f"http://{ip}:{port}/" for ip in (_own_ipv4() or ["127.0.0.1"])[:2]]
+    host = f"[{address}]" if ":" in address else address
+    return [f"http://{host}:{port}/"]
+
+
+def _own_ipv4() -> list[str]:
+    """The IPv4 addresses of this machine, without its loopback."""
     every = itertools.chain.from_iterable(psutil.net_if_addrs().values())
     ipv4 = [one.address for one in every if one.family == socket.AF_INET]
-    found = [ip for ip in ipv4 if not ip.startswith("127.")]
-    return [f"http://{ip}:{port}/" for ip in (found or ["127.0.0.1"])[:2]]
+    return [ip for ip in ipv4 if not ip.startswith("127.")]
 
 
 def _watch(path: Path, secrets: Secrets) -> None:

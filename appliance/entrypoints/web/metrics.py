@@ -1,7 +1,7 @@
 """Monitoring: /healthz, and /metrics in the Prometheus text format with few, bounded series."""
 
 import secrets as compare
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, abort, request
@@ -117,38 +117,14 @@ class _MachineMetrics:
 
     def _machine(self) -> Iterator[Metric]:
         now = self.readings
-        if now.temperature_mc is not None:
-            yield GaugeMetricFamily(
-                "seedbox_temperature_celsius", "Processor temperature.", value=now.temperature_mc / 1_000
-            )
+        yield from _known("temperature_celsius", "Processor temperature.", now.temperature_mc, 1_000)
         if now.firmware is not None:
-            flags = GaugeMetricFamily(
-                "seedbox_firmware", "Flags of the board's firmware.", labels=["flag", "since"]
-            )
-            for labels, raised in _firmware_flags(now.firmware):
-                if raised is not None:
-                    flags.add_metric(labels, raised)
-            yield flags
-        waits = GaugeMetricFamily(
-            "seedbox_pressure_ratio",
-            "Pressure (PSI) over the last 10 seconds.",
-            labels=["resource"],
-        )
-        pressures = {"cpu": now.cpu, "io": now.io, "memory": now.memory}
-        for resource, pressure in pressures.items():
-            if pressure is not None:
-                waits.add_metric([resource], pressure.some10 / 1_000_000)
-        yield waits
-        if now.ram_available is not None:
-            yield GaugeMetricFamily(
-                "seedbox_memory_available_bytes", "Available RAM.", value=now.ram_available
-            )
-        if now.supply is not None:
-            on_mains = now.supply is Supply.MAINS
-            yield GaugeMetricFamily("seedbox_mains", "1 while the UPS has mains power.", value=on_mains)
-        if now.battery_percent is not None:
-            charge = now.battery_percent / 100
-            yield GaugeMetricFamily("seedbox_battery_ratio", "Charge of the UPS.", value=charge)
+            yield _labelled("firmware", "Flags of the board's firmware.", _firmware_flags(now.firmware))
+        yield _labelled("pressure_ratio", "Pressure (PSI) over the last 10 seconds.", _pressures(now))
+        yield from _known("memory_available_bytes", "Available RAM.", now.ram_available)
+        on_mains = None if now.supply is None else now.supply is Supply.MAINS
+        yield from _known("mains", "1 while the UPS has mains power.", on_mains)
+        yield from _known("battery_ratio", "Charge of the UPS.", now.battery_percent, 100)
 
     def _disks(self) -> Iterator[Metric]:
         families = {
@@ -184,13 +160,9 @@ class _MachineMetrics:
 
     def _line(self) -> Iterator[Metric]:
         now = self.readings
-        if now.link_up is not None:
-            yield GaugeMetricFamily("seedbox_link_up", "1 while the network is connected.", value=now.link_up)
-        for name, latency in (("", now.latency_us), ("_base", now.latency_base_us)):
-            if latency is not None:
-                yield GaugeMetricFamily(
-                    f"seedbox_round_trip{name}_seconds", "Latency to the probed host.", value=latency / 1e6
-                )
+        yield from _known("link_up", "1 while the network is connected.", now.link_up)
+        yield from _known("round_trip_seconds", "Latency to the probed host.", now.latency_us, 1e6)
+        yield from _known("round_trip_base_seconds", "The same, idle.", now.latency_base_us, 1e6)
         month = GaugeMetricFamily(
             "seedbox_month_bytes", "Payload this month, as counted by the data cap.", labels=["direction"]
         )
@@ -242,16 +214,38 @@ class _MachineMetrics:
                 yield money
 
 
-def _firmware_flags(firmware: Firmware) -> Iterator[tuple[list[str], bool | None]]:
+def _known(name: str, text: str, value: int | None, parts: float = 1) -> Iterator[Metric]:
+    """The series of a value in `parts` of its unit, if it is known."""
+    if value is not None:
+        yield GaugeMetricFamily(f"seedbox_{name}", text, value=value / parts)
+
+
+def _labelled(name: str, text: str, values: Iterable[tuple[dict[str, str], float | None]]) -> Metric:
+    """The series of one name with different labels; without those that are unknown."""
+    family = GaugeMetricFamily(f"seedbox_{name}", text)
+    for labels, value in values:
+        if value is not None:
+            family.add_sample(family.name, labels, value)
+    return family
+
+
+def _pressures(now: Readings) -> Iterator[tuple[dict[str, str], float]]:
+    """The share of time that some work waited, by resource."""
+    for resource, pressure in (("cpu", now.cpu), ("io", now.io), ("memory", now.memory)):
+        if pressure is not None:
+            yield {"resource": resource}, pressure.some10 / 1_000_000
+
+
+def _firmware_flags(firmware: Firmware) -> Iterator[tuple[dict[str, str], bool | None]]:
     """The labels and state of each flag; None where only the kernel's voltage alarm can be read."""
-    yield ["under_voltage", "now"], firmware.under_voltage
-    yield ["under_voltage", "boot"], firmware.under_voltage_before
-    yield ["frequency_capped", "now"], firmware.frequency_capped
-    yield ["frequency_capped", "boot"], firmware.frequency_capped_before
-    yield ["throttled", "now"], firmware.throttled
-    yield ["throttled", "boot"], firmware.throttled_before
-    yield ["soft_temperature_limit", "now"], firmware.soft_temperature_limit
-    yield ["soft_temperature_limit", "boot"], firmware.soft_temperature_limit_before
+    for flag, now, since_boot in (
+        ("under_voltage", firmware.under_voltage, firmware.under_voltage_before),
+        ("frequency_capped", firmware.frequency_capped, firmware.frequency_capped_before),
+        ("throttled", firmware.throttled, firmware.throttled_before),
+        ("soft_temperature_limit", firmware.soft_temperature_limit, firmware.soft_temperature_limit_before),
+    ):
+        yield {"flag": flag, "since": "now"}, now
+        yield {"flag": flag, "since": "boot"}, since_boot
 
 
 class _AuctionMetrics:
