@@ -114,7 +114,7 @@ class Views:
             flash(f"Full speed until {when(after.override_until)}. Safety limits stay active.", "ok")
         else:
             flash("Override ended. The box throttles itself again when it needs to.", "ok")
-        return redirect(url_for("machine.health", _anchor="throttling"))
+        return redirect(url_for("health.show", _anchor="throttling"))
 
     def notify(self) -> ResponseReturnValue:
         """Send a test notification."""
@@ -123,7 +123,7 @@ class Views:
             flash(line, "info")
         if not lines:
             flash("No notification addresses set. Add them to the file named under Settings.", "warning")
-        return redirect(url_for("machine.health"))
+        return redirect(url_for("health.show"))
 
 
 def until_morning(now: datetime) -> tuple[int, str]:
