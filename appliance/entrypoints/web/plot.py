@@ -17,8 +17,6 @@ _LABEL = 22
 """Width of a band's number."""
 _ROW, _MOST_ROWS = 15, 2
 """Height of a row of numbers."""
-_EDGE = 20
-"""A label this close to an edge is not centred, as it would be cut off."""
 _TICKS = {"hour": (15, "%H:%M"), "day": (4 * 60, "%H:%M"), "month": (7 * 24 * 60, "%-d %b")}
 """Minutes between the times below a graph, counted from midnight, and their format."""
 
@@ -221,9 +219,8 @@ def _ticks(time: Time) -> Iterator[str]:
     while (now := at.timestamp() * 1_000) <= time.end:
         if now >= time.start:
             x = time.x(now)
-            anchor = "start" if x < _LEFT + _EDGE else "end" if x > WIDTH - _RIGHT - _EDGE else "middle"
             yield _stroke("grid", (x, base), (x, base + 4))
-            yield _text((x, HEIGHT - 6), anchor, at.strftime(form))
+            yield _text((x, HEIGHT - 6), "middle", at.strftime(form))
         at += timedelta(minutes=minutes)
 
 
