@@ -211,7 +211,7 @@ def test_the_readings_of_now_are_a_table_in_plain_words(owner: Visitor, box: Fak
     assert "Latency 12 ms (idle: 9.4 ms)" in said
     box.readings = replace(box.readings, supply=Supply.BATTERY, battery_percent=80, battery_s=1_500)
     said = section(owner.get("/health")[1], "Current readings")
-    assert "Mains power cut, running on battery, 80 % charged, 25 min left" in said
+    assert "Mains power cut, running on battery, battery 80 % charged, 25 min left" in said
 
 
 def test_drives_and_power_are_said_in_a_sentence_each(owner: Visitor, box: FakeBox) -> None:

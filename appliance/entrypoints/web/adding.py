@@ -21,7 +21,7 @@ from appliance.entrypoints.web.routes import blueprint
 
 def adding_pages(box: ControlClient) -> Blueprint:
     """The pages that add torrents to the box behind `box`."""
-    views = Views(box)
+    views = AddingViews(box)
     return blueprint(
         "adding",
         "",
@@ -33,7 +33,7 @@ def adding_pages(box: ControlClient) -> Blueprint:
     )
 
 
-class Views:
+class AddingViews:
     """One method per page."""
 
     def __init__(self, box: ControlClient) -> None:

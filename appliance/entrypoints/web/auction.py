@@ -26,7 +26,7 @@ _SELLING = {"1": "Slots are for sale from the next round.", "0": "You no longer 
 
 def auction_pages(box: ControlClient) -> Blueprint:
     """The auction of the box behind `box`."""
-    views = Views(box)
+    views = AuctionViews(box)
     return blueprint(
         "auction",
         "/auction",
@@ -37,7 +37,7 @@ def auction_pages(box: ControlClient) -> Blueprint:
     )
 
 
-class Views:
+class AuctionViews:
     """One method per page."""
 
     def __init__(self, box: ControlClient) -> None:

@@ -25,7 +25,7 @@ _PARTS = "health-parts.html"
 
 def health_pages(box: ControlClient, config: Governor) -> Blueprint:
     """The health page of the box behind `box`; `config` gives the graphs their thresholds."""
-    views = Views(box, config)
+    views = HealthViews(box, config)
     return blueprint(
         "health",
         "",
@@ -40,14 +40,14 @@ def health_pages(box: ControlClient, config: Governor) -> Blueprint:
 class Measured:
     """The readings and graphs of the page."""
 
-    rows: list[readings.Row]
+    rows: list[readings.Reading]
     graphs: list[readings.Graph]
     missing: list[str]
     bands: tuple[Band, ...]
     now: int
 
 
-class Views:
+class HealthViews:
     """One method per page."""
 
     def __init__(self, box: ControlClient, config: Governor) -> None:

@@ -29,7 +29,7 @@ NUMBERS = (
 
 def home_pages(box: ControlClient) -> Blueprint:
     """The overview and the events of the box behind `box`."""
-    views = Views(box)
+    views = HomeViews(box)
     return blueprint(
         "home",
         "",
@@ -40,7 +40,7 @@ def home_pages(box: ControlClient) -> Blueprint:
     )
 
 
-class Views:
+class HomeViews:
     """One method per page."""
 
     def __init__(self, box: ControlClient) -> None:

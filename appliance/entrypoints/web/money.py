@@ -27,7 +27,7 @@ VIEWS: dict[_By, str] = {"day": "Days", "torrent": "Torrents", "counterparty": "
 
 def money_pages(box: ControlClient) -> Blueprint:
     """The account of the box behind `box`."""
-    views = Views(box)
+    views = MoneyViews(box)
     return blueprint(
         "money",
         "/money",
@@ -39,7 +39,7 @@ def money_pages(box: ControlClient) -> Blueprint:
     )
 
 
-class Views:
+class MoneyViews:
     """One method per page."""
 
     def __init__(self, box: ControlClient) -> None:

@@ -24,7 +24,7 @@ Value = int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Curve:
     """One reading over time."""
 
     name: str
@@ -40,7 +40,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class Threshold:
     """A threshold, drawn as a horizontal line."""
 
     value: int
@@ -49,7 +49,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Time:
+class TimeAxis:
     """The time that the graphs of a page cover, and when the box was throttled in it."""
 
     start: int
@@ -76,7 +76,7 @@ class Time:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
+class ValueAxis:
     """The values at the lower and the upper edge, and how to write one for people."""
 
     least: int = 0
@@ -89,7 +89,9 @@ class Scale:
         return _TOP + (HEIGHT - _TOP - _BOTTOM) * (1 - min(1.0, max(0.0, share)))
 
 
-def plot(title: str, lines: Sequence[Line], marks: Sequence[Mark], time: Time, scale: Scale) -> Markup:
+def plot(
+    title: str, lines: Sequence[Curve], marks: Sequence[Threshold], time: TimeAxis, scale: ValueAxis
+) -> Markup:
     """Draw the graph; screen readers get `title` and a summary."""
     numbers = _numbers(time.bands, time)
     top = _TOP - _ROW * (1 + max((row for _, _, row in numbers), default=-1)) - 8
@@ -107,7 +109,7 @@ def plot(title: str, lines: Sequence[Line], marks: Sequence[Mark], time: Time, s
     )
 
 
-def summary(title: str, lines: Sequence[Line], time: Time, scale: Scale) -> str:
+def summary(title: str, lines: Sequence[Curve], time: TimeAxis, scale: ValueAxis) -> str:
     """The graph in words."""
     parts = [f"{title} over the last {time.span}."]
     for line in lines:
@@ -133,7 +135,7 @@ def runs(values: Sequence[Value]) -> Iterator[tuple[int, list[int]]]:
             run = []
 
 
-def _curve(line: Line, time: Time, scale: Scale) -> Iterator[str]:
+def _curve(line: Curve, time: TimeAxis, scale: ValueAxis) -> Iterator[str]:
     base = HEIGHT - _BOTTOM
     for first, run in runs(line.values):
         places = [(time.bucket(first + i + 0.5), scale.y(value)) for i, value in enumerate(run)]
@@ -147,7 +149,7 @@ def _curve(line: Line, time: Time, scale: Scale) -> Iterator[str]:
         yield f'<polyline class="{line.kind}" points="{points}"/>'
 
 
-def _steps(line: Line, time: Time, scale: Scale) -> Iterator[str]:
+def _steps(line: Curve, time: TimeAxis, scale: ValueAxis) -> Iterator[str]:
     for first, run in runs(
         [value if value is None or value <= scale.most else None for value in line.values]
     ):
@@ -162,13 +164,13 @@ def _points(places: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
 
 
-def _strokes(marks: Sequence[Mark], scale: Scale) -> Iterator[str]:
+def _strokes(marks: Sequence[Threshold], scale: ValueAxis) -> Iterator[str]:
     for mark in marks:
         y, kind = scale.y(mark.value), "hard" if mark.hard else "ease"
         yield _stroke(f"mark {kind}", (_LEFT, y), (WIDTH - _RIGHT, y))
 
 
-def _names(marks: Sequence[Mark], scale: Scale) -> Iterator[str]:
+def _names(marks: Sequence[Threshold], scale: ValueAxis) -> Iterator[str]:
     """The names of the thresholds: the highest above its line, the others below, as they may be close."""
     highest = max((mark.value for mark in marks), default=0)
     for mark in marks:
@@ -176,7 +178,7 @@ def _names(marks: Sequence[Mark], scale: Scale) -> Iterator[str]:
         yield _text((_LEFT + 4, y - 4 if mark.value == highest else y + 13), "start", mark.name, kind)
 
 
-def _numbers(bands: Sequence[Band], time: Time) -> list[tuple[int, float, int]]:
+def _numbers(bands: Sequence[Band], time: TimeAxis) -> list[tuple[int, float, int]]:
     """The numbers above the bands, as (number, place, row).
 
     A number that would cover a newer one moves up a row, and is left out if there is no room there either.
@@ -192,7 +194,7 @@ def _numbers(bands: Sequence[Band], time: Time) -> list[tuple[int, float, int]]:
     return found
 
 
-def _bands(time: Time) -> Iterator[str]:
+def _bands(time: TimeAxis) -> Iterator[str]:
     for band in time.bands:
         width = max(2.0, time.x(band.end) - time.x(band.start))
         left = min(time.x(band.start), WIDTH - _RIGHT - width)
@@ -203,7 +205,7 @@ def _bands(time: Time) -> Iterator[str]:
         )
 
 
-def _grid(scale: Scale) -> Iterator[str]:
+def _grid(scale: ValueAxis) -> Iterator[str]:
     for part in (0, 1, 2):
         value = scale.least + (scale.most - scale.least) * part // 2
         y = scale.y(value)
@@ -211,7 +213,7 @@ def _grid(scale: Scale) -> Iterator[str]:
         yield _text((_LEFT - 6, y + 4), "end", scale.form(value))
 
 
-def _ticks(time: Time) -> Iterator[str]:
+def _ticks(time: TimeAxis) -> Iterator[str]:
     """Round times by the owner's clock, not by the buckets: full hours, and days at midnight."""
     minutes, form = _TICKS[time.span]
     at = datetime.fromtimestamp(time.start / 1_000).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -20,10 +20,14 @@ from appliance.core.config import Governor
 from appliance.core.units import plural, show_bytes, show_rate, show_span, show_watts
 from appliance.entrypoints.web.decisions import Band
 from appliance.entrypoints.web.graph import round_top, scale_top
-from appliance.entrypoints.web.plot import Line, Mark, Scale, Time, plot
+from appliance.entrypoints.web.plot import Curve, Threshold, TimeAxis, ValueAxis, plot
 
 UNKNOWN = "unknown"
 _DISK_HEALTH = {None: "health unknown", True: "health OK", False: "failing: back up its data now"}
+_ON_BATTERY = {
+    Supply.BATTERY: ("power cut, running on battery", "warning"),
+    Supply.LOW: ("power cut, battery almost empty", "error"),
+}
 _DEGREE = 1_000
 _PERCENT = 10_000
 _HIGH_LIMIT = 3
@@ -34,7 +38,7 @@ _HIGH_LIMIT = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Reading:
     """One reading."""
 
     name: str
@@ -48,62 +52,65 @@ class Row:
         return self.text == UNKNOWN
 
 
-def rows(answer: ReadingsAnswer) -> list[Row]:
+def rows(answer: ReadingsAnswer) -> list[Reading]:
     """All current readings; what cannot be read is shown as unknown."""
     now = answer.readings
     found = [
-        Row("Board", answer.board or UNKNOWN),
+        Reading("Board", answer.board or UNKNOWN),
         _processor(now),
         _power(now.firmware),
         _mains(now),
         *(_disk(disk) for disk in now.disks),
-        Row("Memory", _memory(now)),
-        Row("Disk pressure", _pressure(now.io)),
-        Row("Memory pressure", _pressure(now.memory)),
+        Reading("Memory", _memory(now)),
+        Reading("Disk pressure", _pressure(now.io)),
+        Reading("Memory pressure", _pressure(now.memory)),
         _link(now),
-        Row("Latency", _latency_now(now)),
-        Row("This month", f"{show_bytes(now.month_up)} uploaded, {show_bytes(now.month_down)} downloaded"),
+        Reading("Latency", _latency_now(now)),
+        Reading(
+            "This month", f"{show_bytes(now.month_up)} uploaded, {show_bytes(now.month_down)} downloaded"
+        ),
     ]
-    return found if now.disks else [*found[:4], Row("Disks", UNKNOWN), *found[4:]]
+    return found if now.disks else [*found[:4], Reading("Disks", UNKNOWN), *found[4:]]
 
 
-def _processor(now: Readings) -> Row:
+def _month(now: Readings) -> Reading:
+    return Reading(
+        "This month", f"{show_bytes(now.month_up)} uploaded, {show_bytes(now.month_down)} downloaded"
+    )
+
+
+def _processor(now: Readings) -> Reading:
     parts = [] if now.temperature_mc is None else [degrees(now.temperature_mc)]
     slowed = now.firmware and (now.firmware.throttled or now.firmware.soft_temperature_limit)
     if slowed:
         parts.append("slowed by the firmware (too hot, or power supply too weak)")
     if now.load_milli is not None:
         parts.append(f"load {now.load_milli // 1_000}.{now.load_milli % 1_000 // 10:02} per core")
-    return Row("Processor", ", ".join(parts) or UNKNOWN, "warning" if slowed else "")
+    return Reading("Processor", ", ".join(parts) or UNKNOWN, "warning" if slowed else "")
 
 
-def _power(firmware: Firmware | None) -> Row:
+def _power(firmware: Firmware | None) -> Reading:
     if firmware is None:
-        return Row("Power supply", UNKNOWN)
+        return Reading("Power supply", UNKNOWN)
     if firmware.under_voltage:
-        return Row("Power supply", "too weak: replace it, or its cable", "error")
+        return Reading("Power supply", "too weak: replace it, or its cable", "error")
     if firmware.under_voltage_before:
-        return Row("Power supply", "OK now, but was too weak at some point since startup", "warning")
-    return Row("Power supply", "OK since startup")
+        return Reading("Power supply", "OK now, but was too weak at some point since startup", "warning")
+    return Reading("Power supply", "OK since startup")
 
 
-def _mains(now: Readings) -> Row:
+def _mains(now: Readings) -> Reading:
     if now.supply is None:
-        return Row("Mains", UNKNOWN)
-    left = [] if now.battery_percent is None else [f"{now.battery_percent} % charged"]
+        return Reading("Mains", UNKNOWN)
+    charge = [] if now.battery_percent is None else [f"battery {now.battery_percent} % charged"]
     if now.supply is Supply.MAINS:
-        return Row("Mains", ", ".join(["OK", *(f"battery {text}" for text in left)]))
-    if now.battery_s is not None:
-        left.append(f"{show_span(now.battery_s)} left")
-    low = now.supply is Supply.LOW
-    return Row(
-        "Mains",
-        ", ".join(["power cut, battery almost empty" if low else "power cut, running on battery", *left]),
-        "error" if low else "warning",
-    )
+        return Reading("Mains", ", ".join(["OK", *charge]))
+    left = [] if now.battery_s is None else [f"{show_span(now.battery_s)} left"]
+    text, state = _ON_BATTERY[now.supply]
+    return Reading("Mains", ", ".join([text, *charge, *left]), state)
 
 
-def _disk(disk: DiskReading) -> Row:
+def _disk(disk: DiskReading) -> Reading:
     parts = [_DISK_HEALTH[disk.healthy]]
     parts.append("temperature unknown" if disk.temperature_mc is None else degrees(disk.temperature_mc))
     parts.append("wear unknown" if disk.wear_percent is None else f"{disk.wear_percent} % worn")
@@ -114,7 +121,7 @@ def _disk(disk: DiskReading) -> Row:
     if disk.asleep:
         parts.append("asleep")
     state = "error" if disk.healthy is False else "warning" if disk.bad_sectors else ""
-    return Row(f"Disk {disk.device}", f"{disk.model or 'unknown model'}: {', '.join(parts)}", state)
+    return Reading(f"Disk {disk.device}", f"{disk.model or 'unknown model'}: {', '.join(parts)}", state)
 
 
 def _memory(now: Readings) -> str:
@@ -127,12 +134,12 @@ def _pressure(pressure: Pressure | None) -> str:
     return UNKNOWN if pressure is None else f"{percent(pressure.some10)} of the last 10 seconds"
 
 
-def _link(now: Readings) -> Row:
+def _link(now: Readings) -> Reading:
     if now.link_up is None:
-        return Row("Network", UNKNOWN)
+        return Reading("Network", UNKNOWN)
     if not now.link_up:
-        return Row("Network", "disconnected: check the cable", "error")
-    return Row("Network", f"{now.link_mbit} Mbit/s" if now.link_mbit else "connected, speed unknown")
+        return Reading("Network", "disconnected: check the cable", "error")
+    return Reading("Network", f"{now.link_mbit} Mbit/s" if now.link_mbit else "connected, speed unknown")
 
 
 def _latency_now(now: Readings) -> str:
@@ -159,7 +166,7 @@ def graphs(
     history: History, now: Readings, config: Governor, span: Span, bands: tuple[Band, ...]
 ) -> tuple[list[Graph], list[str]]:
     """The graphs that have readings, and the names of those that have none."""
-    time = Time(start=history.start, step_s=history.step_s, count=len(history.up), span=span, bands=bands)
+    time = TimeAxis(start=history.start, step_s=history.step_s, count=len(history.up), span=span, bands=bands)
     found: list[Graph] = []
     missing: list[str] = []
     for title, lines, marks, scale in (
@@ -180,64 +187,64 @@ def graphs(
     return found, missing
 
 
-_Shown = tuple[str, list[Line], list[Mark], Scale]
+_Shown = tuple[str, list[Curve], list[Threshold], ValueAxis]
 
 
 def _temperature(history: History, config: Governor) -> _Shown:
     lines = [
-        Line(name="Processor", values=history.temperature),
-        Line(name="Hottest disk", values=history.disk_temperature, kind="down"),
+        Curve(name="Processor", values=history.temperature),
+        Curve(name="Hottest disk", values=history.disk_temperature, kind="down"),
     ]
     ease, hard = config.heat_ease * _DEGREE, config.heat_hard * _DEGREE
     marks = [
-        Mark(value=ease, name=f"throttles at {degrees(ease)}"),
-        Mark(value=hard, name=f"throttles hard at {degrees(hard)}", hard=True),
+        Threshold(value=ease, name=f"throttles at {degrees(ease)}"),
+        Threshold(value=hard, name=f"throttles hard at {degrees(hard)}", hard=True),
     ]
     known = [value for line in lines for value in line.values if value is not None]
     tens = 10 * _DEGREE
     least = min([ease - 2 * tens, *known]) // tens * tens
     # Room above the highest mark for its name.
     most = -(-max([hard + tens // 2, *known]) // tens) * tens
-    return "Temperature", lines, marks, Scale(least=least, most=most, form=degrees)
+    return "Temperature", lines, marks, ValueAxis(least=least, most=most, form=degrees)
 
 
 def _upload(history: History) -> _Shown:
     sent = max(history.up, default=0)
     limits = [limit or None for limit in history.limit]
     shown = [limit for limit in limits if limit and (not sent or limit <= _HIGH_LIMIT * sent)]
-    lines = [Line(name="Rate", values=history.up), Line(name="Limit", values=limits, kind="limit")]
-    return "Upload", lines, [], Scale(most=scale_top(max([1, sent, *shown])), form=rate)
+    lines = [Curve(name="Rate", values=history.up), Curve(name="Limit", values=limits, kind="limit")]
+    return "Upload", lines, [], ValueAxis(most=scale_top(max([1, sent, *shown])), form=rate)
 
 
 def _latency(history: History, now: Readings, config: Governor) -> _Shown:
-    line = Line(name="Latency", values=history.latency)
-    marks: list[Mark] = []
+    line = Curve(name="Latency", values=history.latency)
+    marks: list[Threshold] = []
     if config.courtesy and now.latency_base_us is not None:
         from_here = now.latency_base_us + config.courtesy_delay * 1_000
-        marks.append(Mark(value=from_here, name=f"upload reduced above {millis(from_here)}"))
+        marks.append(Threshold(value=from_here, name=f"upload reduced above {millis(from_here)}"))
     most = round_top(max([20_000, _most([line]), *(mark.value * 6 // 5 for mark in marks)]))
-    return "Latency", [line], marks, Scale(most=most, form=millis)
+    return "Latency", [line], marks, ValueAxis(most=most, form=millis)
 
 
 def _stalls(history: History) -> _Shown:
     lines = [
-        Line(name="Disk", values=history.io),
-        Line(name="Memory", values=history.memory, kind="down"),
+        Curve(name="Disk", values=history.io),
+        Curve(name="Memory", values=history.memory, kind="down"),
     ]
     most = round_top(max(10 * _PERCENT, _most(lines)))
-    return "Disk and memory pressure", lines, [], Scale(most=most, form=percent)
+    return "Disk and memory pressure", lines, [], ValueAxis(most=most, form=percent)
 
 
 def _power_taken(history: History) -> _Shown:
-    line = Line(name="Power", values=history.watts)
-    return "Power", [line], [], Scale(most=round_top(max(5_000, _most([line]))), form=show_watts)
+    line = Curve(name="Power", values=history.watts)
+    return "Power", [line], [], ValueAxis(most=round_top(max(5_000, _most([line]))), form=show_watts)
 
 
-def _most(lines: Sequence[Line]) -> int:
+def _most(lines: Sequence[Curve]) -> int:
     return max((value for line in lines for value in line.values if value is not None), default=0)
 
 
-def _last(line: Line, form: Callable[[int], str]) -> str:
+def _last(line: Curve, form: Callable[[int], str]) -> str:
     value = line.values[-1]
     return ("unlimited" if line.kind == "limit" else UNKNOWN) if value is None else form(value)
 

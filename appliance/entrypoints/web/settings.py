@@ -13,7 +13,7 @@ from appliance.entrypoints.web.routes import blueprint
 
 def settings_pages(box: ControlClient) -> Blueprint:
     """The settings of the box behind `box`, and of this site."""
-    views = Views(box)
+    views = SettingsViews(box)
     return blueprint(
         "settings",
         "/settings",
@@ -24,7 +24,7 @@ def settings_pages(box: ControlClient) -> Blueprint:
     )
 
 
-class Views:
+class SettingsViews:
     """One method per page."""
 
     def __init__(self, box: ControlClient) -> None:

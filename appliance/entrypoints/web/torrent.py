@@ -42,7 +42,7 @@ MOST_IN_QR = 1_500
 
 def torrent_pages(box: ControlClient) -> Blueprint:
     """The pages of each torrent of the box behind `box`."""
-    views = Views(box)
+    views = TorrentViews(box)
     return blueprint(
         "torrent",
         "",
@@ -53,7 +53,7 @@ def torrent_pages(box: ControlClient) -> Blueprint:
     )
 
 
-class Views:
+class TorrentViews:
     """One method per page."""
 
     def __init__(self, box: ControlClient) -> None:

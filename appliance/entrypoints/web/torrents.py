@@ -35,7 +35,7 @@ _ACTIONS: dict[str, tuple[_Action, str]] = {
 
 def torrents_pages(box: ControlClient) -> Blueprint:
     """The list of the torrents of the box behind `box`."""
-    views = Views(box)
+    views = TorrentsViews(box)
     return blueprint(
         "torrents",
         "/torrents",
@@ -45,7 +45,7 @@ def torrents_pages(box: ControlClient) -> Blueprint:
     )
 
 
-class Views:
+class TorrentsViews:
     """One method per page."""
 
     def __init__(self, box: ControlClient) -> None:
