@@ -129,7 +129,7 @@ def test_the_owner_has_full_speed_for_a_while_and_easing_again(
     assert box.overrides == [minutes]
     said = text_of(page)
     if minutes:
-        assert "Full speed until 2026-11-2" in said
+        assert "Throttling is off until 2026-11-2" in said
         assert "limits stay active: heat, weak power supply, battery, full disks, data allowance." in said
         assert "End override" in said
         assert "Full speed for 1 hour" not in said

@@ -111,7 +111,7 @@ class HealthViews:
             raise OwnerMustAct("Choose how long to lift the throttling.")
         after = self._box.call(machine.SetOverride(minutes=choices[asked]))
         if after.override_until:
-            flash(f"Full speed until {when(after.override_until)}. Safety limits stay active.", "ok")
+            flash(f"Throttling is off until {when(after.override_until)}.", "ok")
         else:
             flash("Override ended. The box throttles itself again when it needs to.", "ok")
         return redirect(url_for("health.show", _anchor="throttling"))
