@@ -85,7 +85,7 @@ class HealthViews:
         return {
             "parts": {
                 "issues": _part("issues", issues, measured.now),
-                "eases": _part("eases", self._box.call(machine.GetGovernor()), rule_name),
+                "reasons": _part("reasons", self._box.call(machine.GetGovernor()), rule_name),
                 "graphs": _part("graphs", measured.graphs, measured.missing),
                 "decisions": _part("decisions", measured.bands, measured.now, words, MOST_SHOWN),
                 "readings": _part("readings", measured.rows),
