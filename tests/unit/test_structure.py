@@ -14,7 +14,7 @@ SOURCES = {path.relative_to(APPLIANCE).as_posix(): path.read_text() for path in 
 TREES = {name: ast.parse(text) for name, text in SOURCES.items()}
 
 # What is still to do: these only ever get less.
-LONG_MODULES = {"entrypoints/web/pages.py"}
+LONG_MODULES: set[str] = set()
 LONG_FUNCTIONS = 17
 MEAN_BRANCHES = 3.05
 HANGING_DOCSTRINGS = 56

@@ -51,9 +51,9 @@ def context(browser: Browser, market: tuple[Site, Box, str]) -> Iterator[Browser
     page = made.new_page()
     page.goto("/")
     page.get_by_label("Claim code").fill(site.code)
-    for label in ("Password, at least 10 characters", "Password again"):
+    for label in ("New password (at least 10 characters)", "Repeat password"):
         page.get_by_label(label).fill(PASSWORD)
-    page.get_by_role("button", name="Claim").click()
+    page.get_by_role("button", name="Set up").click()
     expect(page.get_by_role("link", name="Auction")).to_be_visible()
     yield made
     made.close()
@@ -66,17 +66,17 @@ def test_the_owner_sells_slots_by_clicking_and_sees_who_has_them(
     page = context.new_page()
     page.goto("/")
     page.get_by_role("link", name="Auction").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("No slots are sold.")
+    expect(page.get_by_role("heading", level=1)).to_have_text("You are not selling slots.")
     screens(page, site, "auction-off", "/auction")
     page.get_by_role("button", name="Sell slots").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("3 slots are for sale, and nobody has one.")
+    expect(page.get_by_role("heading", level=1)).to_have_text("3 slots for sale, none sold yet.")
     uri = site.box.call(ShowTorrent(id=id)).magnet
     peer = f"&x.pe={site.box.address}:{site.box.port}"
     buyer.call(AddMagnet(uri=uri + peer, options=Options()))
     buyer.wait_state(id, State.DOWNLOADING)
     buyer.call(auction.WantTorrent(id=id, price=1_000, budget=10 * BTT))
     expect(page.get_by_role("heading", level=1)).to_have_text(
-        re.compile(r"1 of 3 slots are sold, at 1\.\d+ BTT for a GiB\."), timeout=60_000
+        re.compile(r"1 of 3 slots sold, at 1\.\d+ BTT/GiB\."), timeout=60_000
     )
     expect(page.locator("[data-part=slots]")).to_contain_text("served", timeout=10_000)
     until(lambda: sum(site.box.call(auction.GetRounds(span="hour")).earned) > 0, "a payment", 30)
@@ -95,15 +95,15 @@ def test_the_terms_are_set_by_the_form_and_wrong_ones_refused(
     site, _, _ = market
     page = context.new_page()
     page.goto("/auction")
-    page.get_by_label("Least price").fill("0.2048")
-    page.get_by_label("Slots that are sold").fill("4")
-    page.get_by_label("Bid by itself up to").fill("2.048")
+    page.get_by_label("Minimum price").fill("0.2048")
+    page.get_by_label("Slots for sale").fill("4")
+    page.get_by_label("Bid automatically up to").fill("2.048")
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".note.ok")).to_be_visible()
     now = site.box.call(auction.GetAuction())
     assert (now.floor, now.slots) == (200, 4)
     assert site.box.call(auction.ListBids()).buy_price == 2_000
-    page.get_by_label("Least price").fill("cheap")
+    page.get_by_label("Minimum price").fill("cheap")
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".notes .note.error").first).to_contain_text("not an amount of BTT")
     assert site.box.call(auction.GetAuction()).floor == 200
@@ -117,8 +117,8 @@ def test_a_torrent_that_downloads_can_be_paid_for_on_its_page(
     uri = "magnet:?xt=urn:btih:" + "ab" * 20
     id = site.box.call(AddMagnet(uri=uri, options=Options())).id
     page.goto(f"/torrents/{id}")
-    page.get_by_label("At most (BTT for a GiB)").fill("1.5")
-    page.get_by_label("Budget (BTT in all)").fill("2")
-    page.get_by_role("button", name="Bid for it").click()
+    page.get_by_label("Max price (BTT/GiB)").fill("1.5")
+    page.get_by_label("Total budget (BTT)").fill("2")
+    page.get_by_role("button", name="Start bidding").click()
     expect(page.locator(".note.ok")).to_be_visible()
     screens(page, site, "torrent-sooner", f"/torrents/{id}")

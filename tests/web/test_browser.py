@@ -39,16 +39,16 @@ def page(context: BrowserContext) -> Page:
 def test_the_first_visitor_claims_the_box_with_the_code(page: Page, site: Site) -> None:
     page.goto(site.url)
     page.get_by_label("Claim code").fill("AAAA-AAAA")
-    for label in ("Password, at least 10 characters", "Password again"):
+    for label in ("New password (at least 10 characters)", "Repeat password"):
         page.get_by_label(label).fill(PASSWORD)
-    page.get_by_role("button", name="Claim").click()
-    expect(page.get_by_text("That is not the code")).to_be_visible()
+    page.get_by_role("button", name="Set up").click()
+    expect(page.get_by_text("Wrong code")).to_be_visible()
     screens(page, site, "claim", "/claim")
     page.goto(site.url + "/claim")
     page.get_by_label("Claim code").fill(site.code.lower())
-    for label in ("Password, at least 10 characters", "Password again"):
+    for label in ("New password (at least 10 characters)", "Repeat password"):
         page.get_by_label(label).fill(PASSWORD)
-    page.get_by_role("button", name="Claim").click()
+    page.get_by_role("button", name="Set up").click()
     expect(page.get_by_role("link", name="Add your first torrent")).to_be_visible()
     screens(page, site, "empty", "/")
 
@@ -58,7 +58,7 @@ def test_the_owner_signs_out_and_in(page: Page, site: Site) -> None:
     page.get_by_role("button", name="Sign out", exact=True).click()
     page.get_by_label("Password").fill("wrong password")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_text("That is not the password")).to_be_visible()
+    expect(page.get_by_text("Wrong password")).to_be_visible()
     screens(page, site, "login", "/login")
     page.goto(site.url + "/login")
     page.get_by_label("Password").fill(PASSWORD)
@@ -99,16 +99,16 @@ def test_a_torrent_file_and_a_magnet_link_are_added(page: Page, site: Site, tmp_
     metainfo = make_torrent(write_data(site.box.content / "book.bin", 2 * MIB, 3))
     (tmp_path / "book.torrent").write_bytes(metainfo)
     page.goto(site.url + "/add")
-    page.get_by_label("From this device").set_input_files(tmp_path / "book.torrent")
-    page.get_by_role("button", name="Add the files").click()
+    page.get_by_label("Files on this device").set_input_files(tmp_path / "book.torrent")
+    page.get_by_role("button", name="Add files").click()
     expect(page.get_by_role("heading", name="book.bin")).to_be_visible()
     page.goto(site.url + "/add")
-    page.get_by_label("Magnet link, or web address").fill("magnet:?xt=urn:btih:" + "ab" * 20 + "&dn=Wanted")
-    page.get_by_role("button", name="Add the link").click()
+    page.get_by_label("Magnet link, or URL").fill("magnet:?xt=urn:btih:" + "ab" * 20 + "&dn=Wanted")
+    page.get_by_role("button", name="Add link").click()
     expect(page.get_by_role("heading", name="Wanted")).to_be_visible()
     page.goto(site.url + "/add")
-    page.get_by_label("Magnet link, or web address").fill("nonsense")
-    page.get_by_role("button", name="Add the link").click()
+    page.get_by_label("Magnet link, or URL").fill("nonsense")
+    page.get_by_role("button", name="Add link").click()
     expect(page.get_by_text("This is not a magnet link")).to_be_visible()
 
 
@@ -144,13 +144,27 @@ def test_the_page_is_live_while_a_peer_downloads(page: Page, site: Site, tmp_pat
         peer.wait_done()
 
 
+def test_the_list_is_searched_while_one_types(page: Page, site: Site) -> None:
+    page.goto(site.url + "/torrents")
+    expect(page.get_by_role("button", name="Search")).to_be_hidden()
+    page.get_by_label("Search").press_sequentially("BOOK")
+    expect(page.locator("#list tbody tr")).to_have_count(1)
+    expect(page.locator("#list tbody")).to_contain_text("book.bin")
+    assert page.url.endswith("text=BOOK&sort=added")
+    page.get_by_label("Search").fill("nothing has this name")
+    expect(page.get_by_text("No torrents match.")).to_be_visible()
+    with page.expect_response(lambda answer: "/live" in answer.url):
+        page.get_by_label("Search").fill("")
+    expect(page.get_by_role("link", name="Holiday films")).to_be_visible()
+
+
 def test_pause_and_remove_from_the_list(page: Page, site: Site) -> None:
     page.goto(site.url + "/torrents")
-    page.get_by_label("Choose book.bin").check()
+    page.get_by_label("Select book.bin").check()
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("Paused: 1 torrent.")).to_be_visible()
     expect(page.locator("tr", has_text="book.bin")).to_contain_text("paused")
-    page.get_by_label("Choose Wanted").check()
+    page.get_by_label("Select Wanted").check()
     page.get_by_role("button", name="Remove…").click()
     expect(page.get_by_role("heading", name="Remove this torrent?")).to_be_visible()
     page.get_by_role("button", name="Remove", exact=True).click()
@@ -160,14 +174,14 @@ def test_pause_and_remove_from_the_list(page: Page, site: Site) -> None:
 
 def test_limits_are_set_and_wrong_ones_refused(page: Page, site: Site) -> None:
     page.goto(site.url + "/settings")
-    page.get_by_label("Upload, KiB/s").fill("750")
+    page.get_by_label("Upload limit (KiB/s)").fill("750")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("The limits are in force.")).to_be_visible()
+    expect(page.get_by_text("Limits saved.")).to_be_visible()
     assert site.box.call(GetLimits()).limits.upload_rate == 750 * 1024
-    page.get_by_label("Connections").fill("3")
+    page.get_by_label("Maximum connections").fill("3")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("connections is 3; it must be between")).to_be_visible()
-    page.get_by_role("button", name="As configured").click()
+    page.get_by_role("button", name="Reset to configuration").click()
     assert site.box.call(GetLimits()).limits.upload_rate == 0
 
 
@@ -182,7 +196,7 @@ def test_everything_is_reached_without_javascript(browser: Browser, site: Site) 
         page.get_by_role("navigation", name="Pages").get_by_role("link", name=link).click()
         expect(page.locator("main h1")).to_be_visible()
     page.get_by_role("link", name="Torrents", exact=True).click()
-    page.get_by_label("Choose book.bin").check()
+    page.get_by_label("Select book.bin").check()
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_text("Resumed: 1 torrent.")).to_be_visible()
     plain.close()
@@ -207,13 +221,13 @@ def test_a_page_that_lost_its_box_says_so_and_comes_back(page: Page, site: Site)
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(site.url + "/")
     site.box.kill()
-    expect(page.get_by_text("The box does not answer. This page goes on")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("No connection to the box. This page reconnects")).to_be_visible(timeout=20_000)
     assert visit(page, site.url + "/events") == 503
-    expect(page.get_by_role("heading", name="The box does not answer")).to_be_visible()
+    expect(page.get_by_role("heading", name="No connection to the box")).to_be_visible()
     screens(page, site, "away", "/")
-    site.box.start()
     visit(page, site.url + "/")
-    expect(page.get_by_role("heading", level=1)).to_contain_text("eeding")
+    site.box.start()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("eeding", timeout=30_000)
 
 
 def visit(page: Page, url: str) -> int:

@@ -86,9 +86,9 @@ def page(browser: Browser, rich: Rich) -> Iterator[Page]:
     page = context.new_page()
     page.goto(rich.site.url + "/claim")
     page.get_by_label("Claim code").fill(rich.site.code)
-    for label in ("Password, at least 10 characters", "Password again"):
+    for label in ("New password (at least 10 characters)", "Repeat password"):
         page.get_by_label(label).fill(PASSWORD)
-    page.get_by_role("button", name="Claim").click()
+    page.get_by_role("button", name="Set up").click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     yield page
     context.close()
@@ -98,7 +98,7 @@ def test_the_owner_sees_balance_earned_and_spent(page: Page, rich: Rich) -> None
     page.get_by_role("link", name="Money").click()
     money = rich.site.box.call(api.GetMoney())
     expect(page.get_by_role("heading", level=1)).to_contain_text("BTT")
-    expect(page.get_by_text("Development chain", exact=False).first).to_be_visible()
+    expect(page.get_by_text("Test network", exact=False).first).to_be_visible()
     assert money.balance == 1_234_567_890 - money.locked - money.totals["downloading"]
     assert page.locator("rect.earned").count() == 24
     assert page.locator("rect.spent").count() == 8
@@ -106,7 +106,7 @@ def test_the_owner_sees_balance_earned_and_spent(page: Page, rich: Rich) -> None
     page.get_by_role("link", name="Torrents", exact=True).last.click()
     expect(page.get_by_role("cell", name="Harbour in winter.mp4")).to_be_visible()
     expect(page.get_by_role("cell", name="cdcdcdcd (removed)")).to_be_visible()
-    page.get_by_role("link", name="Others").click()
+    page.get_by_role("link", name="Counterparties").click()
     expect(page.get_by_role("cell", name=BUYER.address)).to_be_visible()
     screens(page, rich.site, "money", "/money")
     screens(page, rich.site, "money-torrents", "/money?by=torrent")
@@ -131,19 +131,19 @@ def test_money_is_withdrawn_after_a_question_and_the_password(page: Page, rich: 
     page.goto(rich.site.url + "/money")
     page.get_by_label("TRON address").fill(PHONE.address)
     page.get_by_label("Your password").fill(PASSWORD)
-    page.get_by_role("button", name="Set", exact=True).click()
-    expect(page.get_by_text("The payout address is noted")).to_be_visible()
+    page.get_by_role("button", name="Save address").click()
+    expect(page.get_by_text("Payout address saved")).to_be_visible()
     page.get_by_label("Amount in BTT").fill("12.5")
-    page.get_by_role("button", name="Withdraw …").click()
+    page.get_by_role("button", name="Withdraw…").click()
     expect(page.get_by_role("heading", name="Send 12.5 BTT?")).to_be_visible()
-    expect(page.get_by_text("1.1 where the address was never used")).to_be_visible()
+    expect(page.get_by_text("1.1 TRX if the address was never used")).to_be_visible()
     page.screenshot(path=Path("artefacts/screens/withdraw-1280.png"))
     page.set_viewport_size({"width": 390, "height": 844})
     page.screenshot(path=Path("artefacts/screens/withdraw-390.png"))
     page.set_viewport_size({"width": 1280, "height": 900})
     page.get_by_label("Your password").fill("not my password")
     page.get_by_role("button", name="Send").click()
-    expect(page.get_by_text("That is not the password")).to_be_visible()
+    expect(page.get_by_text("Wrong password")).to_be_visible()
     assert rich.operator.withdrawals(rich.key.address) == []
     page.get_by_label("Your password").fill(PASSWORD)
     page.get_by_role("button", name="Send").click()
@@ -152,7 +152,7 @@ def test_money_is_withdrawn_after_a_question_and_the_password(page: Page, rich: 
     assert [(one.to, one.amount) for one in found] == [(PHONE.address, 12_500_000)]
     screens(page, rich.site, "money-waiting", "/money")
     page.goto(rich.site.url + "/money")
-    page.get_by_role("button", name="Take it back").click()
+    page.get_by_role("button", name="Cancel withdrawal").click()
     expect(page.get_by_text("It was not sent; the amount is back.")).to_be_visible()
 
 
@@ -162,7 +162,7 @@ def test_nonsense_is_refused_in_words(page: Page, rich: Rich, amount: str) -> No
     field = page.get_by_label("Amount in BTT")
     field.evaluate("field => field.required = false")
     field.fill(amount)
-    page.get_by_role("button", name="Withdraw …").click()
+    page.get_by_role("button", name="Withdraw…").click()
     expect(page.locator(".notes .note.error")).to_be_visible()
 
 
@@ -171,7 +171,7 @@ def test_a_ledger_that_is_not_covered_is_said_in_red(page: Page, rich: Rich) -> 
 
     def said() -> bool:
         page.goto(rich.site.url + "/money")
-        return page.get_by_text("more than it holds on the chain").is_visible()
+        return page.get_by_text("more than it holds on TRON").is_visible()
 
     from tests.support.until import until
 
@@ -197,12 +197,12 @@ def test_a_stolen_session_moves_no_money_and_changes_no_address(rich: Rich, thie
     form: dict[str, object] = {"name": "ab" * 8, "amount": "5", "to": payout}
     for password in ("", "guess"):
         _, said = thief.post("/money/withdraw/yes", form | {"password": password}, "/money")
-        assert "That is not the password" in said
+        assert "Wrong password" in said
         _, said = thief.post("/money/payout", {"address": THIEF.address, "password": password}, "/money")
-        assert "That is not the password" in said
+        assert "Wrong password" in said
     thief.post("/money/withdraw/yes", form | {"password": "Guess"}, "/money")
     _, said = thief.post("/money/withdraw/yes", form | {"password": PASSWORD}, "/money")
-    assert "Too many wrong tries" in said, "guessing is slow"
+    assert "Too many failed attempts" in said, "guessing is slow"
     assert rich.operator.withdrawals(rich.key.address) == before
     assert rich.site.box.call(api.GetMoney()).payout == payout
     answer = thief.client.post(
@@ -216,7 +216,7 @@ def test_even_with_the_password_money_leaves_to_the_payout_address_alone(rich: R
     _, said = thief.post("/money/withdraw/yes", form, "/money")
     assert "payout address" in said
     _, said = thief.post("/money/payout", {"address": THIEF.address, "password": PASSWORD}, "/money")
-    assert re.search(r"From \d{4}-\d\d-\d\d \d\d:\d\d on, money leaves to", said)
+    assert re.search(r"From \d{4}-\d\d-\d\d \d\d:\d\d, withdrawals go to", said)
     _, said = thief.post("/money/withdraw/yes", form | {"name": "ef" * 8}, "/money")
     assert "payout address" in said
     assert THIEF.address not in [one.to for one in rich.operator.withdrawals(rich.key.address)]

@@ -1,9 +1,8 @@
 """The Flask application of the status page."""
 
-import time
 from typing import Any
 
-from flask import Flask, flash, redirect, render_template, request, url_for
+from flask import Flask, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -11,53 +10,66 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from appliance import __version__
 from appliance.control.client import ControlClient, DaemonAway
 from appliance.core.config import Config
-from appliance.core.errors import SeedboxError
-from appliance.core.units import MIB, MicroBtt, show_btt, show_bytes, show_price, show_rate, show_span
+from appliance.core.errors import NotFound, SeedboxError
+from appliance.core.units import MIB
+from appliance.entrypoints.web.adding import adding_pages
 from appliance.entrypoints.web.auction import auction_pages
 from appliance.entrypoints.web.gate import gate
 from appliance.entrypoints.web.guard import guard, signed_in
-from appliance.entrypoints.web.machine import care_pages
+from appliance.entrypoints.web.health import health_pages
+from appliance.entrypoints.web.home import home_pages
 from appliance.entrypoints.web.metrics import metrics_pages
 from appliance.entrypoints.web.money import money_pages
-from appliance.entrypoints.web.pages import pages
 from appliance.entrypoints.web.secrets import Secrets
+from appliance.entrypoints.web.settings import settings_pages
+from appliance.entrypoints.web.torrent import torrent_pages
+from appliance.entrypoints.web.torrents import torrents_pages
+from appliance.entrypoints.web.words import add_filters
 
 MOST_UPLOAD = 40 * MIB
-"""Of one request: a .torrent file of 32 MiB and the form around it."""
+"""Bytes of one request: a .torrent file of 32 MiB and the form around it."""
 
-_SAYS = {
+_PROBLEMS = {
     400: (
         "That did not work",
-        "The form was not complete, or it was too old. Go back, load the page anew, try again.",
+        "The form was incomplete or had expired. Go back, reload the page and try again.",
     ),
-    404: ("Nothing here", "There is no such page, or the torrent is gone."),
-    405: ("That did not work", "This address takes no such request."),
+    404: ("Page not found", "Check the address, or go to the overview."),
+    405: ("That did not work", "This address does not accept this kind of request."),
     413: (
         "Too large",
-        f"A .torrent file is far smaller than this; the box takes {MOST_UPLOAD // MIB} MiB at most.",
+        f"The box accepts at most {MOST_UPLOAD // MIB} MiB at once. Is it a .torrent file?",
     ),
     421: (
         "Wrong name",
-        "The box is not known by this name. Open it by its address, or add the name as web.hosts.",
+        "The box does not know this name. Open it by its IP address, or add the name to web.hosts.",
     ),
 }
+_FAULT = ("Something went wrong", "The error was written to the log. Try again.")
 
 
 def create_app(box: ControlClient, secrets: Secrets, config: Config) -> Flask:
-    """The application over one daemon."""
+    """The application in front of the daemon that `box` talks to."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MOST_UPLOAD
     app.config["MAX_FORM_MEMORY_SIZE"] = 2 * MIB
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     guard(app, secrets, config.web)
     CSRFProtect(app)
-    app.register_blueprint(gate)
-    app.register_blueprint(pages(box))
-    app.register_blueprint(money_pages(box))
-    app.register_blueprint(auction_pages(box))
-    app.register_blueprint(care_pages(box, config.governor))
-    app.register_blueprint(metrics_pages(box))
-    _filters(app)
+    for site in (
+        gate,
+        home_pages(box),
+        torrents_pages(box),
+        torrent_pages(box),
+        adding_pages(box),
+        money_pages(box),
+        auction_pages(box),
+        health_pages(box, config.governor),
+        settings_pages(box),
+        metrics_pages(box),
+    ):
+        app.register_blueprint(site)
+    add_filters(app)
     _errors(app)
 
     @app.context_processor
@@ -67,69 +79,58 @@ def create_app(box: ControlClient, secrets: Secrets, config: Config) -> Flask:
     return app
 
 
-def _filters(app: Flask) -> None:
-    app.jinja_env.filters.update(
-        bytes=show_bytes,
-        rate=show_rate,
-        btt=_btt,
-        digits=show_btt,
-        price=show_price,
-        span=show_span,
-        percent=lambda ppm: f"{ppm / 10_000:.1f}" if 0 < ppm < 1_000_000 else str(ppm // 10_000),
-        ratio=lambda row: f"{row.uploaded / row.size:.2f}" if row.size else "–",
-        when=lambda at: time.strftime("%Y-%m-%d %H:%M", time.localtime(at / 1_000)),
-        ago=lambda at, now: f"{show_span(max(0, now - at) // 1_000)} ago",
-    )
-
-
-def _btt(amount: int) -> str:
-    """Exact, with commas for the eye: `1,178.567778`."""
-    whole, point, part = show_btt(MicroBtt(amount)).partition(".")
-    return f"{int(whole):,}{point}{part}" if whole.lstrip("-") != "0" else f"{whole}{point}{part}"
-
-
 def _errors(app: Flask) -> None:
-    @app.errorhandler(DaemonAway)
-    def away(error: DaemonAway) -> ResponseReturnValue:
-        if request.path.startswith("/live"):
-            return {"away": True}, 503
-        return render_template("away.html", says=str(error)), 503
+    app.register_error_handler(DaemonAway, _away)
+    app.register_error_handler(SeedboxError, _refused)
+    app.register_error_handler(RequestEntityTooLarge, _too_large)
+    app.register_error_handler(CSRFError, _forged)
+    app.register_error_handler(HTTPException, _other)
 
-    @app.errorhandler(SeedboxError)
-    def refused(error: SeedboxError) -> ResponseReturnValue:
-        """What the box refuses is said on the page that asked for it."""
-        if request.method == "POST":
-            flash(str(error), "error")
-            return redirect(_back())
-        return render_template("problem.html", title="Not possible", says=str(error)), 404
 
-    @app.errorhandler(RequestEntityTooLarge)
-    def too_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
-        title, says = _SAYS[413]
-        answer = app.make_response((render_template("problem.html", title=title, says=says), 413))
-        # The rest of the upload is not read.
-        answer.headers["Connection"] = "close"
-        return answer
+def _away(error: DaemonAway) -> ResponseReturnValue:
+    if request.path.startswith("/live"):
+        return {"away": True}, 503
+    return render_template("away.html", reason=str(error)), 503
 
-    @app.errorhandler(CSRFError)
-    def forged(error: CSRFError) -> ResponseReturnValue:
-        title, says = _SAYS[400]
-        return render_template("problem.html", title=title, says=says), 400
 
-    @app.errorhandler(HTTPException)
-    def other(error: HTTPException) -> ResponseReturnValue:
-        code = error.code or 500
-        title, says = _SAYS.get(code, ("A fault of the box", "It is written to the log. Try again."))
-        if code == 421:
-            return f"{title}. {says}\n", 421, {"Content-Type": "text/plain; charset=utf-8"}
-        if code == 401:
-            return {"signed_in": False}, 401
-        return render_template("problem.html", title=title, says=says), code
+def _refused(error: SeedboxError) -> ResponseReturnValue:
+    """What the box refuses is reported on the page that asked for it."""
+    if request.method == "POST":
+        flash(str(error), "error")
+        return redirect(_back())
+    if isinstance(error, NotFound) and request.blueprint == "torrent":
+        return _problem(404, "Torrent not found", "This torrent was removed.")
+    return _problem(404, "That did not work", str(error))
+
+
+def _too_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
+    answer = current_app.make_response(_problem(413, *_PROBLEMS[413]))
+    # The rest of the upload is not read.
+    answer.headers["Connection"] = "close"
+    return answer
+
+
+def _forged(error: CSRFError) -> ResponseReturnValue:
+    return _problem(400, *_PROBLEMS[400])
+
+
+def _other(error: HTTPException) -> ResponseReturnValue:
+    code = error.code or 500
+    title, text = _PROBLEMS.get(code, _FAULT)
+    if code == 421:
+        return f"{title}. {text}\n", 421, {"Content-Type": "text/plain; charset=utf-8"}
+    if code == 401:
+        return {"signed_in": False}, 401
+    return _problem(code, title, text)
+
+
+def _problem(code: int, title: str, text: str) -> tuple[str, int]:
+    return render_template("problem.html", title=title, text=text), code
 
 
 def _back() -> str:
-    """The page of ours that a form was on; never an address of others."""
+    """The page that the form was on; never an address on another site."""
     came = request.form.get("back", "")
     if came.startswith("/") and not came.startswith("//") and "\\" not in came and came.isprintable():
         return came
-    return url_for("pages.overview")
+    return url_for("home.overview")

@@ -1,6 +1,4 @@
-"""The owner's view of the auction: slots that are sold, and bids for slots of others."""
-
-from typing import Any
+"""The auction page: slots for sale, and bids for the slots of others."""
 
 from flask import Blueprint, flash, get_template_attribute, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -8,18 +6,27 @@ from flask.typing import ResponseReturnValue
 from appliance.control import auction as slots
 from appliance.control.client import ControlClient
 from appliance.core.errors import OwnerMustAct
-from appliance.core.units import MicroBtt, MicroBttPerMib, parse_btt, parse_price, show_btt, show_price
+from appliance.core.units import (
+    MicroBtt,
+    MicroBttPerMib,
+    parse_btt,
+    parse_price,
+    plural,
+    show_btt,
+    show_price,
+)
 from appliance.entrypoints.web import forms
 from appliance.entrypoints.web.graph import chart
 from appliance.entrypoints.web.routes import blueprint
 
-SPANS = ("hour", "day", "month")
 MOST_YIELDS = 10
+_DRY_RUN = "Dry run started. The events show what would be bid."
+_SELLING = {"1": "Slots are for sale from the next round.", "0": "You no longer sell slots."}
 
 
 def auction_pages(box: ControlClient) -> Blueprint:
-    """The pages over one daemon."""
-    views = Views(box)
+    """The auction of the box behind `box`."""
+    views = AuctionViews(box)
     return blueprint(
         "auction",
         "/auction",
@@ -30,46 +37,46 @@ def auction_pages(box: ControlClient) -> Blueprint:
     )
 
 
-class Views:
-    """One method a page."""
+class AuctionViews:
+    """One method per page."""
 
     def __init__(self, box: ControlClient) -> None:
         self._box = box
 
     def overview(self) -> ResponseReturnValue:
-        """Slots, prices, earnings, own bids, and the terms."""
+        """Show slots, prices, earnings, bids and options."""
         now = self._box.call(slots.GetAuction())
         if not now.on:
-            return render_template("auction-off.html", says=now.trouble)
-        span: Any = request.args.get("span") if request.args.get("span") in SPANS else "day"
-        told = self._box.call(slots.GetRounds(span=span))
-        times = (told.start, told.step_s, span)
-        highest = show_price(MicroBttPerMib(max(told.price)))
-        total = show_btt(MicroBtt(sum(told.earned)))
+            return render_template("auction-off.html", reason=now.trouble)
+        span = forms.span(request.args.get("span"), "day")
+        rounds = self._box.call(slots.GetRounds(span=span))
+        times = (rounds.start, rounds.step_s, span)
+        highest = show_price(MicroBttPerMib(max(rounds.price)))
+        total = show_btt(MicroBtt(sum(rounds.earned)))
         return render_template(
             "auction.html",
             now=now,
             sentence=sentence(now),
             span=span,
-            spans=SPANS,
+            spans=forms.SPANS,
             prices=chart(
-                told.price,
+                rounds.price,
                 *times,
-                f"Price in the last {span}, at most {highest} BTT for a GiB.",
+                f"Price over the last {span}, at most {highest} BTT/GiB.",
                 lambda price: show_price(MicroBttPerMib(price)),
             ),
             earnings=chart(
-                told.earned,
+                rounds.earned,
                 *times,
-                f"Earned in the last {span}: {total} BTT.",
+                f"Earned over the last {span}: {total} BTT.",
                 lambda amount: show_btt(MicroBtt(amount)),
             ),
-            yields=self._box.call(slots.GetYields()).torrents[:MOST_YIELDS],
-            bids_told=self._box.call(slots.ListBids()),
+            yields=[one for one in self._box.call(slots.GetYields()).torrents if one.sold][:MOST_YIELDS],
+            bought=self._box.call(slots.ListBids()),
         )
 
     def live(self) -> ResponseReturnValue:
-        """What changes while one looks."""
+        """Answer with the parts of the page that change."""
         now, bids = self._box.call(slots.GetAuction()), self._box.call(slots.ListBids())
         return {
             "parts": {
@@ -80,14 +87,11 @@ class Views:
         }
 
     def terms(self) -> ResponseReturnValue:
-        """What is sold, and what is bid by itself."""
+        """Start or stop selling, or save the options."""
         form = request.form
         if form.get("sell") in ("0", "1") and "slots" not in form:
             self._box.call(slots.SetAuction(sell=form["sell"] == "1"))
-            flash(
-                "Slots are sold from the next round on." if form["sell"] == "1" else "No slots are sold.",
-                "ok",
-            )
+            flash(_SELLING[form["sell"]], "ok")
         else:
             self._box.call(
                 slots.SetAuction(
@@ -100,37 +104,40 @@ class Views:
                     buy_hours=forms.whole(form.get("buy_hours"), 0, 0, 10_000),
                 )
             )
-            flash("That is noted, and holds from the next round on.", "ok")
+            flash("Saved. Applies from the next round.", "ok")
         return redirect(url_for("auction.overview"))
 
     def want(self, id: str) -> ResponseReturnValue:
-        """Pay for a torrent, or not any more."""
+        """Pay for a torrent, or stop paying."""
         form = request.form
         if form.get("stop"):
             self._box.call(slots.WantTorrent(id=id, price=0))
-            flash("Nothing more is bid for it.", "ok")
+            flash("Stopped paying for this torrent.", "ok")
         else:
             price, budget = parse_price(form.get("price", "")), parse_btt(form.get("budget", ""))
             if not price or not budget:
-                raise OwnerMustAct("A price and a budget are more than nothing.")
+                raise OwnerMustAct("Enter a maximum price and a total budget, both above 0.")
             simulate = form.get("simulate") == "1"
             self._box.call(slots.WantTorrent(id=id, price=price, budget=budget, simulate=simulate))
-            flash("The events say what would be bid." if simulate else "It is bid for from now on.", "ok")
-        return redirect(url_for("pages.torrent", id=id))
+            flash(
+                "Dry run started. See the events for what would be bid." if simulate else "Bidding started.",
+                "ok",
+            )
+        return redirect(url_for("torrent.show", id=id))
 
 
 def sentence(now: slots.Auction) -> str:
     """The auction in one sentence."""
     if not now.sell:
-        return "No slots are sold."
+        return "You are not selling slots."
     if now.trouble:
         return now.trouble
     if not now.sold:
-        return f"{now.slots} slots are for sale, and nobody has one."
+        return f"{plural(now.slots, 'slot')} for sale, none sold yet."
     price = show_price(MicroBttPerMib(now.price))
-    return f"{len(now.sold)} of {now.slots} slots are sold, at {price} BTT for a GiB."
+    return f"{len(now.sold)} of {plural(now.slots, 'slot')} sold, at {price} BTT/GiB."
 
 
 def bought(bids: slots.Bids, id: str) -> slots.Bought | None:
-    """What is paid for a torrent, if something is."""
+    """What the box pays for a torrent, if anything."""
     return next((one for one in bids.torrents if one.torrent == id), None)

@@ -1,4 +1,4 @@
-"""Earned and spent, a pair of bars a day, as SVG."""
+"""Earned and spent, a pair of bars per day, as SVG."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -6,39 +6,50 @@ from datetime import date, timedelta
 from markupsafe import Markup, escape
 
 from appliance.control.money import Total
-from appliance.core.units import MicroBtt, show_btt
-from appliance.entrypoints.web.graph import round_top
+from appliance.core.units import MicroBtt, plural, show_btt
+from appliance.entrypoints.web.graph import round_top, short_day
 
 WIDTH, HEIGHT = 720, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 100, 8, 14, 26
 
 
 def bars(totals: Sequence[Total], today: str, days: int) -> Markup:
-    """The days up to `today` (`2026-11-21`), the oldest first; a day without money is a gap."""
-    known = {one.heading: one for one in totals}
-    last = date.fromisoformat(today)
-    names = [(last - timedelta(days=back)).isoformat() for back in reversed(range(days))]
-    shown = [known.get(name, Total(heading=name, earned=0, spent=0)) for name in names]
-    if not any(one.earned or one.spent for one in shown):
-        return Markup('<p class="quiet">Nothing was earned or spent.</p>')
-    top = round_top(max([4, *(max(one.earned, one.spent) for one in shown)]))
+    """The chart of the days up to `today` (`2026-11-21`), oldest first; a day without money is a gap."""
+    shown = _daily(totals, date.fromisoformat(today), days)
+    earned, spent = [one.earned for one in shown], [one.spent for one in shown]
+    if not any(earned + spent):
+        return Markup('<p class="quiet">Nothing earned or spent.</p>')
+    top = round_top(max(4, *earned, *spent))
     width = (WIDTH - _LEFT - _RIGHT) / days
-    parts = _grid(top) + _names(names, width)
+    parts = _grid(top) + _names([one.heading for one in shown], width)
     for index, one in enumerate(shown):
-        for side, (kind, amount) in enumerate((("earned", one.earned), ("spent", one.spent))):
-            if amount:
-                high = max(1.0, (HEIGHT - _TOP - _BOTTOM) * amount / top)
-                x = _LEFT + width * (index + 0.1 + 0.4 * side)
-                said = escape(f"{one.heading}: {show_btt(MicroBtt(amount))} BTT {kind}")
-                parts.append(
-                    f'<rect class="{kind}" x="{x:.1f}" y="{HEIGHT - _BOTTOM - high:.1f}" '
-                    f'width="{width * 0.4:.1f}" height="{high:.1f}"><title>{said}</title></rect>'
-                )
-    sums = (MicroBtt(sum(one.earned for one in shown)), MicroBtt(sum(one.spent for one in shown)))
-    label = f"In {days} days {show_btt(sums[0])} BTT were earned and {show_btt(sums[1])} BTT spent."
+        left = _LEFT + width * (index + 0.1)
+        parts.append(_bar("earned", one.heading, one.earned, top, left, width * 0.4))
+        parts.append(_bar("spent", one.heading, one.spent, top, left + width * 0.4, width * 0.4))
+    gain, loss = show_btt(MicroBtt(sum(earned))), show_btt(MicroBtt(sum(spent)))
+    label = escape(f"Earned {gain} BTT and spent {loss} BTT in the last {plural(days, 'day')}.")
     return Markup(  # noqa: S704  numbers and our own words
-        f'<svg class="graph bars" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
+        f'<svg class="graph bars" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
         f"{''.join(parts)}</svg>"
+    )
+
+
+def _daily(totals: Sequence[Total], last: date, days: int) -> list[Total]:
+    """The totals of every day up to `last`, zero for days without money."""
+    known = {one.heading: one for one in totals}
+    names = [(last - timedelta(days=back)).isoformat() for back in reversed(range(days))]
+    return [known.get(name, Total(heading=name, earned=0, spent=0)) for name in names]
+
+
+def _bar(kind: str, day: str, amount: int, top: int, left: float, width: float) -> str:
+    """One bar with its title; nothing for no money."""
+    if not amount:
+        return ""
+    high = max(1.0, (HEIGHT - _TOP - _BOTTOM) * amount / top)
+    title = escape(f"{day}: {show_btt(MicroBtt(amount))} BTT {kind}")
+    return (
+        f'<rect class="{kind}" x="{left:.1f}" y="{HEIGHT - _BOTTOM - high:.1f}" '
+        f'width="{width:.1f}" height="{high:.1f}"><title>{title}</title></rect>'
     )
 
 
@@ -58,8 +69,6 @@ def _names(names: Sequence[str], width: float) -> list[str]:
         index = round((len(names) - 1) * mark / 4)
         x = _LEFT + width * (index + 0.5)
         anchor = "start" if mark == 0 else "end" if mark == 4 else "middle"
-        _, month, day = names[index].split("-")
-        parts.append(
-            f'<text class="scale" x="{x:.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}">{day}.{month}.</text>'
-        )
+        name = short_day(date.fromisoformat(names[index]))
+        parts.append(f'<text class="scale" x="{x:.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}">{name}</text>')
     return parts

@@ -1,4 +1,4 @@
-"""What the governor decided over time, as bands of a graph and the lines below it: pure."""
+"""Times of throttling, as bands of a graph and as lines of the list below it."""
 
 import time
 from collections.abc import Sequence
@@ -15,35 +15,35 @@ RULES: dict[str, str] = {
     ThrottleRule.MEMORY: "memory",
     ThrottleRule.ROOM: "full disks",
     ThrottleRule.CAP: "data allowance",
-    ThrottleRule.TARIFF: "dear power",
+    ThrottleRule.TARIFF: "expensive hours",
     ThrottleRule.QUIET: "quiet hours",
     ThrottleRule.UPLINK: "others at home",
 }
 _NARROW = 80
-"""What lasts less than this part of a graph cannot be told from its neighbour."""
+"""A band shorter than this fraction of a graph cannot be told from its neighbour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
-    """A time in which one rule eased the box."""
+    """A time in which one rule throttled the box."""
 
     number: int
-    """In the graphs and in the lines below them; 1 is the newest."""
+    """Its number in the graphs and the list below them; 1 is the newest."""
     rule: str
     says: str
     start: int
-    """UtcMs; it may lie before the graph."""
+    """UtcMs; may be before the graph."""
     end: int
-    """UtcMs; the end of the graph where it still holds."""
+    """UtcMs; the end of the graph if it has not ended."""
     holds: bool
     decisions: int
-    """More than 1 where several were too short to be told apart."""
+    """More than 1 if several were too short to be told apart."""
 
 
 def bands(decisions: Sequence[PastThrottle], start: int, end: int) -> tuple[Band, ...]:
-    """The decisions that held between `start` and `end` (UtcMs), newest first.
+    """The decisions in force between `start` and `end` (UtcMs), newest first.
 
-    Short ones of the same rule that follow each other become one, with the words of the longest.
+    Short ones of the same rule that follow each other are merged, with the reason of the longest.
     """
     narrow = (end - start) // _NARROW
     found: list[Band] = []
@@ -75,21 +75,21 @@ def bands(decisions: Sequence[PastThrottle], start: int, end: int) -> tuple[Band
 
 
 def _alike(before: Band, band: Band, seen_from: int, narrow: int) -> bool:
-    """Whether two bands of one rule would be seen as one, as one of them is too short, and the gap too."""
+    """Whether two bands of one rule would look like one, as one of them and the gap are too short."""
     short = min(before.end - seen_from, band.end - band.start) < narrow
     return short and band.start - before.end < narrow
 
 
 def rule_name(rule: str) -> str:
-    """A rule of the governor as its owner calls it; one of a newer daemon stays as it is."""
-    return RULES.get(rule, rule)
+    """A rule of the governor in words; one of a newer daemon stays as it is, without its hyphens."""
+    return RULES.get(rule, rule.replace("-", " "))
 
 
 def words(band: Band, now: int) -> str:
-    """When it held and by which rule: `15:00–15:40 heat`; with the day where that is not today's."""
+    """When a band was, and its rule: `15:00–15:40 heat`; with the day if it is not today."""
     first = _clock(band.start, now)
     rule = rule_name(band.rule)
-    some = f", {band.decisions} decisions" if band.decisions > 1 else ""
+    some = f", {band.decisions} times" if band.decisions > 1 else ""
     if band.holds:
         return f"since {first} {rule}{some}"
     same_day = _day(band.start) == _day(band.end)
@@ -99,7 +99,7 @@ def words(band: Band, now: int) -> str:
 
 
 def _clock(at: int, now: int) -> str:
-    form = "%H:%M" if _day(at) == _day(now) else "%d.%m. %H:%M"
+    form = "%H:%M" if _day(at) == _day(now) else "%-d %b %H:%M"
     return time.strftime(form, _local(at))
 
 

@@ -1,7 +1,8 @@
-"""The traffic graph as SVG: drawn here, so that it needs no script and no library in the browser."""
+"""Graphs as SVG, drawn on the box, so that the browser needs no script and no library."""
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import date
 
 from markupsafe import Markup, escape
 
@@ -14,15 +15,13 @@ _STEPS = (1, 2, 5)
 
 
 def graph(traffic: Traffic, span: str) -> Markup:
-    """Both rates over time, with a scale that people can read."""
+    """The traffic graph: both rates over time, with a readable scale."""
     top = scale_top(max([*traffic.up, *traffic.down, 1]))
     parts = [*_grid(top, show_rate), *_times(traffic.start, traffic.step_s, len(traffic.up), span)]
     parts += [_area(traffic.up, top), _line(traffic.down, top, "down"), _line(traffic.up, top, "up")]
-    latest = (
-        f"Now {show_rate(traffic.up[-1])} up and {show_rate(traffic.down[-1])} down" if traffic.up else ""
-    )
-    highest = f"at most {show_rate(max(traffic.up, default=0))} up"
-    label = escape(f"Traffic over the last {span}. {latest}; {highest}.")
+    latest = f"Now {show_rate(traffic.up[-1])} up, {show_rate(traffic.down[-1])} down." if traffic.up else ""
+    highest = f"Highest: {show_rate(max(traffic.up, default=0))} up."
+    label = escape(f"Traffic over the last {span}. {latest} {highest}")
     body = "".join(parts)
     return Markup(  # noqa: S704  numbers and our own words, the label escaped
         f'<svg class="graph" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{body}</svg>'
@@ -30,7 +29,7 @@ def graph(traffic: Traffic, span: str) -> Markup:
 
 
 def scale_top(value: int) -> int:
-    """A round number of bytes per second, a little over `value`."""
+    """A round number of bytes per second, at or a little above `value`."""
     unit = 1024
     while unit * 1000 < value:
         unit *= 1024
@@ -75,7 +74,7 @@ def _grid(top: int, form: Callable[[int], str]) -> list[str]:
 
 
 def _times(start: int, step_s: int, count: int, span: str) -> list[str]:
-    form = {"hour": "%H:%M", "day": "%H:%M", "month": "%d.%m."}[span]
+    form = {"hour": "%H:%M", "day": "%H:%M", "month": "%-d %b"}[span]
     parts = []
     for mark in range(5):
         index = round((count - 1) * mark / 4)
@@ -89,11 +88,11 @@ def _times(start: int, step_s: int, count: int, span: str) -> list[str]:
 
 
 def chart(
-    values: Sequence[int], start: int, step_s: int, span: str, says: str, form: Callable[[int], str]
+    values: Sequence[int], start: int, step_s: int, span: str, label: str, form: Callable[[int], str]
 ) -> Markup:
-    """Amounts over time as bars; `form` writes one for people. Nothing at all is said so."""
+    """Amounts over time as bars, or a short note where there are none; `form` writes an amount for people."""
     if not any(values):
-        return Markup('<p class="quiet">Nothing yet.</p>')
+        return Markup('<p class="quiet">No data yet.</p>')
     top = round_top(max([*values, 4]))
     parts = [*_grid(top, form), *_times(start, step_s, len(values), span)]
     width = (WIDTH - _LEFT - _RIGHT) / max(1, len(values))
@@ -106,14 +105,15 @@ def chart(
                 f'<rect class="earned" x="{x:.1f}" y="{y:.1f}" width="{width * 0.8:.1f}" '
                 f'height="{base - y:.1f}"><title>{escape(form(value))}</title></rect>'
             )
-    label, body = escape(says), "".join(parts)
+    body = "".join(parts)
     return Markup(  # noqa: S704  numbers and our own words, the label escaped
-        f'<svg class="graph" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{body}</svg>'
+        f'<svg class="graph" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(label)}">{body}</svg>'
     )
 
 
 def round_top(value: int) -> int:
-    """1, 2 or 5 times a power of ten, at least `value`."""
+    """The smallest of 1, 2 or 5 times a power of ten that is at least `value`."""
     size = 1
     while True:
         for step in _STEPS:
@@ -122,8 +122,13 @@ def round_top(value: int) -> int:
         size *= 10
 
 
+def short_day(day: date) -> str:
+    """A day below a graph: `3 Nov`."""
+    return day.strftime("%-d %b")
+
+
 def pieces(buckets: Sequence[int]) -> Markup:
-    """Which pieces are here: one stripe, darker where more of a bucket is."""
+    """The pieces that the box has, as one stripe: the darker, the more of a bucket."""
     bars = "".join(
         f'<rect x="{index}" y="0" width="1" height="10" class="piece p{share // 25}"/>'
         for index, share in enumerate(buckets)
@@ -131,5 +136,5 @@ def pieces(buckets: Sequence[int]) -> Markup:
     )
     return Markup(  # noqa: S704  numbers only
         f'<svg class="pieces" viewBox="0 0 {max(1, len(buckets))} 10" preserveAspectRatio="none" role="img" '
-        f'aria-label="Pieces that are here">{bars}</svg>'
+        f'aria-label="Pieces the box has">{bars}</svg>'
     )

@@ -1,4 +1,4 @@
-"""What stands before every page: the Host header, the session, and the headers of every answer."""
+"""Checks before every page (Host header, session), and the security headers of every answer."""
 
 import ipaddress
 import re
@@ -19,10 +19,20 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+_CACHED = "public, max-age=31536000, immutable"
+"""For static files, whose addresses carry the version."""
 
 
 def guard(app: Flask, secrets: Secrets, web: Web) -> None:
-    """Put the guards before and behind every page of `app`."""
+    """Check every request to `app`, and set the security headers of every answer."""
     app.extensions["secrets"] = secrets
     app.extensions["throttle"] = Throttle(time.monotonic)
     app.config.update(
@@ -37,45 +47,38 @@ def guard(app: Flask, secrets: Secrets, web: Web) -> None:
     names = own_names(web)
 
     @app.before_request
-    def check_host() -> ResponseReturnValue | None:
-        """A page of a stranger that rebinds its name to this address must not be answered."""
+    def check_host() -> None:
+        """Refuse a name that is not the box's own: DNS rebinding."""
         if not host_allowed(request.host, names):
             abort(421)
+
+    app.before_request(_check_session)
+    app.after_request(_add_headers)
+
+
+def _check_session() -> ResponseReturnValue | None:
+    """Lead visitors who are not signed in to the page where they can be."""
+    if request.endpoint in _OPEN or request.endpoint is None or signed_in():
         return None
+    if request.path.startswith("/live"):
+        abort(401)
+    return redirect(url_for("gate.claim" if secrets_of().claim_code else "gate.login"))
 
-    @app.before_request
-    def check_session() -> ResponseReturnValue | None:
-        if request.endpoint in _OPEN or request.endpoint is None:
-            return None
-        if signed_in():
-            return None
-        if request.path.startswith("/live"):
-            abort(401)
-        return redirect(url_for("gate.claim" if secrets.claim_code else "gate.login"))
 
-    @app.after_request
-    def add_headers(response: Response) -> Response:
-        headers = response.headers
-        headers["Content-Security-Policy"] = _POLICY
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["Referrer-Policy"] = "no-referrer"
-        headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
-        headers["Cache-Control"] = (
-            "public, max-age=31536000, immutable" if request.endpoint == "static" else "no-store"
-        )
-        return response
+def _add_headers(response: Response) -> Response:
+    response.headers.update(_HEADERS)
+    response.headers["Cache-Control"] = _CACHED if request.endpoint == "static" else "no-store"
+    return response
 
 
 def throttle() -> Throttle:
-    """The throttle of this app."""
+    """The throttle of the running app."""
     found: Throttle = current_app.extensions["throttle"]
     return found
 
 
 def secrets_of() -> Secrets:
-    """The secrets of this app."""
+    """The secrets of the running app."""
     found: Secrets = current_app.extensions["secrets"]
     return found
 
@@ -88,13 +91,13 @@ def sign_in() -> None:
 
 
 def signed_in() -> bool:
-    """Whether this visitor has given the password, and nobody ended the sessions since."""
+    """Whether this visitor has signed in, and the sessions were not ended since."""
     secrets = secrets_of()
     return not secrets.claim_code and session.get("epoch") == secrets.epoch
 
 
 def own_names(web: Web) -> frozenset[str]:
-    """The host names by which the page may be opened."""
+    """The host names under which the page may be opened."""
     name = socket.gethostname().lower()
     return frozenset(
         {"localhost", name, name.partition(".")[0] + ".local", *(host.lower() for host in web.hosts)}

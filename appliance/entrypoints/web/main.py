@@ -1,6 +1,7 @@
 """`seedbox web`: the status page as a process of its own, under waitress."""
 
 import contextlib
+import itertools
 import logging
 import socket
 import sys
@@ -23,11 +24,11 @@ THREADS = 4
 MOST_CONNECTIONS = 60
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
 RESET_S = 2.0
-"""Between two looks for the word by which the daemon tells that the page is to be claimed anew."""
+"""Seconds between two checks for the daemon's word to set the page up again."""
 
 
 def serve(state: StateFolder, config: Config) -> int:
-    """Serve the page until SIGTERM; returns the exit code. Raises OwnerMustAct where the port is taken."""
+    """Serve the page until SIGTERM, and return the exit code. Raises OwnerMustAct if the port is taken."""
     # What prints here is for people: on the console, or in the journal.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     secrets = Secrets(state.web)
@@ -50,7 +51,7 @@ def serve(state: StateFolder, config: Config) -> int:
     except OSError as error:
         raise OwnerMustAct(
             f"The page cannot listen on {web.address} port {web.port} ({error.strerror}). "
-            "End the other program, or set web.port in seedbox.toml to another one."
+            "Stop the other program, or choose another web.port in seedbox.toml."
         ) from error
     _say(f"Page: {' or '.join(addresses(web.address, web.port))}")
     if secrets.claim_code:
@@ -61,20 +62,22 @@ def serve(state: StateFolder, config: Config) -> int:
 
 
 def addresses(address: str, port: int) -> list[str]:
-    """What a person can type into a browser to see the page."""
-    if address not in EVERYWHERE:
-        return [f"http://{f'[{address}]' if ':' in address else address}:{port}/"]
-    found = [
-        one.address
-        for cards in psutil.net_if_addrs().values()
-        for one in cards
-        if one.family == socket.AF_INET and not one.address.startswith("127.")
-    ]
-    return [f"http://{ip}:{port}/" for ip in (found or ["127.0.0.1"])[:2]]
+    """The addresses under which a browser finds the page."""
+    if address in EVERYWHERE:
+        return [f"http://{ip}:{port}/" for ip in (_own_ipv4() or ["127.0.0.1"])[:2]]
+    host = f"[{address}]" if ":" in address else address
+    return [f"http://{host}:{port}/"]
+
+
+def _own_ipv4() -> list[str]:
+    """The IPv4 addresses of this machine, without its loopback."""
+    every = itertools.chain.from_iterable(psutil.net_if_addrs().values())
+    ipv4 = [one.address for one in every if one.family == socket.AF_INET]
+    return [ip for ip in ipv4 if not ip.startswith("127.")]
 
 
 def _watch(path: Path, secrets: Secrets) -> None:
-    """For ever: when the owner has reset the box, say the new claim code."""
+    """Print the new claim code whenever the owner has reset the box; never returns."""
     while True:
         time.sleep(RESET_S)
         if _obey(path, secrets):
@@ -82,8 +85,8 @@ def _watch(path: Path, secrets: Secrets) -> None:
 
 
 def _obey(path: Path, secrets: Secrets) -> bool:
-    """Whether a word that is new stands in the file, and was obeyed."""
-    # No file, or a disk that is full now and may have room at the next look.
+    """Whether the file held a new word, which was obeyed."""
+    # No file, or a disk that is full now and may have room next time.
     with contextlib.suppress(OSError):
         return secrets.obey(path.read_bytes()[:64].decode("ascii", "replace").strip())
     return False

@@ -1,7 +1,7 @@
-"""For monitoring: /healthz, and /metrics in Prometheus' text format with few, bounded series."""
+"""Monitoring: /healthz, and /metrics in the Prometheus text format with few, bounded series."""
 
 import secrets as compare
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, abort, request
@@ -10,8 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from appliance.control import auction
-from appliance.control import machine as care
+from appliance.control import auction, machine
 from appliance.control.box import GetHealth, GetStatus, Health, Status, Verdict
 from appliance.control.client import ControlClient
 from appliance.control.machine import Firmware, Readings, Supply
@@ -20,12 +19,12 @@ from appliance.entrypoints.web.guard import secrets_of, signed_in
 
 
 def metrics_pages(box: ControlClient) -> Blueprint:
-    """The pages for machines."""
+    """/healthz and /metrics of the box behind `box`."""
     pages = Blueprint("metrics", __name__)
 
     @pages.get("/healthz")
     def healthz() -> ResponseReturnValue:
-        """200 while the daemon answers and finds no error."""
+        """Answer 200 while the daemon answers and finds no error, else 503."""
         try:
             status = box.call(GetStatus())
         except SeedboxError:
@@ -35,30 +34,30 @@ def metrics_pages(box: ControlClient) -> Blueprint:
 
     @pages.get("/metrics")
     def metrics() -> ResponseReturnValue:
-        """For the owner, for this machine, and for who has the token."""
+        """Answer with all series to the owner, and to those who have the token."""
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
         token = compare.compare_digest(given.encode(), secrets_of().metrics_token.encode())
         if not (token or signed_in()):
             abort(401)
         registry = CollectorRegistry()
-        registry.register(_Reading(box.call(GetStatus()), box.call(GetHealth())))
+        registry.register(_BoxMetrics(box.call(GetStatus()), box.call(GetHealth())))
         registry.register(
             MachineMetrics(
-                readings=box.call(care.GetReadings()).readings,
-                governor=box.call(care.GetGovernor()),
-                volumes=box.call(care.ListVolumes()).volumes,
-                issues=[one for one in box.call(care.ListIssues()).issues if not one.mended],
-                energy=box.call(care.GetEnergy()),
+                readings=box.call(machine.GetReadings()).readings,
+                governor=box.call(machine.GetGovernor()),
+                volumes=box.call(machine.ListVolumes()).volumes,
+                issues=[one for one in box.call(machine.ListIssues()).issues if not one.mended],
+                energy=box.call(machine.GetEnergy()),
             )
         )
-        registry.register(_Market(box.call(auction.GetAuction()), box.call(auction.ListBids())))
+        registry.register(_AuctionMetrics(box.call(auction.GetAuction()), box.call(auction.ListBids())))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
     return pages
 
 
-class _Reading:
-    """One reading of the box."""
+class _BoxMetrics:
+    """The series of status and checks, for one scrape."""
 
     def __init__(self, status: Status, health: Health) -> None:
         self._status = status
@@ -100,13 +99,13 @@ class _Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MachineMetrics:
-    """One reading of the machine; what is unknown has no series, rather than a false one."""
+    """The series of the machine, for one scrape; what is unknown has no series rather than a false one."""
 
     readings: Readings
-    governor: care.GovernorAnswer
-    volumes: list[care.VolumeAnswer]
-    issues: list[care.IssueAnswer]
-    energy: care.EnergyAnswer
+    governor: machine.GovernorAnswer
+    volumes: list[machine.VolumeAnswer]
+    issues: list[machine.IssueAnswer]
+    energy: machine.EnergyAnswer
 
     def collect(self) -> Iterator[Metric]:
         """All series; as many as there are disks, volumes, rules and checks."""
@@ -118,41 +117,20 @@ class MachineMetrics:
 
     def _machine(self) -> Iterator[Metric]:
         now = self.readings
-        if now.temperature_mc is not None:
-            yield GaugeMetricFamily(
-                "seedbox_temperature_celsius", "Of the processor.", value=now.temperature_mc / 1_000
-            )
+        yield from _known("temperature_celsius", "Processor temperature.", now.temperature_mc, 1_000)
         if now.firmware is not None:
-            flags = GaugeMetricFamily(
-                "seedbox_firmware", "What the board's firmware reports.", labels=["flag", "since"]
-            )
-            for flag, since, value in _flags(now.firmware):
-                if value is not None:
-                    flags.add_metric([flag, since], value)
-            yield flags
-        waits = GaugeMetricFamily(
-            "seedbox_pressure_ratio", "Time that some work stood still, of 10 seconds.", labels=["resource"]
-        )
-        for resource, pressure in (("cpu", now.cpu), ("io", now.io), ("memory", now.memory)):
-            if pressure is not None:
-                waits.add_metric([resource], pressure.some10 / 1_000_000)
-        yield waits
-        if now.ram_available is not None:
-            yield GaugeMetricFamily(
-                "seedbox_memory_available_bytes", "Of the machine.", value=now.ram_available
-            )
-        if now.supply is not None:
-            on_mains = now.supply is Supply.MAINS
-            yield GaugeMetricFamily("seedbox_mains", "1 while the UPS has mains power.", value=on_mains)
-        if now.battery_percent is not None:
-            charge = now.battery_percent / 100
-            yield GaugeMetricFamily("seedbox_battery_ratio", "Charge of the UPS.", value=charge)
+            yield _labelled("firmware", "Flags of the board's firmware.", _firmware_flags(now.firmware))
+        yield _labelled("pressure_ratio", "Pressure (PSI) over the last 10 seconds.", _pressures(now))
+        yield from _known("memory_available_bytes", "Available RAM.", now.ram_available)
+        on_mains = None if now.supply is None else now.supply is Supply.MAINS
+        yield from _known("mains", "1 while the UPS has mains power.", on_mains)
+        yield from _known("battery_ratio", "Charge of the UPS.", now.battery_percent, 100)
 
     def _disks(self) -> Iterator[Metric]:
         families = {
-            "healthy": "Its own verdict.",
-            "temperature_celsius": "What it tells of itself.",
-            "wear_ratio": "Of its life, used up.",
+            "healthy": "1 while SMART reports it healthy.",
+            "temperature_celsius": "Temperature by SMART.",
+            "wear_ratio": "Share of its life used up.",
             "bad_sectors": "Reallocated, pending and uncorrectable.",
         }
         found = {
@@ -169,9 +147,9 @@ class MachineMetrics:
                 if value is not None:
                     found[name].add_metric([disk.device], value / parts)
         yield from found.values()
-        present = GaugeMetricFamily("seedbox_volume_present", "1 while it is there.", labels=["path"])
+        present = GaugeMetricFamily("seedbox_volume_present", "1 while it is connected.", labels=["path"])
         free = GaugeMetricFamily("seedbox_volume_free_bytes", "Free for content.", labels=["path"])
-        total = GaugeMetricFamily("seedbox_volume_total_bytes", "Size of it.", labels=["path"])
+        total = GaugeMetricFamily("seedbox_volume_total_bytes", "Size.", labels=["path"])
         for volume in self.volumes:
             present.add_metric([volume.path], volume.present)
             if volume.free is not None:
@@ -182,27 +160,23 @@ class MachineMetrics:
 
     def _line(self) -> Iterator[Metric]:
         now = self.readings
-        if now.link_up is not None:
-            yield GaugeMetricFamily("seedbox_link_up", "Of the default route.", value=now.link_up)
-        for name, latency in (("", now.latency_us), ("_base", now.latency_base_us)):
-            if latency is not None:
-                yield GaugeMetricFamily(
-                    f"seedbox_round_trip{name}_seconds", "To the host that is probed.", value=latency / 1e6
-                )
+        yield from _known("link_up", "1 while the network is connected.", now.link_up)
+        yield from _known("round_trip_seconds", "Latency to the probed host.", now.latency_us, 1e6)
+        yield from _known("round_trip_base_seconds", "The same, idle.", now.latency_base_us, 1e6)
         month = GaugeMetricFamily(
-            "seedbox_month_bytes", "Payload of the month that the data cap counts.", labels=["direction"]
+            "seedbox_month_bytes", "Payload this month, as counted by the data cap.", labels=["direction"]
         )
         month.add_metric(["up"], now.month_up)
         month.add_metric(["down"], now.month_down)
         yield month
 
     def _decided(self) -> Iterator[Metric]:
-        eases = GaugeMetricFamily("seedbox_eased", "1 for each rule that eases the box.", labels=["rule"])
+        eases = GaugeMetricFamily("seedbox_eased", "1 for each rule that throttles the box.", labels=["rule"])
         for rule in sorted({one.rule for one in self.governor.throttles}):
             eases.add_metric([rule], 1)
         yield eases
         rate = GaugeMetricFamily(
-            "seedbox_limit_bytes", "Rate in force, a second; 0: none.", labels=["direction"]
+            "seedbox_limit_bytes", "Rate limit in bytes per second; 0: unlimited.", labels=["direction"]
         )
         rate.add_metric(["up"], self.governor.limits.upload_rate)
         rate.add_metric(["down"], self.governor.limits.download_rate)
@@ -210,11 +184,11 @@ class MachineMetrics:
         until = self.governor.override_until / 1_000
         yield GaugeMetricFamily(
             "seedbox_override_until_seconds",
-            "Until when the owner has switched easing off; 0: on.",
+            "Time until which the owner has lifted throttling; 0: not lifted.",
             value=until,
         )
         open_since = GaugeMetricFamily(
-            "seedbox_issue_since_seconds", "Since when an issue is open.", labels=["check", "severity"]
+            "seedbox_issue_since_seconds", "Time since which an issue is open.", labels=["check", "severity"]
         )
         since: dict[tuple[str, str], int] = {}
         for issue in self.issues:
@@ -227,12 +201,12 @@ class MachineMetrics:
     def _money(self) -> Iterator[Metric]:
         energy = self.energy
         if energy.watts_mw is not None:
-            taken = GaugeMetricFamily("seedbox_power_watts", "What the box takes.", labels=["source"])
+            taken = GaugeMetricFamily("seedbox_power_watts", "Power draw.", labels=["source"])
             taken.add_metric([energy.source], energy.watts_mw / 1_000)
             yield taken
         for name, says, amount in (
-            ("cost", "Of its power, a day.", energy.cost_day),
-            ("worth", "Of what it earned in 24 hours.", energy.worth_day),
+            ("cost", "Cost of power per day.", energy.cost_day),
+            ("worth", "Worth of the earnings of the last 24 hours.", energy.worth_day),
         ):
             if amount is not None:
                 money = GaugeMetricFamily(f"seedbox_day_{name}", says, labels=["currency"])
@@ -240,24 +214,42 @@ class MachineMetrics:
                 yield money
 
 
-def _flags(firmware: Firmware) -> Iterator[tuple[str, str, bool | None]]:
-    """(flag, since when, whether it is set); None: the board does not tell."""
-    for flag, now, boot in (
+def _known(name: str, text: str, value: int | None, parts: float = 1) -> Iterator[Metric]:
+    """The series of a value in `parts` of its unit, if it is known."""
+    if value is not None:
+        yield GaugeMetricFamily(f"seedbox_{name}", text, value=value / parts)
+
+
+def _labelled(name: str, text: str, values: Iterable[tuple[dict[str, str], float | None]]) -> Metric:
+    """The series of one name with different labels; without those that are unknown."""
+    family = GaugeMetricFamily(f"seedbox_{name}", text)
+    for labels, value in values:
+        if value is not None:
+            family.add_sample(family.name, labels, value)
+    return family
+
+
+def _pressures(now: Readings) -> Iterator[tuple[dict[str, str], float]]:
+    """The share of time that some work waited, by resource."""
+    for resource, pressure in (("cpu", now.cpu), ("io", now.io), ("memory", now.memory)):
+        if pressure is not None:
+            yield {"resource": resource}, pressure.some10 / 1_000_000
+
+
+def _firmware_flags(firmware: Firmware) -> Iterator[tuple[dict[str, str], bool | None]]:
+    """The labels and state of each flag; None where only the kernel's voltage alarm can be read."""
+    for flag, now, since_boot in (
         ("under_voltage", firmware.under_voltage, firmware.under_voltage_before),
         ("frequency_capped", firmware.frequency_capped, firmware.frequency_capped_before),
         ("throttled", firmware.firmware_throttled, firmware.firmware_throttled_before),
-        (
-            "soft_temperature_limit",
-            firmware.soft_temperature_limit,
-            firmware.soft_temperature_limit_before,
-        ),
+        ("soft_temperature_limit", firmware.soft_temperature_limit, firmware.soft_temperature_limit_before),
     ):
-        yield flag, "now", now
-        yield flag, "boot", boot
+        yield {"flag": flag, "since": "now"}, now
+        yield {"flag": flag, "since": "boot"}, since_boot
 
 
-class _Market:
-    """One reading of the auction; amounts in µBTT, prices in µBTT for a MiB."""
+class _AuctionMetrics:
+    """The series of the auction, for one scrape; amounts in µBTT, prices in µBTT/MiB."""
 
     def __init__(self, selling: auction.Auction, bids: auction.Bids) -> None:
         self._selling = selling
@@ -269,14 +261,14 @@ class _Market:
         if not selling.on:
             return
         for name, says, value in (
-            ("slots", "Slots that are sold at once.", selling.slots if selling.sell else 0),
-            ("slots_sold", "Of them, sold now.", len(selling.sold)),
-            ("bids_waiting", "Bids that have no slot.", len(selling.waiting)),
-            ("price", "Of the last round in which a slot was sold.", selling.price),
-            ("reserve", "Least price now.", selling.reserve),
-            ("debts", "Owed for leases that have ended.", selling.debts),
-            ("own_bids", "Markets that the box bids at.", sum(bool(one.bid) for one in bids.bids)),
-            ("own_slots", "Slots of others that the box has.", sum(one.won for one in bids.bids)),
-            ("spent_today", "On downloading, by the ledger's day.", bids.day_spent),
+            ("slots", "Slots for sale.", selling.slots if selling.sell else 0),
+            ("slots_sold", "Slots sold now.", len(selling.sold)),
+            ("bids_waiting", "Bids without a slot.", len(selling.waiting)),
+            ("price", "Price of the last round in which a slot was sold.", selling.price),
+            ("reserve", "Minimum price now.", selling.reserve),
+            ("debts", "Unpaid for leases that have ended.", selling.debts),
+            ("own_bids", "Sellers that the box bids at.", sum(bool(one.bid) for one in bids.bids)),
+            ("own_slots", "Slots that the box has bought.", sum(one.won for one in bids.bids)),
+            ("spent_today", "Spent on downloads, by the ledger's day.", bids.day_spent),
         ):
             yield GaugeMetricFamily(f"seedbox_auction_{name}", says, value=value)

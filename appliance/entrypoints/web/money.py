@@ -1,4 +1,4 @@
-"""The owner's view of the money; what moves it asks for the password once more."""
+"""The pages about money; everything that moves it asks for the password again."""
 
 import re
 import secrets
@@ -11,22 +11,23 @@ from appliance.control import money
 from appliance.control.client import ControlClient
 from appliance.control.torrents import ShowTorrent
 from appliance.core.errors import NotFound, OwnerMustAct
-from appliance.core.units import parse_btt
+from appliance.core.units import MicroBtt, parse_btt, show_btt
 from appliance.entrypoints.web import forms
 from appliance.entrypoints.web.bars import bars
 from appliance.entrypoints.web.gate import password_given
 from appliance.entrypoints.web.qr import qr
 from appliance.entrypoints.web.routes import blueprint
+from appliance.entrypoints.web.words import when
 
 DAYS = 30
 MOST_HEADINGS = 10
 _By = Literal["day", "torrent", "counterparty"]
-VIEWS: dict[_By, str] = {"day": "Days", "torrent": "Torrents", "counterparty": "Others"}
+VIEWS: dict[_By, str] = {"day": "Days", "torrent": "Torrents", "counterparty": "Counterparties"}
 
 
 def money_pages(box: ControlClient) -> Blueprint:
-    """The pages over one daemon."""
-    views = Views(box)
+    """The account of the box behind `box`."""
+    views = MoneyViews(box)
     return blueprint(
         "money",
         "/money",
@@ -38,14 +39,14 @@ def money_pages(box: ControlClient) -> Blueprint:
     )
 
 
-class Views:
-    """One method a page."""
+class MoneyViews:
+    """One method per page."""
 
     def __init__(self, box: ControlClient) -> None:
         self._box = box
 
     def overview(self) -> ResponseReturnValue:
-        """Balance, earned, spent, and the ways in and out."""
+        """Show balance, earnings, spending, deposits and withdrawals."""
         account = self._box.call(money.GetMoney())
         if not account.on or (not account.as_of and not account.totals):
             return render_template("money-off.html", account=account)
@@ -65,7 +66,7 @@ class Views:
         )
 
     def _named(self, heading: str, by: str) -> str:
-        """A torrent by its name, as long as it is here."""
+        """A torrent's name while it is in the list; other headings as they are."""
         if by != "torrent" or not heading:
             return heading
         try:
@@ -74,40 +75,41 @@ class Views:
             return f"{heading[:8]} (removed)"
 
     def ask(self) -> ResponseReturnValue:
-        """The question before money leaves."""
+        """Ask for confirmation before a withdrawal."""
         amount = parse_btt(request.form.get("amount", ""))
         account = self._box.call(money.GetMoney())
         if not account.payout:
             raise OwnerMustAct("Set the payout address first.")
-        if not 0 < amount <= account.balance - account.held:
-            raise OwnerMustAct("That is more than is free, or nothing.")
+        available = account.balance - account.held
+        if not 0 < amount <= available:
+            raise OwnerMustAct(f"Enter an amount above 0, up to {show_btt(MicroBtt(available))} BTT.")
         return self._question(account, amount, secrets.token_hex(8))
 
     def _question(self, account: money.Money, amount: int, name: str) -> ResponseReturnValue:
         return render_template("withdraw.html", account=account, amount=amount, name=name)
 
     def withdraw(self) -> ResponseReturnValue:
-        """After the question, with the password."""
+        """Withdraw, once the owner has confirmed it with the password."""
         form = request.form
         name, amount = form.get("name", ""), forms.whole(form.get("amount"), 0, 0, 2**63 - 1)
         if not re.fullmatch(r"[0-9a-f]{16}", name):
-            raise OwnerMustAct("The form was not complete; begin again.")
+            raise OwnerMustAct("The form was incomplete. Start again.")
         if not password_given():
             return self._question(self._box.call(money.GetMoney()), amount, name)
         self._box.call(money.Withdraw(name=name, amount=amount, to=form.get("to", "")))
-        flash("The withdrawal is asked for; the gateway sends it at its next pass.", "ok")
+        flash("Withdrawal requested. It will be sent shortly.", "ok")
         return redirect(url_for("money.overview"))
 
     def cancel(self) -> ResponseReturnValue:
-        """Take a withdrawal back."""
+        """Cancel a withdrawal."""
         self._box.call(money.CancelWithdrawal(name=request.form.get("name", "")[:64]))
-        flash("The withdrawal was taken back.", "ok")
+        flash("Withdrawal cancelled.", "ok")
         return redirect(url_for("money.overview"))
 
     def payout(self) -> ResponseReturnValue:
-        """Another payout address, with the password."""
+        """Change the payout address, with the password."""
         if password_given():
             after = self._box.call(money.SetPayout(to=request.form.get("address", "")))
-            waits = "; it is in force after the wait that is shown" if after.payout_next else ""
-            flash(f"The payout address is noted{waits}.", "ok")
+            since = f" It takes effect on {when(after.payout_since)}." if after.payout_next else ""
+            flash(f"Payout address saved.{since}", "ok")
         return redirect(url_for("money.overview"))

@@ -1,4 +1,4 @@
-"""Readings over time as SVG: lines with gaps, marks, and the governor's decisions as numbered bands."""
+"""Readings over time as SVG: lines with gaps, thresholds, and throttling as numbered bands."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,39 +11,37 @@ from appliance.control.box import Span
 from appliance.entrypoints.web.decisions import Band, words
 
 WIDTH, HEIGHT = 480, 200
-"""Of the drawing; small enough that a phone shows its words in a readable size."""
+"""Size of the drawing, small enough to keep its text readable on a phone."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84, 8, 38, 26
 _LABEL = 22
-"""Room that the number of a band takes."""
+"""Width of a band's number."""
 _ROW, _MOST_ROWS = 15, 2
 """Height of a row of numbers."""
-_EDGE = 20
-"""A time so near to an edge is not centred on its place, as it would be cut off."""
-_TICKS = {"hour": (15, "%H:%M"), "day": (4 * 60, "%H:%M"), "month": (7 * 24 * 60, "%d.%m.")}
-"""Minutes between the times below a graph, counted from midnight, and how they are written."""
+_TICKS = {"hour": (15, "%H:%M"), "day": (4 * 60, "%H:%M"), "month": (7 * 24 * 60, "%-d %b")}
+"""Minutes between the times below a graph, counted from midnight, and their format."""
 
 Value = int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Curve:
     """One reading over time."""
 
     name: str
     values: Sequence[Value]
-    """One a bucket; None where nothing was read: the line has a gap there."""
+    """One per bucket; None leaves a gap in the line."""
     kind: Literal["up", "down", "limit"] = "up"
-    """Its colour; a limit goes in steps."""
+    """Its colour; a limit is drawn in steps."""
 
     @property
     def read(self) -> bool:
-        """Whether anything was."""
+        """Whether anything was read."""
         return any(value is not None for value in self.values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """A level that means something."""
+class Threshold:
+    """A threshold, drawn as a horizontal line."""
 
     value: int
     name: str
@@ -51,8 +49,8 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Time:
-    """What the graphs of a page have in common: their time, and what the governor decided in it."""
+class TimeAxis:
+    """The time that the graphs of a page cover, and when the box was throttled in it."""
 
     start: int
     """UtcMs."""
@@ -68,31 +66,33 @@ class Time:
         return self.start + self.count * self.step_s * 1_000
 
     def x(self, at: float) -> float:
-        """Where a time (UtcMs) lies; what is outside lies at the edge."""
+        """The place of a time (UtcMs), at the edge if it is outside."""
         share = (at - self.start) / max(1, self.end - self.start)
         return _LEFT + (WIDTH - _LEFT - _RIGHT) * min(1.0, max(0.0, share))
 
     def bucket(self, index: float) -> float:
-        """Where a bucket begins, counted from 0; its middle lies half further."""
+        """The place where a bucket begins, counted from 0; add 0.5 for its middle."""
         return self.x(self.start + index * self.step_s * 1_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
-    """The values from the lower to the upper edge, and how one is written for people."""
+class ValueAxis:
+    """The values at the lower and the upper edge, and how to write one for people."""
 
     least: int = 0
     most: int
     form: Callable[[int], str]
 
     def y(self, value: float) -> float:
-        """Where a value lies; what is outside lies at the edge."""
+        """The place of a value, at the edge if it is outside."""
         share = (value - self.least) / max(1, self.most - self.least)
         return _TOP + (HEIGHT - _TOP - _BOTTOM) * (1 - min(1.0, max(0.0, share)))
 
 
-def plot(title: str, lines: Sequence[Line], marks: Sequence[Mark], time: Time, scale: Scale) -> Markup:
-    """The graph; `title` begins its summary for those who do not see it."""
+def plot(
+    title: str, lines: Sequence[Curve], marks: Sequence[Threshold], time: TimeAxis, scale: ValueAxis
+) -> Markup:
+    """Draw the graph; screen readers get `title` and a summary."""
     numbers = _numbers(time.bands, time)
     top = _TOP - _ROW * (1 + max((row for _, _, row in numbers), default=-1)) - 8
     parts = [*_bands(time), *_grid(scale), *_ticks(time), *_strokes(marks, scale)]
@@ -109,7 +109,7 @@ def plot(title: str, lines: Sequence[Line], marks: Sequence[Mark], time: Time, s
     )
 
 
-def summary(title: str, lines: Sequence[Line], time: Time, scale: Scale) -> str:
+def summary(title: str, lines: Sequence[Curve], time: TimeAxis, scale: ValueAxis) -> str:
     """The graph in words."""
     parts = [f"{title} over the last {time.span}."]
     for line in lines:
@@ -117,15 +117,15 @@ def summary(title: str, lines: Sequence[Line], time: Time, scale: Scale) -> str:
         if known:
             low, high = scale.form(min(known)), scale.form(max(known))
             between = f"always {low}" if low == high else f"between {low} and {high}"
-            parts.append(f"{line.name}: at last {scale.form(known[-1])}, {between}.")
+            parts.append(f"{line.name}: latest {scale.form(known[-1])}, {between}.")
     if time.bands:
         times = "once" if len(time.bands) == 1 else f"{len(time.bands)} times"
-        parts.append(f"Eased {times}, as listed below the graphs.")
+        parts.append(f"Throttled {times}, as listed below the graphs.")
     return " ".join(parts)
 
 
 def runs(values: Sequence[Value]) -> Iterator[tuple[int, list[int]]]:
-    """Stretches without a gap, each with its first index."""
+    """The stretches without a gap, each with its first index."""
     run: list[int] = []
     for index, value in enumerate([*values, None]):
         if value is not None:
@@ -135,7 +135,7 @@ def runs(values: Sequence[Value]) -> Iterator[tuple[int, list[int]]]:
             run = []
 
 
-def _curve(line: Line, time: Time, scale: Scale) -> Iterator[str]:
+def _curve(line: Curve, time: TimeAxis, scale: ValueAxis) -> Iterator[str]:
     base = HEIGHT - _BOTTOM
     for first, run in runs(line.values):
         places = [(time.bucket(first + i + 0.5), scale.y(value)) for i, value in enumerate(run)]
@@ -149,7 +149,7 @@ def _curve(line: Line, time: Time, scale: Scale) -> Iterator[str]:
         yield f'<polyline class="{line.kind}" points="{points}"/>'
 
 
-def _steps(line: Line, time: Time, scale: Scale) -> Iterator[str]:
+def _steps(line: Curve, time: TimeAxis, scale: ValueAxis) -> Iterator[str]:
     for first, run in runs(
         [value if value is None or value <= scale.most else None for value in line.values]
     ):
@@ -164,24 +164,24 @@ def _points(places: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
 
 
-def _strokes(marks: Sequence[Mark], scale: Scale) -> Iterator[str]:
+def _strokes(marks: Sequence[Threshold], scale: ValueAxis) -> Iterator[str]:
     for mark in marks:
         y, kind = scale.y(mark.value), "hard" if mark.hard else "ease"
         yield _stroke(f"mark {kind}", (_LEFT, y), (WIDTH - _RIGHT, y))
 
 
-def _names(marks: Sequence[Mark], scale: Scale) -> Iterator[str]:
-    """The highest above its line, the others below, as they may lie close together."""
+def _names(marks: Sequence[Threshold], scale: ValueAxis) -> Iterator[str]:
+    """The names of the thresholds: the highest above its line, the others below, as they may be close."""
     highest = max((mark.value for mark in marks), default=0)
     for mark in marks:
         y, kind = scale.y(mark.value), "hard" if mark.hard else "ease"
         yield _text((_LEFT + 4, y - 4 if mark.value == highest else y + 13), "start", mark.name, kind)
 
 
-def _numbers(bands: Sequence[Band], time: Time) -> list[tuple[int, float, int]]:
-    """(number, place, row) above the bands.
+def _numbers(bands: Sequence[Band], time: TimeAxis) -> list[tuple[int, float, int]]:
+    """The numbers above the bands, as (number, place, row).
 
-    A number that would lie on a newer one goes one row up, and is left out where there is no room either.
+    A number that would cover a newer one moves up a row, and is left out if there is no room there either.
     """
     found: list[tuple[int, float, int]] = []
     for band in sorted(bands, key=lambda band: band.number):
@@ -194,7 +194,7 @@ def _numbers(bands: Sequence[Band], time: Time) -> list[tuple[int, float, int]]:
     return found
 
 
-def _bands(time: Time) -> Iterator[str]:
+def _bands(time: TimeAxis) -> Iterator[str]:
     for band in time.bands:
         width = max(2.0, time.x(band.end) - time.x(band.start))
         left = min(time.x(band.start), WIDTH - _RIGHT - width)
@@ -205,7 +205,7 @@ def _bands(time: Time) -> Iterator[str]:
         )
 
 
-def _grid(scale: Scale) -> Iterator[str]:
+def _grid(scale: ValueAxis) -> Iterator[str]:
     for part in (0, 1, 2):
         value = scale.least + (scale.most - scale.least) * part // 2
         y = scale.y(value)
@@ -213,17 +213,16 @@ def _grid(scale: Scale) -> Iterator[str]:
         yield _text((_LEFT - 6, y + 4), "end", scale.form(value))
 
 
-def _ticks(time: Time) -> Iterator[str]:
-    """Times of the owner's clock, not of the buckets: full hours, and days at midnight."""
+def _ticks(time: TimeAxis) -> Iterator[str]:
+    """Round times by the owner's clock, not by the buckets: full hours, and days at midnight."""
     minutes, form = _TICKS[time.span]
     at = datetime.fromtimestamp(time.start / 1_000).replace(hour=0, minute=0, second=0, microsecond=0)
     base = HEIGHT - _BOTTOM
     while (now := at.timestamp() * 1_000) <= time.end:
         if now >= time.start:
             x = time.x(now)
-            anchor = "start" if x < _LEFT + _EDGE else "end" if x > WIDTH - _RIGHT - _EDGE else "middle"
             yield _stroke("grid", (x, base), (x, base + 4))
-            yield _text((x, HEIGHT - 6), anchor, at.strftime(form))
+            yield _text((x, HEIGHT - 6), "middle", at.strftime(form))
         at += timedelta(minutes=minutes)
 
 

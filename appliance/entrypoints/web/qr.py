@@ -1,11 +1,11 @@
-"""QR codes as SVG, drawn here."""
+"""QR codes as SVG."""
 
 from markupsafe import Markup
 
 
 def qr(text: str, error: str) -> Markup:
-    """A code to scan; `error` is how much of it may be damaged: `l` 7 %, `m` 15 %."""
-    # Needed on few pages, and not before somebody looks at one.
+    """The QR code of a text, readable with 7 % (`error` is `l`) or 15 % (`m`) of it damaged."""
+    # Few pages need it, so it is imported when the first one is shown.
     import segno
 
     code = segno.make_qr(text, error=error)

@@ -1,4 +1,4 @@
-"""The box's own body for its owner: what is read now, in words, and what was read, as graphs."""
+"""Sensor readings: the current ones in words, and those over time as graphs."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -17,130 +17,135 @@ from appliance.control.machine import (
     Supply,
 )
 from appliance.core.config import Governor
-from appliance.core.units import show_bytes, show_rate, show_span, show_watts
+from appliance.core.units import plural, show_bytes, show_rate, show_span, show_watts
 from appliance.entrypoints.web.decisions import Band
 from appliance.entrypoints.web.graph import round_top, scale_top
-from appliance.entrypoints.web.plot import Line, Mark, Scale, Time, plot
+from appliance.entrypoints.web.plot import Curve, Threshold, TimeAxis, ValueAxis, plot
 
 UNKNOWN = "unknown"
+_DISK_HEALTH = {None: "health unknown", True: "health OK", False: "failing: back up its data now"}
+_ON_BATTERY = {
+    Supply.BATTERY: ("power cut, running on battery", "warning"),
+    Supply.LOW: ("power cut, battery almost empty", "error"),
+}
 _DEGREE = 1_000
 _PERCENT = 10_000
 _HIGH_LIMIT = 3
-"""A limit that is so many times what was sent explains nothing, and would flatten the graph."""
+"""A limit this many times the highest upload explains nothing, and would flatten the graph."""
 
 
 # ------------------------------------------------------------------------------------------- in words
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Reading:
     """One reading."""
 
     name: str
     text: str
     state: str = ""
-    """`warning` or `error` where it is not as it should be."""
+    """`warning` or `error` if something is wrong."""
 
     @property
     def unknown(self) -> bool:
-        """Whether nobody knows."""
+        """Whether this could not be read."""
         return self.text == UNKNOWN
 
 
-def rows(answer: ReadingsAnswer) -> list[Row]:
-    """All readings; what is not known is said to be unknown."""
+def rows(answer: ReadingsAnswer) -> list[Reading]:
+    """All current readings; what cannot be read is shown as unknown."""
     now = answer.readings
     found = [
-        Row("Board", answer.board or UNKNOWN),
+        Reading("Board", answer.board or UNKNOWN),
         _processor(now),
         _power(now.firmware),
         _mains(now),
         *(_disk(disk) for disk in now.disks),
-        Row("Memory", _memory(now)),
-        Row("Waiting for disks", _pressure(now.io)),
-        Row("Waiting for memory", _pressure(now.memory)),
+        Reading("Memory", _memory(now)),
+        Reading("Disk pressure", _pressure(now.io)),
+        Reading("Memory pressure", _pressure(now.memory)),
         _link(now),
-        Row("Round trip", _round_trip(now)),
-        Row("This month", f"{show_bytes(now.month_up)} sent, {show_bytes(now.month_down)} fetched"),
+        Reading("Latency", _latency_now(now)),
+        Reading(
+            "This month", f"{show_bytes(now.month_up)} uploaded, {show_bytes(now.month_down)} downloaded"
+        ),
     ]
-    return found if now.disks else [*found[:4], Row("Disks", UNKNOWN), *found[4:]]
+    return found if now.disks else [*found[:4], Reading("Disks", UNKNOWN), *found[4:]]
 
 
-def _processor(now: Readings) -> Row:
-    parts = [] if now.temperature_mc is None else [degrees(now.temperature_mc)]
-    slowed = now.firmware and (now.firmware.firmware_throttled or now.firmware.soft_temperature_limit)
-    if slowed:
-        parts.append("slowed down by the board's firmware, as it is too hot or its power is too weak")
-    if now.load_milli is not None:
-        parts.append(f"load {now.load_milli // 1_000}.{now.load_milli % 1_000 // 10:02} for each core")
-    return Row("Processor", ", ".join(parts) or UNKNOWN, "warning" if slowed else "")
-
-
-def _power(told: Firmware | None) -> Row:
-    if told is None:
-        return Row("Power supply", UNKNOWN)
-    if told.under_voltage:
-        return Row("Power supply", "too weak right now: change it, or its cable", "error")
-    if told.under_voltage_before:
-        return Row(
-            "Power supply", "enough now, but too weak at some time since the box was started", "warning"
-        )
-    return Row("Power supply", "enough, ever since the box was started")
-
-
-def _mains(now: Readings) -> Row:
-    if now.supply is None:
-        return Row("Mains", UNKNOWN)
-    left = [] if now.battery_percent is None else [f"{now.battery_percent} % charged"]
-    if now.supply is Supply.MAINS:
-        return Row("Mains", ", ".join(["there", *(f"battery {text}" for text in left)]))
-    if now.battery_s is not None:
-        left.append(f"good for {show_span(now.battery_s)}")
-    low = now.supply is Supply.LOW
-    return Row(
-        "Mains",
-        ", ".join(["away; the battery is almost empty" if low else "away; runs on the battery", *left]),
-        "error" if low else "warning",
+def _month(now: Readings) -> Reading:
+    return Reading(
+        "This month", f"{show_bytes(now.month_up)} uploaded, {show_bytes(now.month_down)} downloaded"
     )
 
 
-def _disk(disk: DiskReading) -> Row:
-    health = {None: "health unknown", True: "healthy, it says", False: "failing, it says: copy what is on it"}
-    parts = [health[disk.healthy]]
+def _processor(now: Readings) -> Reading:
+    parts = [] if now.temperature_mc is None else [degrees(now.temperature_mc)]
+    slowed = now.firmware and (now.firmware.firmware_throttled or now.firmware.soft_temperature_limit)
+    if slowed:
+        parts.append("slowed by the firmware (too hot, or power supply too weak)")
+    if now.load_milli is not None:
+        parts.append(f"load {now.load_milli // 1_000}.{now.load_milli % 1_000 // 10:02} per core")
+    return Reading("Processor", ", ".join(parts) or UNKNOWN, "warning" if slowed else "")
+
+
+def _power(firmware: Firmware | None) -> Reading:
+    if firmware is None:
+        return Reading("Power supply", UNKNOWN)
+    if firmware.under_voltage:
+        return Reading("Power supply", "too weak: replace it, or its cable", "error")
+    if firmware.under_voltage_before:
+        return Reading("Power supply", "OK now, but was too weak at some point since startup", "warning")
+    return Reading("Power supply", "OK since startup")
+
+
+def _mains(now: Readings) -> Reading:
+    if now.supply is None:
+        return Reading("Mains", UNKNOWN)
+    charge = [] if now.battery_percent is None else [f"battery {now.battery_percent} % charged"]
+    if now.supply is Supply.MAINS:
+        return Reading("Mains", ", ".join(["OK", *charge]))
+    left = [] if now.battery_s is None else [f"{show_span(now.battery_s)} left"]
+    text, state = _ON_BATTERY[now.supply]
+    return Reading("Mains", ", ".join([text, *charge, *left]), state)
+
+
+def _disk(disk: DiskReading) -> Reading:
+    parts = [_DISK_HEALTH[disk.healthy]]
     parts.append("temperature unknown" if disk.temperature_mc is None else degrees(disk.temperature_mc))
-    parts.append("wear unknown" if disk.wear_percent is None else f"{disk.wear_percent} % of its life used")
+    parts.append("wear unknown" if disk.wear_percent is None else f"{disk.wear_percent} % worn")
     if disk.bad_sectors:
-        parts.append(f"{disk.bad_sectors} bad sector{'s' if disk.bad_sectors > 1 else ''}")
+        parts.append(plural(disk.bad_sectors, "bad sector"))
     if disk.hours is not None:
-        parts.append(f"ran {show_span(disk.hours * 3_600)}")
+        parts.append(f"{show_span(disk.hours * 3_600)} powered on")
     if disk.asleep:
         parts.append("asleep")
     state = "error" if disk.healthy is False else "warning" if disk.bad_sectors else ""
-    return Row(f"Disk {disk.device}", f"{disk.model or 'Model unknown'}: {', '.join(parts)}", state)
+    return Reading(f"Disk {disk.device}", f"{disk.model or 'unknown model'}: {', '.join(parts)}", state)
 
 
 def _memory(now: Readings) -> str:
     if now.ram_available is None or now.ram_total is None:
         return UNKNOWN
-    return f"{show_bytes(now.ram_available)} free of {show_bytes(now.ram_total)}"
+    return f"{show_bytes(now.ram_available)} available of {show_bytes(now.ram_total)}"
 
 
-def _pressure(told: Pressure | None) -> str:
-    return UNKNOWN if told is None else f"{percent(told.some10)} of the last 10 seconds"
+def _pressure(pressure: Pressure | None) -> str:
+    return UNKNOWN if pressure is None else f"{percent(pressure.some10)} of the last 10 seconds"
 
 
-def _link(now: Readings) -> Row:
+def _link(now: Readings) -> Reading:
     if now.link_up is None:
-        return Row("Network", UNKNOWN)
+        return Reading("Network", UNKNOWN)
     if not now.link_up:
-        return Row("Network", "no connection: look at the cable", "error")
-    return Row("Network", f"{now.link_mbit} Mbit/s" if now.link_mbit else "connected, speed unknown")
+        return Reading("Network", "disconnected: check the cable", "error")
+    return Reading("Network", f"{now.link_mbit} Mbit/s" if now.link_mbit else "connected, speed unknown")
 
 
-def _round_trip(now: Readings) -> str:
+def _latency_now(now: Readings) -> str:
     if now.latency_us is None:
         return UNKNOWN
-    base = "" if now.latency_base_us is None else f", {millis(now.latency_base_us)} at the best"
+    base = "" if now.latency_base_us is None else f" (idle: {millis(now.latency_base_us)})"
     return f"{millis(now.latency_us)}{base}"
 
 
@@ -149,27 +154,27 @@ def _round_trip(now: Readings) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """One graph, with what it shows now."""
+    """One graph, with its latest values."""
 
     title: str
     svg: Markup
     keys: tuple[tuple[str, str, str], ...]
-    """Colour, name and last value of each line."""
+    """Colour, name and latest value of each line."""
 
 
 def graphs(
-    told: History, now: Readings, keys: Governor, span: Span, bands: tuple[Band, ...]
+    history: History, now: Readings, config: Governor, span: Span, bands: tuple[Band, ...]
 ) -> tuple[list[Graph], list[str]]:
-    """All that something was read for, and the names of what nothing was read for."""
-    time = Time(start=told.start, step_s=told.step_s, count=len(told.up), span=span, bands=bands)
+    """The graphs that have readings, and the names of those that have none."""
+    time = TimeAxis(start=history.start, step_s=history.step_s, count=len(history.up), span=span, bands=bands)
     found: list[Graph] = []
     missing: list[str] = []
     for title, lines, marks, scale in (
-        _temperature(told, keys),
-        _upload(told),
-        _latency(told, now, keys),
-        _stalls(told),
-        _power_taken(told),
+        _temperature(history, config),
+        _upload(history),
+        _latency(history, now, config),
+        _stalls(history),
+        _power_taken(history),
     ):
         read = [line for line in lines if line.read]
         if not any(line.kind != "limit" for line in read):
@@ -182,66 +187,66 @@ def graphs(
     return found, missing
 
 
-_Shown = tuple[str, list[Line], list[Mark], Scale]
+_Shown = tuple[str, list[Curve], list[Threshold], ValueAxis]
 
 
-def _temperature(told: History, keys: Governor) -> _Shown:
+def _temperature(history: History, config: Governor) -> _Shown:
     lines = [
-        Line(name="Processor", values=told.temperature),
-        Line(name="Hottest disk", values=told.disk_temperature, kind="down"),
+        Curve(name="Processor", values=history.temperature),
+        Curve(name="Hottest disk", values=history.disk_temperature, kind="down"),
     ]
-    ease, hard = keys.heat_ease * _DEGREE, keys.heat_hard * _DEGREE
+    ease, hard = config.heat_ease * _DEGREE, config.heat_hard * _DEGREE
     marks = [
-        Mark(value=ease, name=f"eases from {degrees(ease)}"),
-        Mark(value=hard, name=f"hard from {degrees(hard)}", hard=True),
+        Threshold(value=ease, name=f"throttles at {degrees(ease)}"),
+        Threshold(value=hard, name=f"throttles hard at {degrees(hard)}", hard=True),
     ]
     known = [value for line in lines for value in line.values if value is not None]
     tens = 10 * _DEGREE
     least = min([ease - 2 * tens, *known]) // tens * tens
-    # Room above the highest mark for its words.
+    # Room above the highest mark for its name.
     most = -(-max([hard + tens // 2, *known]) // tens) * tens
-    return "Temperature", lines, marks, Scale(least=least, most=most, form=degrees)
+    return "Temperature", lines, marks, ValueAxis(least=least, most=most, form=degrees)
 
 
-def _upload(told: History) -> _Shown:
-    sent = max(told.up, default=0)
-    limits = [limit or None for limit in told.limit]
+def _upload(history: History) -> _Shown:
+    sent = max(history.up, default=0)
+    limits = [limit or None for limit in history.limit]
     shown = [limit for limit in limits if limit and (not sent or limit <= _HIGH_LIMIT * sent)]
-    lines = [Line(name="Sent", values=told.up), Line(name="Limit", values=limits, kind="limit")]
-    return "Upload", lines, [], Scale(most=scale_top(max([1, sent, *shown])), form=rate)
+    lines = [Curve(name="Rate", values=history.up), Curve(name="Limit", values=limits, kind="limit")]
+    return "Upload", lines, [], ValueAxis(most=scale_top(max([1, sent, *shown])), form=rate)
 
 
-def _latency(told: History, now: Readings, keys: Governor) -> _Shown:
-    line = Line(name="Round trip", values=told.latency)
-    marks: list[Mark] = []
-    if keys.courtesy and now.latency_base_us is not None:
-        from_here = now.latency_base_us + keys.courtesy_delay * 1_000
-        marks.append(Mark(value=from_here, name=f"sends slower from {millis(from_here)}"))
+def _latency(history: History, now: Readings, config: Governor) -> _Shown:
+    line = Curve(name="Latency", values=history.latency)
+    marks: list[Threshold] = []
+    if config.courtesy and now.latency_base_us is not None:
+        from_here = now.latency_base_us + config.courtesy_delay * 1_000
+        marks.append(Threshold(value=from_here, name=f"upload reduced above {millis(from_here)}"))
     most = round_top(max([20_000, _most([line]), *(mark.value * 6 // 5 for mark in marks)]))
-    return "Round trip", [line], marks, Scale(most=most, form=millis)
+    return "Latency", [line], marks, ValueAxis(most=most, form=millis)
 
 
-def _stalls(told: History) -> _Shown:
+def _stalls(history: History) -> _Shown:
     lines = [
-        Line(name="Disk pressure", values=told.io),
-        Line(name="Memory pressure", values=told.memory, kind="down"),
+        Curve(name="Disk", values=history.io),
+        Curve(name="Memory", values=history.memory, kind="down"),
     ]
     most = round_top(max(10 * _PERCENT, _most(lines)))
-    return "Waiting for disk and memory", lines, [], Scale(most=most, form=percent)
+    return "Disk and memory pressure", lines, [], ValueAxis(most=most, form=percent)
 
 
-def _power_taken(told: History) -> _Shown:
-    line = Line(name="Power", values=told.watts)
-    return "Power", [line], [], Scale(most=round_top(max(5_000, _most([line]))), form=show_watts)
+def _power_taken(history: History) -> _Shown:
+    line = Curve(name="Power", values=history.watts)
+    return "Power", [line], [], ValueAxis(most=round_top(max(5_000, _most([line]))), form=show_watts)
 
 
-def _most(lines: Sequence[Line]) -> int:
+def _most(lines: Sequence[Curve]) -> int:
     return max((value for line in lines for value in line.values if value is not None), default=0)
 
 
-def _last(line: Line, form: Callable[[int], str]) -> str:
+def _last(line: Curve, form: Callable[[int], str]) -> str:
     value = line.values[-1]
-    return ("none" if line.kind == "limit" else UNKNOWN) if value is None else form(value)
+    return ("unlimited" if line.kind == "limit" else UNKNOWN) if value is None else form(value)
 
 
 # ------------------------------------------------------------------------------------- how it is written
@@ -253,16 +258,16 @@ def degrees(temperature_mc: int) -> str:
 
 
 def percent(ppm: int) -> str:
-    """Ppm for people: `12 %`, and `0.4 %` where it is little."""
+    """Ppm for people: `12 %`, or `0.4 %` for little."""
     return f"{ppm // _PERCENT} %" if ppm >= 10 * _PERCENT or not ppm else f"{ppm / _PERCENT:.1f} %"
 
 
 def millis(microseconds: int) -> str:
-    """A round trip for people: `23 ms`, and `4.2 ms` where it is short."""
+    """A latency for people: `23 ms`, or `4.2 ms` for a short one."""
     short = 0 < microseconds < 10_000
     return f"{microseconds / 1_000:.1f} ms" if short else f"{(microseconds + 500) // 1_000} ms"
 
 
 def rate(bytes_a_second: int) -> str:
-    """A round rate for the edge of a graph: `2 MiB/s`."""
+    """A rate for the edge of a graph, without needless zeros: `2 MiB/s`."""
     return re.sub(r"\.0+(?= )|(\.\d*[1-9])0+(?= )", r"\1", show_rate(bytes_a_second))

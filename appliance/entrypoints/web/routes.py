@@ -1,4 +1,4 @@
-"""Pages by their addresses."""
+"""Addresses of pages."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,11 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
 Route = tuple[str, Callable[..., ResponseReturnValue], str]
-"""(rule below the prefix, view, HTTP method)."""
+"""A rule below the prefix, its view, and the HTTP method."""
 
 
 def blueprint(name: str, prefix: str, *routes: Route) -> Blueprint:
-    """A part of the site; its endpoints are called `name.view`."""
+    """A part of the site, whose endpoints are called `name.view`."""
     site = Blueprint(name, __name__, url_prefix=prefix or None)
     for rule, view, method in routes:
         site.add_url_rule(rule, view_func=view, methods=[method])

@@ -1,4 +1,4 @@
-"""What the web process alone knows: the password's hash, the cookie key, the claim code."""
+"""The secrets of the web process: the password's hash, the cookie key, the claim code."""
 
 import secrets
 import threading
@@ -13,7 +13,7 @@ from appliance.core.files import write_durably
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 200
 _LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
-"""Without letters and digits that look like others."""
+"""Letters and digits that cannot be mistaken for each other."""
 
 
 class _Kept(msgspec.Struct):
@@ -22,23 +22,23 @@ class _Kept(msgspec.Struct):
     metrics_token: str
     password_hash: str = ""
     epoch: int = 0
-    """Rises when all sessions are to end."""
+    """Rises to end all sessions."""
     obeyed: str = ""
-    """The last word in the state folder that told to forget all this."""
+    """The last reset word that was obeyed."""
 
 
 class Secrets:
-    """The secrets of one box's page, in one file that only this process's user may read."""
+    """The secrets of a box's page, in a file that only the user of this process can read."""
 
     def __init__(self, folder: Path) -> None:
-        """Read them, or make them the first time. Raises OwnerMustAct where the folder cannot be used."""
+        """Read the secrets, or make them the first time. Raises OwnerMustAct if the folder cannot be used."""
         self._path = folder / "secrets.json"
         self._lock = threading.Lock()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._kept = self._read()
         except OSError as error:
-            raise OwnerMustAct(f"The page cannot keep its password in {folder} ({error}).") from error
+            raise OwnerMustAct(f"The page cannot store its password in {folder} ({error}).") from error
 
     def _read(self) -> _Kept:
         try:
@@ -46,7 +46,7 @@ class Secrets:
         except FileNotFoundError:
             pass
         except msgspec.DecodeError:
-            # Without its secrets the page must be claimed again: whoever sees the console is the owner.
+            # Without its secrets the page must be claimed again, by whoever sees the console.
             self._path.rename(self._path.with_suffix(".damaged"))
         kept = _Kept(secrets.token_hex(32), _claim_code(), secrets.token_urlsafe(24))
         write_durably(self._path, msgspec.json.encode(kept))
@@ -54,26 +54,26 @@ class Secrets:
 
     @property
     def cookie_key(self) -> str:
-        """Signs the cookies."""
+        """The key that signs the cookies."""
         return self._kept.cookie_key
 
     @property
     def claim_code(self) -> str:
-        """What the first visitor must know; empty once the page is claimed."""
+        """The code that the first visitor must enter; empty once the page is claimed."""
         return "" if self._kept.password_hash else self._kept.claim_code
 
     @property
     def metrics_token(self) -> str:
-        """Lets a monitoring system read /metrics."""
+        """The token that lets a monitoring system read /metrics."""
         return self._kept.metrics_token
 
     @property
     def epoch(self) -> int:
-        """Sessions of another epoch are over."""
+        """The number of the current sessions; those of another epoch have ended."""
         return self._kept.epoch
 
     def claim(self, code: str, password: str) -> bool:
-        """Set the first password; False for a wrong code. Raises OwnerMustAct for a password too short."""
+        """Set the first password; False if the code is wrong. Raises OwnerMustAct if it is too short."""
         with self._lock:
             right = self.claim_code and secrets.compare_digest(_plain(code), _plain(self.claim_code))
             if not right:
@@ -82,7 +82,7 @@ class Secrets:
             return True
 
     def change(self, old: str, new: str) -> bool:
-        """Set another password, and end all sessions; False where the old one is wrong."""
+        """Change the password and end all sessions; False if the old one is wrong."""
         with self._lock:
             if not self.right(old):
                 return False
@@ -90,9 +90,9 @@ class Secrets:
             return True
 
     def obey(self, word: str) -> bool:
-        """Forget the password, end all sessions and have a new claim code, once for each word.
+        """Forget the password, end all sessions and make a new claim code, once per reset word.
 
-        False where the word was obeyed before, or is none.
+        False if the word is empty or was obeyed before.
         """
         with self._lock:
             if not word or word == self._kept.obeyed:

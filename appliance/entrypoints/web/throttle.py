@@ -1,4 +1,4 @@
-"""Slowing down those who guess: waits that double with every failure, per address and for all together."""
+"""Slows down password guessing: waits that double with every failure, per address and for all together."""
 
 import math
 import threading
@@ -9,7 +9,7 @@ FREE_TRIES = 5
 LONGEST_WAIT_S = 300.0
 MOST_ADDRESSES = 1_000
 ALL_TRIES, ALL_WAIT_S = 60, 5.0
-"""Failures of all addresses within the longest wait; then everybody waits a little."""
+"""Failures of all addresses within the longest wait, after which everybody waits a little."""
 
 
 class Throttle:
@@ -23,7 +23,7 @@ class Throttle:
         self._lock = threading.Lock()
 
     def wait_s(self, address: str) -> int:
-        """Seconds that this address must still wait; 0 when it may try."""
+        """Seconds until this address may try again; 0: now."""
         with self._lock:
             now = self._mono()
             self._all = [at for at in self._all if now - at < LONGEST_WAIT_S]
@@ -36,7 +36,7 @@ class Throttle:
             return max(0, math.ceil(free_at - now))
 
     def failed(self, address: str) -> None:
-        """A wrong password or code."""
+        """Count a wrong password or code."""
         with self._lock:
             now = self._mono()
             count, last = self._failures.pop(address, (0, now))
@@ -46,6 +46,6 @@ class Throttle:
                 self._failures.popitem(last=False)
 
     def passed(self, address: str) -> None:
-        """The right one: its failures are forgotten."""
+        """Forget the failures of an address that has signed in."""
         with self._lock:
             self._failures.pop(address, None)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from appliance.core.units import (
     MicroBttPerMib,
     parse_price,
+    plural,
     price_of,
     show_bytes,
     show_price,
@@ -49,3 +50,14 @@ def test_a_price_with_two_decimals_is_shown_as_it_was_typed(hundredths: int) -> 
 def test_what_is_shown_of_a_price_means_that_price(price: int) -> None:
     assert price_of(Decimal(show_price(MicroBttPerMib(price)))) == price
     assert "E" not in show_price(MicroBttPerMib(price))
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(0, "0 torrents"), (1, "1 torrent"), (2, "2 torrents"), (1_000, "1000 torrents")]
+)
+def test_one_is_singular_and_nothing_else(count: int, shown: str) -> None:
+    assert plural(count, "torrent") == shown
+
+
+def test_a_plural_may_be_irregular() -> None:
+    assert [plural(count, "entry", "entries") for count in (1, 2)] == ["1 entry", "2 entries"]

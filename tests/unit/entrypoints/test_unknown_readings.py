@@ -150,7 +150,7 @@ def test_the_page_shows_every_reading_whatever_is_unknown(
     shown = {row.name: row for row in rows(api.ReadingsAnswer(readings=now, board=board))}
     assert shown["Power supply"].unknown is (now.firmware is None)
     assert shown["Memory"].unknown is (now.ram_available is None or now.ram_total is None)
-    assert shown["Round trip"].unknown is (now.latency_us is None)
+    assert shown["Latency"].unknown is (now.latency_us is None)
     found, missing = graphs(history, now, Governor(), "hour", ())
     assert len(found) + len([name for name in missing if "(" not in name]) == 5
 

@@ -1,4 +1,4 @@
-// Keeps the page live: asks for what changed, and puts it in place. Everything works without it.
+// Keeps the page up to date: asks for what changed and puts it in place. Everything works without it.
 "use strict";
 (() => {
   const body = document.body, lost = document.getElementById("lost");
@@ -43,8 +43,10 @@
 
   async function overview() {
     const url = new URL(body.dataset.live, location.href);
+    const asked = body.dataset.live;
     if (revision) { url.searchParams.set("since", revision); }
     const answer = await (await ask(url)).json();
+    if (asked !== body.dataset.live) { return; }
     for (const [name, html] of Object.entries(answer.numbers)) {
       document.querySelectorAll(`[data-number="${name}"]`).forEach((element) => put(element, html));
     }
@@ -68,6 +70,39 @@
     if (answer.done) { location.reload(); }
   }
 
+  // The list of torrents is searched while one types; the button is for browsers without scripts.
+  function filter(form) {
+    let timer = 0, asked = 0;
+    async function search() {
+      const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
+      const url = `${location.pathname}?${query}`, number = (asked += 1);
+      const answer = await fetch(url, { cache: "no-store" });
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const found = fresh.getElementById("found");
+      if (number !== asked || !answer.ok || !found) { return; }
+      document.getElementById("found").replaceWith(found);
+      document.querySelector("#many [name=back]").value = fresh.querySelector("#many [name=back]").value;
+      body.dataset.live = fresh.body.dataset.live;
+      revision = Number(fresh.body.dataset.revision || 0);
+      history.replaceState(null, "", url);
+    }
+    function soon(delay) {
+      clearTimeout(timer);
+      timer = setTimeout(() => search().catch(() => form.submit()), delay);
+    }
+    form.querySelector("button").hidden = true;
+    form.addEventListener("input", (event) => soon(event.target.type === "search" ? 250 : 0));
+    form.addEventListener("submit", (event) => { event.preventDefault(); soon(0); });
+  }
+
+  // A page that could not be shown waits for the box without leaving, and loads once it answers.
+  async function comeBack(period) {
+    try {
+      if ((await fetch(location.href, { cache: "no-store" })).status !== 503) { location.reload(); return; }
+    } catch (error) { /* The page's own process is away too. */ }
+    setTimeout(() => comeBack(period), period);
+  }
+
   const work = body.dataset.live ? overview : body.dataset.parts ? parts : body.dataset.job ? job : null;
 
   async function round() {
@@ -86,7 +121,13 @@
   }
 
   if (work) { setTimeout(round, PERIOD); }
-  if (body.dataset.wait) { setTimeout(() => location.reload(), Number(body.dataset.wait) * 1000); }
+  if (body.dataset.wait) {
+    const period = Number(body.dataset.wait) * 1000;
+    setTimeout(() => comeBack(period), period);
+  }
+
+  const filters = document.querySelector("form.filters");
+  if (filters) { filter(filters); }
 
   const button = document.querySelector("[data-copy]");
   if (button) {

@@ -17,8 +17,18 @@ from appliance.core.units import UtcMs
 from appliance.domain.governor.readings import Readings
 from appliance.domain.governor.throttle import ThrottleRule
 from appliance.entrypoints.web.decisions import RULES, Band, bands, rule_name, words
-from appliance.entrypoints.web.machine import until_morning
-from appliance.entrypoints.web.plot import HEIGHT, WIDTH, Line, Mark, Scale, Time, plot, runs, summary
+from appliance.entrypoints.web.health import until_morning
+from appliance.entrypoints.web.plot import (
+    HEIGHT,
+    WIDTH,
+    Curve,
+    Threshold,
+    TimeAxis,
+    ValueAxis,
+    plot,
+    runs,
+    summary,
+)
 from appliance.entrypoints.web.readings import degrees, graphs, millis, percent, rate
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -48,9 +58,9 @@ def decided(rule: str, first: int, until: int = 0, says: str = "It was hot.") ->
     return PastThrottle(at=first, until=until, rule=rule, says=says)
 
 
-def day(count: int = 288, found: tuple[Band, ...] = ()) -> Time:
+def day(count: int = 288, found: tuple[Band, ...] = ()) -> TimeAxis:
     """The day up to 18:00."""
-    return Time(start=at(20, 18), step_s=86_400 // count, count=count, span="day", bands=found)
+    return TimeAxis(start=at(20, 18), step_s=86_400 // count, count=count, span="day", bands=found)
 
 
 # ------------------------------------------------------------------------------------------ decisions
@@ -98,9 +108,9 @@ def test_a_decision_that_holds_lasts_to_the_end_and_is_said_to_hold() -> None:
     ("first", "until", "said"),
     [
         (at(21, 15), at(21, 15, 40), "15:00–15:40 weak power supply"),
-        (at(20, 19), at(20, 20), "20.11. 19:00–20:00 weak power supply"),
-        (at(20, 23), at(21, 1), "20.11. 23:00 – 01:00 weak power supply"),
-        (at(20, 19), 0, "since 20.11. 19:00 weak power supply"),
+        (at(20, 19), at(20, 20), "20 Nov 19:00–20:00 weak power supply"),
+        (at(20, 23), at(21, 1), "20 Nov 23:00 – 01:00 weak power supply"),
+        (at(20, 19), 0, "since 20 Nov 19:00 weak power supply"),
     ],
 )
 def test_a_day_is_named_where_it_is_not_today(first: int, until: int, said: str) -> None:
@@ -165,10 +175,10 @@ def test_whatever_was_read_the_drawing_is_whole_and_keeps_to_its_frame(
     )
     drawn = plot(
         "<Title>",
-        [Line(name="a", values=one), Line(name="b", values=(other * count)[:count], kind="limit")],
-        [Mark(value=10, name="<ease>")],
-        Time(start=start, step_s=step_s, count=count, span=span, bands=found),  # type: ignore[arg-type]
-        Scale(most=2**39, form=str),
+        [Curve(name="a", values=one), Curve(name="b", values=(other * count)[:count], kind="limit")],
+        [Threshold(value=10, name="<ease>")],
+        TimeAxis(start=start, step_s=step_s, count=count, span=span, bands=found),  # type: ignore[arg-type]
+        ValueAxis(most=2**39, form=str),
     )
     tree = ElementTree.fromstring(drawn)
     assert tree.get("aria-label", "").startswith("<Title> over the last")
@@ -185,7 +195,7 @@ def test_whatever_was_read_the_drawing_is_whole_and_keeps_to_its_frame(
 def test_a_band_lies_where_its_time_lies() -> None:
     """The afternoon from 12:00 to 18:00 is the last quarter of a day that ends at 18:00."""
     frame = day(found=bands([decided("heat", at(21, 12))], *DAY_OF))
-    drawn = ElementTree.fromstring(plot("T", [], [], frame, Scale(most=1, form=str)))
+    drawn = ElementTree.fromstring(plot("T", [], [], frame, ValueAxis(most=1, form=str)))
     (rect,) = drawn.findall("rect")
     left, width = float(rect.get("x", 0)), float(rect.get("width", 0))
     whole = frame.x(frame.end) - frame.x(frame.start)
@@ -196,7 +206,7 @@ def test_a_band_lies_where_its_time_lies() -> None:
 def test_of_numbers_that_would_lie_on_each_other_the_newest_are_shown() -> None:
     many = [decided(rule, at(21, 12, minute), at(21, 12, minute + 1)) for minute, rule in enumerate("abcdef")]
     drawn = ElementTree.fromstring(
-        plot("T", [], [], day(found=bands(many, *DAY_OF)), Scale(most=1, form=str))
+        plot("T", [], [], day(found=bands(many, *DAY_OF)), ValueAxis(most=1, form=str))
     )
     numbers = [text.text for text in drawn.findall("text") if "number" in text.get("class", "")]
     assert numbers == ["1", "2"]
@@ -206,7 +216,7 @@ def test_of_numbers_that_would_lie_on_each_other_the_newest_are_shown() -> None:
 def test_a_single_reading_between_two_gaps_is_seen() -> None:
     frame = day(3)
     drawn = ElementTree.fromstring(
-        plot("T", [Line(name="a", values=[None, 5, None])], [], frame, Scale(most=10, form=str))
+        plot("T", [Curve(name="a", values=[None, 5, None])], [], frame, ValueAxis(most=10, form=str))
     )
     (line,) = drawn.findall("polyline")
     places = re.findall(r"([\d.]+),", line.get("points", ""))
@@ -215,7 +225,7 @@ def test_a_single_reading_between_two_gaps_is_seen() -> None:
 
 def test_a_limit_far_above_what_was_sent_is_not_drawn_at_the_edge_as_if_it_were_there() -> None:
     drawn = plot(
-        "T", [Line(name="a", values=[50, 5, 50], kind="limit")], [], day(3), Scale(most=10, form=str)
+        "T", [Curve(name="a", values=[50, 5, 50], kind="limit")], [], day(3), ValueAxis(most=10, form=str)
     )
     assert len(ElementTree.fromstring(drawn).findall("polyline")) == 1
 
@@ -227,14 +237,14 @@ def test_a_limit_far_above_what_was_sent_is_not_drawn_at_the_edge_as_if_it_were_
         ("day", at(20, 18), 86_400, ["20:00", "00:00", "04:00", "08:00", "12:00", "16:00"]),
         # The night of the 25th of October has an hour more.
         ("day", at(24, 18, month=10), 90_000, ["20:00", "00:00", "04:00", "08:00", "12:00", "16:00"]),
-        ("month", at(20, 18, month=10), 30 * 86_400, ["27.10.", "03.11.", "10.11.", "17.11."]),
+        ("month", at(20, 18, month=10), 30 * 86_400, ["27 Oct", "3 Nov", "10 Nov", "17 Nov"]),
     ],
 )
 def test_times_below_a_graph_are_round_on_the_owners_clock(
     span: str, start: int, seconds: int, said: list[str]
 ) -> None:
-    frame = Time(start=start, step_s=seconds // 60, count=60, span=span)  # type: ignore[arg-type]
-    drawn = ElementTree.fromstring(plot("T", [], [], frame, Scale(most=1, form=lambda value: "")))
+    frame = TimeAxis(start=start, step_s=seconds // 60, count=60, span=span)  # type: ignore[arg-type]
+    drawn = ElementTree.fromstring(plot("T", [], [], frame, ValueAxis(most=1, form=lambda value: "")))
     assert [text.text for text in drawn.findall("text") if text.text] == said
 
 
@@ -244,13 +254,13 @@ def test_a_box_that_has_just_begun_has_no_graph_and_no_fault() -> None:
     told = History(start=at(21, 18), step_s=300, decisions=[], **nothing)  # type: ignore[arg-type]
     found, missing = graphs(told, Readings(at=UtcMs(at(21, 18))), Governor(), "day", ())
     assert not found
-    assert missing == ["temperature", "upload", "round trip", "waiting for disk and memory", "power"]
+    assert missing == ["temperature", "upload", "latency", "disk and memory pressure", "power"]
 
 
 def test_the_summary_says_the_last_value_and_the_range() -> None:
-    line = Line(name="Processor", values=[48_000, None, 77_000, 62_000, None])
-    said = summary("Temperature", [line], day(5), Scale(most=90_000, form=degrees))
-    assert said == "Temperature over the last day. Processor: at last 62 °C, between 48 °C and 77 °C."
+    line = Curve(name="Processor", values=[48_000, None, 77_000, 62_000, None])
+    said = summary("Temperature", [line], day(5), ValueAxis(most=90_000, form=degrees))
+    assert said == "Temperature over the last day. Processor: latest 62 °C, between 48 °C and 77 °C."
 
 
 # ---------------------------------------------------------------------------------------------- words

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.serving import make_server
 
-from appliance.control import machine as care
+from appliance.control import machine
 from appliance.control.box import GetStatus
 from appliance.core.config import Config
 from appliance.core.units import UtcMs
@@ -66,7 +66,7 @@ def blind(box: FakeBox) -> None:
     """A machine that tells nothing of itself."""
     box.blind, box.readings = True, Readings(at=UtcMs(NOW))
     box.throttles, box.decisions, box.issues, box.volumes = [], [], [], []
-    box.energy = care.EnergyAnswer(
+    box.energy = machine.EnergyAnswer(
         watts_mw=None,
         source="unknown",
         cost_day=None,
@@ -81,7 +81,7 @@ def blind(box: FakeBox) -> None:
 
 
 def test_open_issues_say_what_is_wrong_what_to_do_and_since_when_the_worst_first(owner: Visitor) -> None:
-    said = section(owner.get("/health")[1], "What is wrong")
+    said = section(owner.get("/health")[1], "Problems")
     drive, supply = said.index("drive of /mnt/archive"), said.index("power supply was too weak")
     assert drive < supply
     assert "since 2026-11-21 11:02 , last seen 1 min ago" in said
@@ -94,9 +94,9 @@ def test_mended_issues_are_folded_and_where_nothing_is_wrong_a_calm_line_says_so
     page = owner.get("/health")[1]
     folded = page[page.index("<details") : page.index("</details>")]
     assert "Less than 5 % of /srv/content was free." in folded
-    assert "1 mended in the last 30 days" in folded
+    assert "1 resolved in the last 30 days" in folded
     box.issues = [one for one in box.issues if one.mended]
-    assert "Nothing is wrong, as far as the box can see." in section(owner.get("/health")[1], "What is wrong")
+    assert "No problems found." in section(owner.get("/health")[1], "Problems")
 
 
 def test_the_owner_can_try_whether_notices_arrive(owner: Visitor, box: FakeBox) -> None:
@@ -105,19 +105,19 @@ def test_the_owner_can_try_whether_notices_arrive(owner: Visitor, box: FakeBox) 
     assert "mailto://mail.example: refused the password" in said
     assert box.notices == 1
     box.told = []
-    assert "Nobody is told elsewhere" in text_of(owner.post("/health/notice", {}, "/health")[1])
+    assert "No notification addresses set" in text_of(owner.post("/health/notice", {}, "/health")[1])
 
 
 # ------------------------------------------------------------------------------------------- governor
 
 
 def test_what_eases_the_box_is_said_with_what_it_still_may_do(owner: Visitor) -> None:
-    said = section(owner.get("/health")[1], "Slower now, and why")
+    said = section(owner.get("/health")[1], "Throttling")
     assert HEAT in said
     assert "since 2026-11-21 17:05" in said
-    assert "1.00 MiB/s of 5.00 MiB/s" in said
-    assert "200 of 400" in said
-    assert "Waits checks" in said
+    assert "1.00 MiB/s normally 5.00 MiB/s" in said
+    assert "200 normally 400" in said
+    assert "On hold data checks" in said
 
 
 @pytest.mark.parametrize(("until", "minutes"), [("hour", 60), ("morning", 13 * 60 + 30), ("no", 0)])
@@ -129,18 +129,18 @@ def test_the_owner_has_full_speed_for_a_while_and_easing_again(
     assert box.overrides == [minutes]
     said = text_of(page)
     if minutes:
-        assert "Nothing is eased until 2026-11-2" in said
-        assert "harm stays on: heat, weak power supply, battery, full disks, data allowance." in said
-        assert "Ease again" in said
+        assert "Throttling is off until 2026-11-2" in said
+        assert "limits stay active: heat, weak power supply, battery, full disks, data allowance." in said
+        assert "End override" in said
         assert "Full speed for 1 hour" not in said
     else:
-        assert "The box eases itself again" in said
+        assert "Override ended" in said
 
 
 @pytest.mark.parametrize("until", ["", "for ever", "-60", "60"])
 def test_no_other_end_of_an_override_is_taken(owner: Visitor, box: FakeBox, until: str) -> None:
     page = owner.post("/health/override", {"until": until}, "/health")[1]
-    assert "Say until when" in page
+    assert "Choose how long" in page
     assert not box.overrides
 
 
@@ -157,84 +157,93 @@ def test_the_forms_of_the_health_page_are_taken_with_their_token_alone(owner: Vi
 
 def test_why_it_was_slower_at_three_stands_in_the_graphs_and_below_them(owner: Visitor) -> None:
     page = owner.get("/health?span=day")[1]
-    said = section(page, "Readings over time")
+    said = section(page, "History")
     assert "2 15:00–15:40 heat: The processor is at 77 °C" in said
     assert "1 since 17:05 heat:" in said
-    assert "20.11. 20:10–20:54 others at home, 5 decisions:" in said
+    assert "20 Nov 20:10–20:54 others at home, 5 times:" in said
     graphs = re.findall(r'(?s)<svg class="graph plot".*?</svg>', page)
     assert len(graphs) == 5
     for graph in graphs:
         assert "<title>2: 15:00–15:40 heat: The processor is at 77 °C" in graph
         assert re.search(r'class="scale number"[^>]*>2<', graph)
-    assert "eases from 75 °C" in graphs[0]
-    assert "hard from 80 °C" in graphs[0]
+    assert "throttles at 75 °C" in graphs[0]
+    assert "throttles hard at 80 °C" in graphs[0]
 
 
 def test_every_graph_says_in_words_what_it_shows(owner: Visitor) -> None:
     labels = re.findall(r'<svg class="graph plot"[^>]*aria-label="([^"]+)"', owner.get("/health")[1])
-    assert labels[0].startswith("Temperature over the last day. Processor: at last ")
-    assert labels[1].startswith("Upload over the last day. Sent: at last 1 MiB/s, between 0 B/s and ")
-    assert all("Eased 5 times, as listed below the graphs." in label for label in labels)
+    assert labels[0].startswith("Temperature over the last day. Processor: latest ")
+    assert labels[1].startswith("Upload over the last day. Rate: latest 1 MiB/s, between 0 B/s and ")
+    assert all("Throttled 5 times, as listed below the graphs." in label for label in labels)
 
 
 def test_what_is_not_measured_has_no_graph_and_is_named(owner: Visitor, box: FakeBox) -> None:
-    assert (
-        "Not measured on this machine in this time: waiting for disk and memory (memory pressure)."
-        in text_of(owner.get("/health")[1])
+    assert "Not available on this machine: disk and memory pressure (memory)." in text_of(
+        owner.get("/health")[1]
     )
     blind(box)
     page = owner.get("/health")[1]
-    assert "in this time: temperature, round trip, waiting for disk and memory, power." in text_of(page)
+    assert "on this machine: temperature, latency, disk and memory pressure, power." in text_of(page)
     assert len(re.findall('<svg class="graph plot"', page)) == 1
 
 
 def test_an_unknown_reading_is_said_to_be_unknown_and_never_to_be_well(owner: Visitor, box: FakeBox) -> None:
     blind(box)
     page = owner.get("/health")[1]
-    said = section(page, "Readings now")
-    for name in ("Board", "Processor", "Power supply", "Mains", "Disks", "Memory", "Network", "Round trip"):
+    said = section(page, "Current readings")
+    for name in ("Board", "Processor", "Power supply", "Mains", "Disks", "Memory", "Network", "Latency"):
         assert f"{name} unknown" in said, name
     assert "Power now unknown" in text_of(page)
-    assert "Costs a day unknown" in text_of(page)
-    assert "No drive is known yet." in page
+    assert "Cost per day unknown" in text_of(page)
+    assert "No drives found yet." in page
 
 
 def test_the_readings_of_now_are_a_table_in_plain_words(owner: Visitor, box: FakeBox) -> None:
-    said = section(owner.get("/health")[1], "Readings now")
-    assert "Processor 76 °C, load 0.42 for each core" in said
-    assert "Power supply enough now, but too weak at some time since the box was started" in said
-    assert "Mains there, battery 100 % charged" in said
+    said = section(owner.get("/health")[1], "Current readings")
+    assert "Processor 76 °C, load 0.42 per core" in said
+    assert "Power supply OK now, but was too weak at some point since startup" in said
+    assert "Mains OK, battery 100 % charged" in said
     assert (
-        "Seagate Expansion 2 TB: healthy, it says, 41 °C, wear unknown, 2 bad sectors, ran 891 d 16 h" in said
+        "Seagate Expansion 2 TB: health OK, 41 °C, wear unknown, 2 bad sectors, 891 d 16 h powered on" in said
     )
-    assert "SC32G: health unknown, temperature unknown, 20 % of its life used" in said
+    assert "SC32G: health unknown, temperature unknown, 20 % worn" in said
     assert "Network 1000 Mbit/s" in said
-    assert "Round trip 12 ms, 9.4 ms at the best" in said
+    assert "Latency 12 ms (idle: 9.4 ms)" in said
     box.readings = replace(box.readings, supply=Supply.BATTERY, battery_percent=80, battery_s=1_500)
-    said = section(owner.get("/health")[1], "Readings now")
-    assert "Mains away; runs on the battery, 80 % charged, good for 25 min" in said
+    said = section(owner.get("/health")[1], "Current readings")
+    assert "Mains power cut, running on battery, battery 80 % charged, 25 min left" in said
 
 
 def test_drives_and_power_are_said_in_a_sentence_each(owner: Visitor, box: FakeBox) -> None:
     page = owner.get("/health")[1]
-    drives, power = section(page, "Drives"), section(page, "Is it worth its power?")
+    drives, power = section(page, "Drives"), section(page, "Power and cost")
     assert "420 GiB free of 1.95 TiB" in drives
     assert "It is not connected; nothing is written to the empty folder." in drives
     assert box.energy.sentence in power
-    assert "7.4 W as the smart plug measures" in power
-    assert "Costs a day 0.053 EUR" in power
+    assert "7.4 W measured by the smart plug" in power
+    assert "Cost per day 0.053 EUR" in power
     assert "128.5 BTT worth 0.096 EUR" in power
+
+
+def test_without_a_price_the_overview_is_silent_about_power_and_health_says_how_to_set_it(
+    owner: Visitor, box: FakeBox
+) -> None:
+    box.energy = msgspec.structs.replace(box.energy, cost_day=None, worth_day=None)
+    assert box.energy.sentence not in owner.get("/")[1]
+    page = owner.get("/health")[1]
+    assert "To see the cost in EUR, set your electricity price: energy.price" in text_of(page)
+    assert 'href="/settings#energy.price"' in page
 
 
 def test_the_overview_says_whether_the_box_is_worth_its_power_and_why_it_is_slower(
     owner: Visitor, box: FakeBox
 ) -> None:
     said = text_of(owner.get("/")[1])
-    assert f"Slower on purpose: {HEAT}" in said
+    assert f"Throttled: {HEAT}" in said
     assert box.energy.sentence in said
-    assert HEAT in owner.client.get("/live", base_url="http://127.0.0.1").get_json()["numbers"]["eased"]
+    assert HEAT in owner.client.get("/live", base_url="http://127.0.0.1").get_json()["numbers"]["throttling"]
     box.throttles = []
-    assert "Slower on purpose" not in text_of(owner.get("/")[1])
+    assert "Throttled" not in text_of(owner.get("/")[1])
 
 
 # --------------------------------------------------------------------------------------- all of a page
@@ -247,7 +256,7 @@ def test_what_drives_and_disks_are_called_is_text_and_never_markup(owner: Visito
     )
     box.volumes = [msgspec.structs.replace(one, path=evil, says=evil) for one in box.volumes]
     box.decisions = [decided(evil, evil, local(21, 16), local(21, 17))]
-    box.throttles = [care.ThrottleReason(rule=evil, says=evil, since=NOW)]
+    box.throttles = [machine.ThrottleReason(rule=evil, says=evil, since=NOW)]
     box.told = [evil]
     for page in (
         *(owner.get(f"/health?span={span}")[1] for span in SPANS),
@@ -372,15 +381,15 @@ def claim(page: Page, url: str, code: str) -> None:
     """The first visit."""
     page.goto(f"{url}/claim")
     page.get_by_label("Claim code").fill(code)
-    for label in ("Password, at least 10 characters", "Password again"):
+    for label in ("New password (at least 10 characters)", "Repeat password"):
         page.get_by_label(label).fill(PASSWORD)
-    page.get_by_role("button", name="Claim").click()
+    page.get_by_role("button", name="Set up").click()
     expect(page.get_by_role("link", name="Health", exact=True)).to_be_visible()
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("care")
+    folder = tmp_path_factory.mktemp("health")
     with FakeBox(folder) as box, serving(box, folder / "web") as url:
         yield Site(url, box)
 
@@ -413,14 +422,14 @@ def test_graphs_and_buttons_work_without_a_script(
     )
     page = plain.new_page()
     page.goto("/")
-    page.get_by_role("link", name="Slower on purpose").click()
+    page.get_by_role("link", name="Throttled").click()
     assert page.locator("svg.plot").count() == 5
     page.get_by_role("link", name="Month").click()
     assert page.locator("svg.plot[aria-label*='the last month']").count() == 5
     page.get_by_role("button", name="Full speed for 1 hour").click()
     expect(page.get_by_text("Full speed until 2026-11-21 18:30.")).to_be_visible()
     screens(context.new_page(), site, "health-override", "/health")
-    page.get_by_role("button", name="Ease again").click()
+    page.get_by_role("button", name="End override").click()
     expect(page.get_by_text(HEAT).first).to_be_visible()
     assert site.box.overrides == [60, 0]
     plain.close()
@@ -472,21 +481,21 @@ def test_a_real_box_fills_the_whole_page_and_does_what_its_forms_say(
         context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900})
         page = context.new_page()
         claim(page, site.url, site.code)
-        expect(page.get_by_text(box.call(care.GetEnergy()).sentence)).to_be_visible()
         page.get_by_role("link", name="Health", exact=True).click()
+        expect(page.get_by_role("link", name="energy.price")).to_be_visible()
         assert page.locator(".readings tr").count() >= 10
-        assert page.locator(".volume").count() == len(box.call(care.ListVolumes()).volumes) >= 1
+        assert page.locator(".volume").count() == len(box.call(machine.ListVolumes()).volumes) >= 1
         assert page.locator("svg.plot").count() >= 1
-        closed = page.get_by_text("Full speed for a while, whatever comes")
+        closed = page.get_by_text("Override", exact=True)
         if closed.is_visible():
             closed.click()
         page.get_by_role("button", name="Full speed for 1 hour").click()
-        expect(page.get_by_role("button", name="Ease again")).to_be_visible()
-        left = box.call(care.GetGovernor()).override_until - box.call(GetStatus()).now
+        expect(page.get_by_role("button", name="End override")).to_be_visible()
+        left = box.call(machine.GetGovernor()).override_until - box.call(GetStatus()).now
         assert 59 * MINUTE < left <= 60 * MINUTE
-        page.get_by_role("button", name="Ease again").click()
-        expect(page.get_by_text("The box eases itself again")).to_be_visible()
-        assert box.call(care.GetGovernor()).override_until == 0
+        page.get_by_role("button", name="End override").click()
+        expect(page.get_by_text("Override ended")).to_be_visible()
+        assert box.call(machine.GetGovernor()).override_until == 0
         screens(page, site, "health-real", "/health?span=hour")
         assert "seedbox_limit_bytes" in context.request.get(f"{site.url}/metrics").text()
         context.close()

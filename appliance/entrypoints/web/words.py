@@ -1,0 +1,93 @@
+"""Names and numbers as the pages show them: the Jinja filters."""
+
+import time
+from urllib.parse import quote
+
+from flask import Flask
+
+from appliance.control.torrents import Goal, GoalKind, State, TorrentDetail, TorrentRow
+from appliance.core.units import MicroBtt, plural, show_btt, show_bytes, show_price, show_rate, show_span
+
+_WHOLE_PPM = 1_000_000
+STATES: dict[str, str] = {
+    State.ADDING: "fetching metadata",
+    State.CHECKING: "checking",
+    State.DOWNLOADING: "downloading",
+    State.SEEDING: "seeding",
+    State.PAUSED: "paused",
+    State.THROTTLED: "held back",
+    State.MISSING_DATA: "missing data",
+    State.FAILED: "error",
+}
+
+
+def add_filters(app: Flask) -> None:
+    """Let the templates of `app` write numbers and states for people."""
+    app.jinja_env.filters.update(
+        bytes=show_bytes,
+        rate=show_rate,
+        btt=btt,
+        digits=show_btt,
+        price=show_price,
+        span=show_span,
+        plural=plural,
+        percent=percent,
+        ratio=ratio,
+        state=state,
+        goal=goal,
+        when=when,
+        ago=ago,
+    )
+
+
+def state(name: str) -> str:
+    """The state of a torrent in words; one of a newer daemon stays as it is, without its hyphens."""
+    return STATES.get(name, name.replace("-", " "))
+
+
+def goal(wanted: Goal) -> str:
+    """How long a torrent is seeded: `until ratio 2`, `for 30 days`."""
+    if wanted.kind is GoalKind.RATIO:
+        return f"until ratio {wanted.ratio_percent / 100:g}"
+    if wanted.kind is GoalKind.FOREVER:
+        return "forever"
+    whole_days = wanted.hours % 24 == 0
+    return f"for {plural(wanted.hours // 24, 'day') if whole_days else plural(wanted.hours, 'hour')}"
+
+
+def btt(amount: MicroBtt) -> str:
+    """An amount exactly, with thousands separated: `1,178.567778`."""
+    whole, point, part = show_btt(amount).partition(".")
+    sign, digits = whole[: whole.startswith("-")], whole.removeprefix("-")
+    return f"{sign}{int(digits):,}{point}{part}"
+
+
+def percent(ppm: int) -> str:
+    """Progress in percent; only what is whole is `0` or `100`."""
+    return f"{ppm // 1_000 / 10:.1f}" if 0 < ppm < _WHOLE_PPM else str(ppm // 10_000)
+
+
+def ratio(row: TorrentRow) -> str:
+    """Uploaded bytes per byte of the torrent; a dash while its size is unknown."""
+    return f"{row.uploaded / row.size:.2f}" if row.size else "–"
+
+
+def when(at: int) -> str:
+    """A time (UtcMs) by the box's clock: `2026-11-21 17:30`."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at / 1_000))
+
+
+def ago(at: int, now: int) -> str:
+    """How long before `now` a time was (both UtcMs): `3 min ago`."""
+    return f"{show_span(max(0, now - at) // 1_000)} ago"
+
+
+def magnet_link(detail: TorrentDetail) -> str:
+    """The torrent's magnet link (BEP 9, BEP 52), made from its info-hashes while the engine has none."""
+    if detail.magnet:
+        return detail.magnet
+    topics = [f"urn:btih:{detail.v1}"] if detail.v1 else []
+    topics += [f"urn:btmh:1220{detail.v2}"] if detail.v2 else []
+    trackers = [f"tr={quote(one.url, safe='')}" for one in detail.trackers]
+    named = f"dn={quote(detail.row.name, safe='')}"
+    return "magnet:?" + "&".join([*(f"xt={topic}" for topic in topics), named, *trackers])
