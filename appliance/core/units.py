@@ -99,6 +99,11 @@ def show_price(price: MicroBttPerMib) -> str:
     return f"{exact.normalize():f}"
 
 
+def plural(count: int, noun: str, several: str = "") -> str:
+    """A count and its noun: `1 torrent`, `2 torrents`; `several` is the plural that is not noun + s."""
+    return f"{count} {noun if count == 1 else several or noun + 's'}"
+
+
 def show_span(seconds: int) -> str:
     """A span of time in its two largest units: `3 d 4 h`."""
     parts: list[str] = []
