@@ -117,7 +117,7 @@ def _examined_alone(app: App) -> list[Finding]:
 def completion(shell: str) -> None:
     """Print the completion script of a shell.
 
-    For bash, add this line to ~/.bashrc: eval "$(seedbox completion bash)"
+    For bash, add eval "$(seedbox completion bash)" to ~/.bashrc.
     """
     from click.shell_completion import get_completion_class
 

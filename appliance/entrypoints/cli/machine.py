@@ -206,7 +206,7 @@ def notify() -> None:
 @notify.command()
 @command
 def test(app: App) -> None:
-    """Send a test notification to every address, and report the results."""
+    """Send a test to every address, and report the results."""
     with ControlClient(app.state.control_socket, timeout=_TEST_TIMEOUT_S) as box:
         answer = box.call(api.TryNotice())
     app.answer(answer, *answer.lines)

@@ -89,8 +89,8 @@ def devnet(app: App, address: str, port: int, asset: str, fund: tuple[str, ...],
 def settle(app: App, new_wallet: bool) -> None:
     """Transfer tokens between the ledger and TRON, once.
 
-    Credits deposits, sends withdrawals, and asks for the wallet's passphrase. Exit code 4: something needs the wallet owner's attention, such as an
-    empty wallet.
+    Credits deposits and sends withdrawals; asks for the wallet's passphrase. Exit code 4: something needs
+    the wallet owner's attention, such as an empty wallet.
     """
     loaded = configuration.load(app.config_path)
     if new_wallet:

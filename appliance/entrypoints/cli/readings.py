@@ -40,16 +40,17 @@ def _firmware(reading: Firmware | None) -> str:
         ("frequency cap", reading.frequency_capped, reading.frequency_capped_before),
         ("soft temperature limit", reading.soft_temperature_limit, reading.soft_temperature_limit_before),
     ]
-    return ", ".join(text for name, now, before in flags if (text := _flag(name, now, before))) or "OK"
+    return ", ".join(text for flag in flags for text in _flag(*flag)) or "OK"
 
 
-def _flag(name: str, now: bool | None, before: bool | None) -> str:
-    """What a flag of the firmware says; empty: all is well. What the board does not report is unknown."""
-    if now:
-        return name
-    if before:
-        return f"{name} earlier (since start-up)"
-    return f"{name} {UNKNOWN}" if now is None else ""
+def _flag(name: str, now: bool | None, before: bool | None) -> list[str]:
+    """What a flag of the firmware says; a flag that the board does not report is not known to be off."""
+    texts = [
+        (name, bool(now)),
+        (f"{name} earlier (since start-up)", bool(before) and not now),
+        (f"{name} {UNKNOWN}", now is None),
+    ]
+    return [text for text, true in texts if true]
 
 
 def _supply(now: Readings) -> str:

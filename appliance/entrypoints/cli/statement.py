@@ -27,7 +27,10 @@ _EXPORTS = {"csv": as_csv, "json": as_json, "beancount": as_beancount}
 @click.option("--forgotten", is_flag=True, help="Only entries that have disappeared from the ledger.")
 @command
 def history(app: App, count: int, form: str, forgotten: bool) -> None:
-    """List the account's entries, newest last, or export all of them."""
+    """List the account's entries, newest last.
+
+    With another format, print all of them for other programs.
+    """
     if form == "table":
         answer = app.box.call(api.ListMoney(count=count, forgotten=forgotten))
         app.answer(answer, *entry_lines(answer.lines))

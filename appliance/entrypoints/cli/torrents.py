@@ -251,7 +251,7 @@ def _while_checking(app: App, id: str) -> Iterator[TorrentRow]:
 @click.option("--download-limit", type=RATE, help="Such as 500KiB (per second); 0 is unlimited.")
 @command
 def set_(app: App, torrent: str, priority: str | None, **changes: Any) -> None:
-    """Change the label, priority, goal or rate limits of a torrent."""
+    """Change label, priority, goal or rate limits of a torrent."""
     chosen = Priority(priority) if priority else None
     detail = app.box.call(Configure(id=find(app, torrent), priority=chosen, **changes))
     app.answer(detail, *detail_lines(detail))

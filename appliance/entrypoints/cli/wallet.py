@@ -88,7 +88,7 @@ def _total(money: api.Money, purpose: str) -> str:
 @wallet.command()
 @command
 def deposit(app: App) -> None:
-    """Show where to send tokens to deposit them in the box's account."""
+    """Show where to send tokens for a deposit."""
     money = _money(app)
     found = _gateway(money)
     app.answer(
@@ -166,9 +166,9 @@ def cancel(app: App, name: str) -> None:
 @click.argument("address")
 @command
 def payout(app: App, address: str) -> None:
-    """Set the payout ADDRESS, the only one that withdrawals can go to.
+    """Set the payout address.
 
-    For your safety, a change takes effect after 24 hours.
+    Withdrawals can go to no other ADDRESS. For your safety, a change takes effect after 24 hours.
     """
     after = app.box.call(api.SetPayout(to=address))
     app.answer(after, f"Payout: {_payout(after)}")
