@@ -79,7 +79,7 @@ def test_add_list_show_pause_resume_remove(seedbox: Shell, running: Box, film: P
     assert "No torrents match" in seedbox("list", "--label", "books").stdout
     shown = seedbox("show", "film.bin", "--files").stdout
     assert "in 1 file\n" in shown
-    for part in ("State", "seeding", "until ratio 2.5", "films", "magnet:?xt=", row["id"], "100 %"):
+    for part in ("Seeding. ", "until ratio 2.5", "films", "magnet:?xt=", row["id"], "100 %"):
         assert part in shown
     assert seedbox.json("show", row["id"][:8])["row"]["name"] == "film.bin"
     assert seedbox("peers", "film").stdout.strip() == "No peers are connected."
@@ -87,7 +87,7 @@ def test_add_list_show_pause_resume_remove(seedbox: Shell, running: Box, film: P
     running.wait_state(row["id"], State.PAUSED)
     assert seedbox("resume", "all").stdout.strip() == "Resumed: 1 torrent"
     running.wait_state(row["id"], State.SEEDING)
-    assert "seeding" in seedbox("recheck", "film", "--wait").stdout
+    assert "film.bin: Seeding." in seedbox("recheck", "film", "--wait").stdout
     set_ = seedbox("set", "film", "--priority", "high", "--upload-limit", "500KiB", "--label", "")
     assert "500" in set_.stdout
     assert "high" in set_.stdout

@@ -239,7 +239,7 @@ def test_energy_begins_with_the_answer_to_the_question(daemon: Answering) -> Non
     lines = daemon.typed("energy").stdout.splitlines()
     assert lines[0] == "It earns more than its power costs."
     assert "5.2 W (measured by the plug)" in lines[1]
-    assert "0.04 EUR per day" in lines[2]
+    assert "0.037 EUR per day" in lines[2]
     assert "1.5 BTT (1.20 EUR) in the last 24 hours" in lines[3]
 
 

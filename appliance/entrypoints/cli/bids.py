@@ -132,7 +132,7 @@ def _watch(app: App, id: str, name: str) -> None:
         return
     report.end()
     row = app.box.call(ShowTorrent(id=id)).row
-    click.echo(f"{name}: {state_name(row.state)}.")
+    click.echo(f"{name}: {state_name(row.state).capitalize()}.")
 
 
 def _progress(app: App, id: str) -> Iterator[tuple[TorrentRow, api.Bought | None]]:

@@ -8,7 +8,7 @@ import click
 from appliance.control import machine as api
 from appliance.control.box import Finding
 from appliance.control.client import ControlClient
-from appliance.core.units import plural, show_bytes
+from appliance.core.units import plural, show_bytes, show_money
 from appliance.domain.governor.limits import Limits
 from appliance.domain.governor.throttle import ThrottleRule
 from appliance.entrypoints.cli.context import App, command
@@ -111,7 +111,7 @@ def _override(answer: api.GovernorAnswer) -> list[str]:
         return []
     active = ", ".join(ThrottleRule(rule).label for rule in answer.kept)
     lifted = f"Throttling is lifted until {minute(answer.override_until)}."
-    return [f"{lifted} Still active: {active}." if active else lifted]
+    return textwrap.wrap(f"{lifted} Still active: {active}.", 100) if active else [lifted]
 
 
 _LIMIT_ROWS: tuple[tuple[str, Callable[[Limits], str]], ...] = (
@@ -166,7 +166,7 @@ def _worth(answer: api.EnergyAnswer) -> str:
 
 
 def _money(thousandths: int, answer: api.EnergyAnswer) -> str:
-    return f"{thousandths / 1_000:.2f} {answer.currency}"
+    return show_money(thousandths, answer.currency)
 
 
 @click.command()

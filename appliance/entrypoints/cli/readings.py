@@ -1,6 +1,6 @@
 """The box's readings of itself, for people."""
 
-from appliance.core.units import plural, show_bytes, show_rate, show_span
+from appliance.core.units import plural, show_bytes, show_rate, show_span, show_watts
 from appliance.domain.governor.readings import DiskReading, Firmware, Pressure, Readings
 
 UNKNOWN = "unknown"
@@ -28,7 +28,7 @@ def reading_facts(now: Readings) -> list[tuple[str, str]]:
 
 def watts(watts_mw: int | None) -> str:
     """Power for people: `5.2 W`."""
-    return UNKNOWN if watts_mw is None else f"{watts_mw / 1_000:.1f} W"
+    return UNKNOWN if watts_mw is None else show_watts(watts_mw)
 
 
 def _firmware(reading: Firmware | None) -> str:

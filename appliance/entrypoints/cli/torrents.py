@@ -106,15 +106,18 @@ def detail_lines(detail: TorrentDetail) -> list[str]:
 def _progress_facts(detail: TorrentDetail) -> list[tuple[str, str]]:
     row = detail.row
     done = f"{row.progress / 10_000:.1f} % of {show_bytes(row.size)} in {plural(detail.files, 'file')}"
-    peers = f"{plural(row.peers, 'peer')} connected, including {plural(row.seeds, 'seed')}"
     return [
-        ("State", f"{state_name(row.state)}. {row.reason or detail.sentence}"),
+        ("State", _state(row, detail.sentence)),
         ("Done", done),
         ("Uploaded", f"{show_bytes(row.uploaded)} (ratio {ratio(row)}), now {show_rate(row.up_rate)}"),
         ("Downloaded", f"{show_bytes(row.downloaded)}, now {show_rate(row.down_rate)}"),
-        ("Peers", peers),
+        ("Peers", f"{row.peers} connected ({plural(row.seeds, 'seed')})"),
         ("Seeded for", f"{show_span(detail.seeding_s)}; goal: {detail.goal}"),
     ]
+
+
+def _state(row: TorrentRow, sentence: str) -> str:
+    return f"{state_name(row.state).capitalize()}. {row.reason or sentence}".strip()
 
 
 def _choice_facts(detail: TorrentDetail) -> list[tuple[str, str]]:
@@ -218,7 +221,7 @@ def recheck(app: App, torrent: str, wait: bool) -> None:
     id = find(app, torrent)
     app.box.call(Recheck(ids=[id]))
     row = _checked(app, id) if wait else app.box.call(ShowTorrent(id=id)).row
-    app.answer(row, f"{row.name}: {state_name(row.state)}. {row.reason}".strip())
+    app.answer(row, f"{row.name}: {_state(row, '')}")
 
 
 def _checked(app: App, id: str) -> TorrentRow:

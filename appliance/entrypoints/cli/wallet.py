@@ -48,7 +48,8 @@ def show(app: App, by: Any, days: int) -> None:
 def total_lines(rows: list[list[str]], heading: str, days: int) -> list[str]:
     """Earned and spent by heading, for people."""
     if not rows:
-        return [f"Nothing was earned or spent in the last {plural(days, 'day')}."]
+        span = "day" if days == 1 else plural(days, "day")
+        return [f"Nothing was earned or spent in the last {span}."]
     return table([heading, "EARNED (BTT)", "SPENT (BTT)"], rows, wide=0, right="12")
 
 
