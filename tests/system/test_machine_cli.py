@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -114,9 +115,11 @@ def test_readings_say_what_is_unknown(daemon: Answering) -> None:
     daemon.answers[machine.GetReadings] = machine.ReadingsAnswer(readings=Readings(at=UtcMs(AT)), board="")
     done = daemon.typed("readings")
     assert done.returncode == 0, done.stderr
+    shown = dict(re.split("  +", line) for line in done.stdout.splitlines())
     for name in ("Board", "Processor", "Firmware", "Supply", "Power", "Load", "Memory", "Link", "Round trip"):
-        (line,) = [line for line in done.stdout.splitlines() if line.startswith(name)]
-        assert line.endswith("unknown")
+        assert shown[name] == "unknown"
+    for name in ("CPU", "Disk", "Memory"):
+        assert shown[f"{name} pressure"] == "unknown"
 
 
 def test_readings_are_shown_with_their_units(daemon: Answering) -> None:
