@@ -47,19 +47,19 @@ def test_a_box_without_an_account_says_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_slots_are_offered_changed_and_shown(box: Box) -> None:
-    assert "To sell some: seedbox auction set --sell" in typed(box, "auction", "show").stdout
+    assert "To start: seedbox auction set --sell" in typed(box, "auction", "show").stdout
     done = typed(box, "auction", "set", "--sell", "--slots", "7", "--reserve", "0.2048", "--free-share", "30")
-    assert "0 of 7 slots are sold." in done.stdout, done.stderr
-    assert "0.2048 BTT/GiB, moves with demand" in done.stdout
-    told = json.loads(typed(box, "auction", "show", "--json").stdout)
-    assert (told["floor"], told["slots"], told["free_share"]) == (200, 7, 30)
-    assert told["changed"] == ["free_share", "reserve", "sell", "slots"]
+    assert "0 of 7 slots sold." in done.stdout, done.stderr
+    assert "0.2048 BTT/GiB, adjusts with demand" in done.stdout
+    shown = json.loads(typed(box, "auction", "show", "--json").stdout)
+    assert (shown["floor"], shown["slots"], shown["free_share"]) == (200, 7, 30)
+    assert shown["changed"] == ["free_share", "reserve", "sell", "slots"]
     assert "Nothing was sold" in typed(box, "auction", "history").stdout
     assert "No torrent has earned" in typed(box, "auction", "history", "--by", "torrent").stdout
     box.stop()
     box.start()
-    assert "0 of 7 slots" in typed(box, "auction", "show").stdout, "it holds over a restart"
-    assert "No slots are sold" in typed(box, "auction", "set", "--reset", "--no-sell").stdout
+    assert "0 of 7 slots" in typed(box, "auction", "show").stdout, "it is kept after a restart"
+    assert "does not sell slots" in typed(box, "auction", "set", "--reset", "--no-sell").stdout
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_slots_are_offered_changed_and_shown(box: Box) -> None:
         (("--free-share", "0"), "cannot be set"),
         (("--reserve", "cheap"), "not an amount of BTT"),
         (("--reserve", "0.0001"), "below the lowest possible price"),
-        ((), "Nothing to set"),
+        ((), "Nothing to change"),
     ],
 )
 def test_what_is_impossible_is_refused_and_changes_nothing(
@@ -86,11 +86,11 @@ def test_a_torrent_is_wanted_and_not_any_more(box: Box, tmp_path: Path) -> None:
     metainfo = tmp_path / "film.torrent"
     metainfo.write_bytes(make_torrent(write_data(tmp_path / "film.bin", 100_000, 4)))
     done = typed(box, "get", str(metainfo), "--max-price", "0.5", "--budget", "2", "--detach")
-    assert "is fetched, and bid for" in done.stdout, done.stderr
+    assert "is downloading, and the box bids for it" in done.stdout, done.stderr
     id = box.call(ListTorrents()).rows[0].id
     shown = until(lambda: text if "film.bin" in (text := typed(box, "bids").stdout) else "", "the purchase")
-    assert "at most 0.5 BTT/GiB; spent 0 of 2 BTT" in shown
+    assert "up to 0.5 BTT/GiB; spent 0 of 2 BTT" in shown
     assert "No seller was found yet" in shown
     assert typed(box, "get", id[:10], "--max-price", "0", "--budget", "2", "--detach").returncode
-    assert "Nothing more is bid" in typed(box, "unget", id[:10]).stdout
+    assert "Stopped bidding" in typed(box, "unget", id[:10]).stdout
     until(lambda: "film.bin" not in typed(box, "bids").stdout, "the end of the purchase")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,28 +72,29 @@ def test_add_list_show_pause_resume_remove(seedbox: Shell, running: Box, film: P
     added = seedbox("add", film, "--label", "films", "--goal", "ratio:2.5")
     assert added.stdout.startswith("Added: film.bin (")
     again = seedbox("add", film)
-    assert again.stdout.startswith("Known: film.bin")
+    assert again.stdout.startswith("Already in the list: film.bin")
     row = seedbox.json("list")["rows"][0]
     running.wait_state(row["id"], State.SEEDING)
     assert "film.bin" in seedbox("list", "--state", "seeding", "--sort", "size", "--desc").stdout
-    assert "No torrent fits" in seedbox("list", "--label", "books").stdout
+    assert "No torrents match" in seedbox("list", "--label", "books").stdout
     shown = seedbox("show", "film.bin", "--files").stdout
-    for part in ("Seeding", "seeding", "until ratio 2.5", "films", "magnet:?xt=", row["id"], "100 %"):
-        assert part in shown or part == "Seeding"
+    assert "in 1 file\n" in shown
+    for part in ("Seeding. ", "until ratio 2.5", "films", "magnet:?xt=", row["id"], "100 %"):
+        assert part in shown
     assert seedbox.json("show", row["id"][:8])["row"]["name"] == "film.bin"
-    assert seedbox("peers", "film").stdout.strip() == "Nobody is connected."
-    assert seedbox("pause", "film").stdout.strip() == "Paused: 1"
+    assert seedbox("peers", "film").stdout.strip() == "No peers are connected."
+    assert seedbox("pause", "film").stdout.strip() == "Paused: 1 torrent"
     running.wait_state(row["id"], State.PAUSED)
-    assert seedbox("resume", "all").stdout.strip() == "Resumed: 1"
+    assert seedbox("resume", "all").stdout.strip() == "Resumed: 1 torrent"
     running.wait_state(row["id"], State.SEEDING)
-    assert "seeding" in seedbox("recheck", "film", "--wait").stdout
+    assert "film.bin: Seeding." in seedbox("recheck", "film", "--wait").stdout
     set_ = seedbox("set", "film", "--priority", "high", "--upload-limit", "500KiB", "--label", "")
     assert "500" in set_.stdout
     assert "high" in set_.stdout
     asked = seedbox("remove", "film", stdin=subprocess.DEVNULL)
     assert asked.returncode == 1
     assert "--yes" in asked.stderr
-    assert seedbox("remove", "film", "--yes").stdout.splitlines()[0] == "Removed: 1"
+    assert seedbox("remove", "film", "--yes").stdout.splitlines()[0] == "Removed: 1 torrent"
     assert (running.content / "film.bin").exists()
     assert "was removed" in seedbox("events").stdout
 
@@ -157,7 +159,7 @@ def test_programs_get_errors_in_json_too(seedbox: Shell) -> None:
     assert json.loads(done.stdout)["error"]["kind"] == "NotFound"
 
 
-def test_without_a_daemon_the_way_to_start_it_is_told(tmp_path: Path) -> None:
+def test_without_a_daemon_it_says_how_to_start_it(tmp_path: Path) -> None:
     away = Shell(tmp_path / "none")
     done = away("status")
     assert done.returncode == 3
@@ -168,12 +170,19 @@ def test_without_a_daemon_the_way_to_start_it_is_told(tmp_path: Path) -> None:
     assert "memory" in doctor.stdout
 
 
+def limit_row(text: str, name: str) -> list[str]:
+    """Value and origin of a limit in what `seedbox limits` prints."""
+    (line,) = [line for line in text.splitlines() if line.startswith(name)]
+    return re.split(r"  +", line)[1:]
+
+
 def test_limits_are_set_shown_and_reset(seedbox: Shell, running: Box) -> None:
     done = seedbox("limits", "set", "--upload-rate", "2MiB", "--upload-slots", "7")
-    assert "2.00 MiB/s" in done.stdout
-    assert "set by you" in done.stdout
+    assert limit_row(done.stdout, "Upload rate") == ["2.00 MiB/s", "you"]
+    assert limit_row(done.stdout, "Connections")[1] == "automatic (RAM)"
+    assert limit_row(done.stdout, "Active downloads") == ["3", "default"]
     assert seedbox.json("limits")["limits"]["upload_slots"] == 7
-    assert "set by you" not in seedbox("limits", "reset").stdout
+    assert "you" not in seedbox("limits", "reset").stdout
     impossible = seedbox("limits", "set", "--upload-slots", "-1")
     assert impossible.returncode == 1
     assert "slots" in impossible.stderr
@@ -183,7 +192,7 @@ def test_the_configuration_is_shown_checked_and_written(seedbox: Shell, tmp_path
     assert "listen_port = 6881" in seedbox("config", "show").stdout
     default = tmp_path / "default.toml"
     default.write_text(seedbox("config", "default").stdout)
-    assert "is right" in seedbox("config", "check", default).stdout
+    assert seedbox("config", "check", default).stdout == f"{default}: OK\n"
     wrong = tmp_path / "wrong.toml"
     wrong.write_text("[network]\nlisten_prot = 6881\n")
     done = seedbox("config", "check", wrong)
@@ -204,8 +213,8 @@ def test_the_doctor_judges_everything_or_says_unknown(seedbox: Shell) -> None:
 def test_the_doctor_proves_a_transfer_byte_by_byte(seedbox: Shell, running: Box) -> None:
     done = seedbox("doctor", "--transfer")
     assert done.returncode == 0, done.stderr
-    assert "64 MiB went from the box" in done.stdout
-    assert "Every byte is right" in done.stdout
+    assert "downloaded 64 MiB from the box" in done.stdout
+    assert "Every byte is correct" in done.stdout
     assert not list(running.content.glob("transfer-proof-*"))
     assert running.call(ListTorrents()).total == 0
 

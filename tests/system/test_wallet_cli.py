@@ -54,8 +54,8 @@ class Owner:
 def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owner]:
     folder = tmp_path_factory.mktemp("owner")
     with serving(str(folder / "ledger.db")) as (url, operator):
-        told = GatewayInfo(WALLET.address, "1002000", development=True, fee=345_000, fee_new=1_100_000)
-        text = msgspec.json.encode(told).decode()
+        info = GatewayInfo(WALLET.address, "1002000", development=True, fee=345_000, fee_new=1_100_000)
+        text = msgspec.json.encode(info).decode()
         operator._database.transact(lambda sql: store.put_fact(sql, gateway.FACT, text))
         box = Box(folder / "box", wallet__ledger=url)
         operator.credit(BUYER.address, MicroBtt(100 * BTT), "00" * 32)
@@ -68,9 +68,9 @@ def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owner]:
 
 def test_the_owners_three_questions_have_answers_of_one_line(owner: Owner) -> None:
     said = owner.reads("show")
-    assert "Balance  20 BTT" in said
-    assert "Earned   5.5 BTT on distribution, 0 on storage" in said
-    assert "Spent    0 BTT on downloading" in said
+    assert "Balance   20 BTT" in said
+    assert "Earned    5.5 BTT by seeding, 0 BTT by storage" in said
+    assert "Spent     0 BTT on downloads" in said
     assert "DEVELOPMENT CHAIN" in said
     money = json.loads(owner.reads("show", "--json"))
     assert (money["balance"], money["totals"]["distribution"]) == (20 * BTT, 5_500_000)
@@ -89,7 +89,7 @@ def test_earned_and_spent_by_heading(owner: Owner, by: str, rows: list[list[str]
     assert [line[-len(rows[0]) :] for line in lines] == rows
 
 
-def test_a_deposit_is_told_with_its_memo_and_marked_as_development(owner: Owner) -> None:
+def test_a_deposit_is_shown_with_its_memo_and_marked_as_development(owner: Owner) -> None:
     said = owner.reads("deposit")
     assert WALLET.address in said
     assert f"with memo {owner.key.address}" in said
@@ -101,7 +101,7 @@ def test_a_withdrawal_asks_first_and_says_what_it_costs(owner: Owner) -> None:
     assert PHONE.address in owner.reads("payout", PHONE.address)
     refused = owner.types("withdraw", "1.5", answer="n\n")
     assert refused.returncode == 130
-    assert "0.345 TRX for it now, or 1.1 where the address was never used" in refused.stdout
+    assert "Network fee: 0.345 TRX, or 1.1 TRX if the address has never been used" in refused.stdout
     assert owner.operator.withdrawals(owner.key.address) == []
     said = owner.reads("withdraw", "1.5", answer="y\n")
     assert f"1.5 BTT to {PHONE.address}" in said
@@ -134,15 +134,15 @@ def test_the_history_reads_in_other_programs(owner: Owner) -> None:
     assert owner.reads("history", "--format", "csv").startswith("number,at,kind")
 
 
-def test_all_is_verified_and_a_fault_is_told_by_the_exit_code(owner: Owner) -> None:
+def test_all_is_verified_and_a_fault_shows_in_the_exit_code(owner: Owner) -> None:
     assert "add up" in owner.reads("verify")
     owner.operator._database.transact(lambda sql: store.put_fact(sql, "solid", "1"))
 
-    def told() -> bool:
+    def reported() -> bool:
         done = owner.types("verify")
         return done.returncode == 4 and "more than it holds on the chain" in done.stdout
 
-    until(told, "the ledger's lack")
+    until(reported, "the ledger's lack")
     owner.operator._database.transact(lambda sql: sql.run("DELETE FROM fact WHERE key = 'solid'"))
 
 
@@ -203,7 +203,7 @@ def test_an_address_that_is_none_is_refused_with_the_name_of_its_key(tmp_path: P
     assert "https://host" in box.log()
 
 
-def test_a_lost_key_is_told_before_anything_else(tmp_path: Path) -> None:
+def test_a_lost_key_is_reported_before_anything_else(tmp_path: Path) -> None:
     with serving(str(tmp_path / "one.db")) as (url, _):
         box = Box(tmp_path / "box", wallet__ledger=url)
         with box:

@@ -1,318 +1,180 @@
-"""Commands about the auction: what is sold, and what is bid elsewhere."""
+"""Commands about the auction in which this box sells its upload slots."""
 
-import re
-import sys
-import time
 from typing import Any
 
 import click
 
-from appliance.control import auction as slots
-from appliance.control.torrents import ShowTorrent, State
+from appliance.control import auction as api
 from appliance.core.errors import OwnerMustAct
-from appliance.core.units import (
-    MicroBtt,
-    MicroBttPerMib,
-    parse_price,
-    show_btt,
-    show_bytes,
-    show_price,
-    show_rate,
-    show_span,
-)
+from appliance.core.units import plural, show_bytes, show_rate
 from appliance.entrypoints.cli.context import App, command
-from appliance.entrypoints.cli.torrents import added_from
-from appliance.entrypoints.cli.wallet import Amount
-from appliance.entrypoints.cli.words import TORRENT, find, table, when
+from appliance.entrypoints.cli.params import PRICE
+from appliance.entrypoints.cli.words import btt, facts, minute, price, table
 
 _SPANS = click.Choice(["hour", "day", "month"])
-_HOUR_MS = 3_600_000
-_LENGTHS = {"m": 60_000, "h": _HOUR_MS, "d": 24 * _HOUR_MS}
-
-
-class Price(click.ParamType[int]):
-    """BTT for a GiB."""
-
-    name = "btt/gib"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """µBTT for a MiB."""
-        try:
-            return value if isinstance(value, int) else parse_price(str(value))
-        except OwnerMustAct as error:
-            return self.fail(str(error), param, ctx)
-
-
-class Span(click.ParamType[int]):
-    """`90m`, `2h` or `3d`."""
-
-    name = "span"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Milliseconds."""
-        if isinstance(value, int):
-            return value
-        found = re.fullmatch(r"(\d{1,5})([mhd])", str(value).strip().lower())
-        if not found or not int(found[1]):
-            return self.fail(f'"{value}" is no span; write 90m, 2h or 3d.', param, ctx)
-        return int(found[1]) * _LENGTHS[found[2]]
-
-
-PRICE, SPAN = Price(), Span()
 
 
 @click.group()
 def auction() -> None:
-    """Upload slots that this box sells: who has them, at what price."""
+    """Show and change the auction of this box's upload slots."""
 
 
 @auction.command()
 @command
 def show(app: App) -> None:
-    """Slots, who holds them, who waits, and the prices now."""
-    now = app.box.call(slots.GetAuction())
+    """Show slots, their holders, waiting bids and prices."""
+    now = app.box.call(api.GetAuction())
     if not now.on:
         raise OwnerMustAct(now.trouble)
-    app.answer(now, *_shown(now))
+    app.answer(now, *auction_lines(now))
 
 
-def _shown(now: slots.Auction) -> list[str]:
+def auction_lines(now: api.Auction) -> list[str]:
+    """The auction as it is now, for people."""
     if not now.sell:
-        return ["No slots are sold. To sell some: seedbox auction set --sell"]
-    lines = [click.style(f"{len(now.sold)} of {now.slots} slots are sold.", bold=True)]
+        return ["This box does not sell slots. To start: seedbox auction set --sell"]
+    lines = [click.style(f"{len(now.sold)} of {plural(now.slots, 'slot')} sold.", bold=True)]
     if now.trouble:
         lines.append(click.style(now.trouble, fg="yellow"))
-    clearing = f"{_price(now.price)} (the last that was paid)" if now.price else "nothing was sold yet"
-    reserve = (
-        f"{_price(now.reserve)}, moves with demand" if now.reserve_moves else f"{_price(now.reserve)}, fixed"
-    )
-    uplink = f" of {show_rate(now.uplink)}" if now.uplink else ""
-    facts = [
-        ("Price", clearing),
-        ("Least", reserve),
-        ("Free", f"{now.free_share} %{uplink} for {now.others} others while slots are sold"),
+    return [*lines, *facts(_auction_facts(now)), *_sold(now.sold), *_waiting(now.waiting)]
+
+
+def _auction_facts(now: api.Auction) -> list[tuple[str, str]]:
+    return [
+        ("Price", f"{price(now.price)} BTT/GiB (last sale)" if now.price else "nothing sold yet"),
+        ("Minimum", f"{price(now.reserve)} BTT/GiB, {_adjustment(now)}"),
+        ("Free share", _free_share(now)),
         ("Round", f"{now.round}, decided in {now.left_ms // 1_000} s"),
+        ("Unpaid", _unpaid(now)),
     ]
-    if now.debtors:
-        facts.append(
-            ("Owed", f"{show_btt(MicroBtt(now.debts))} BTT by {now.debtors} who left without paying")
-        )
-    lines += [f"{click.style(f'{name:<7}', bold=True)}{text}" for name, text in facts]
-    if now.sold:
-        rows = [
-            [
-                one.holder,
-                one.name or one.torrent[:8],
-                show_price(MicroBttPerMib(one.price)),
-                show_bytes(one.sent),
-                show_btt(MicroBtt(one.paid)),
-                one.standing if one.connected else "not connected",
-            ]
-            for one in now.sold
-        ]
-        head = ["HOLDER", "TORRENT", "BTT/GiB", "SENT", "PAID (BTT)", "STANDS"]
-        lines += ["", *table(head, rows, wide=1, right="234")]
-    if now.waiting:
-        rows = [
-            [
-                one.bidder,
-                one.name or one.torrent[:8],
-                show_price(MicroBttPerMib(one.bid)),
-                one.why or "others bid more",
-            ]
-            for one in now.waiting
-        ]
-        lines += ["", *table(["WAITS", "TORRENT", "BTT/GiB", "WHY"], rows, wide=1, right="2")]
-    return lines
+
+
+def _adjustment(now: api.Auction) -> str:
+    return "adjusts with demand" if now.reserve_moves else "fixed"
+
+
+def _free_share(now: api.Auction) -> str:
+    upload = f"of {show_rate(now.uplink)} upload" if now.uplink else "of the upload"
+    return f"{now.free_share} % {upload}, for {plural(now.others, 'peer')} without a slot"
+
+
+def _unpaid(now: api.Auction) -> str:
+    if not now.debtors:
+        return ""
+    return f"{btt(now.debts)} BTT by {plural(now.debtors, 'bidder')} who left without paying"
+
+
+def _sold(slots: list[api.Slot]) -> list[str]:
+    if not slots:
+        return []
+    head = ["HOLDER", "TORRENT", "BTT/GiB", "SENT", "PAID (BTT)", "STATUS"]
+    return ["", *table(head, [_slot_cells(slot) for slot in slots], wide=1, right="234")]
+
+
+def _slot_cells(slot: api.Slot) -> list[str]:
+    return [
+        slot.holder,
+        slot.name or slot.torrent[:8],
+        price(slot.price),
+        show_bytes(slot.sent),
+        btt(slot.paid),
+        slot.standing if slot.connected else "not connected",
+    ]
+
+
+def _waiting(bids: list[api.Waiting]) -> list[str]:
+    if not bids:
+        return []
+    rows = [[bid.bidder, bid.name or bid.torrent[:8], price(bid.bid), bid.why or "outbid"] for bid in bids]
+    return ["", *table(["NO SLOT", "TORRENT", "BTT/GiB", "REASON"], rows, wide=1, right="2")]
 
 
 @auction.command()
-@click.option("--span", type=_SPANS, default="day", show_default=True)
-@click.option("--by", type=click.Choice(["time", "torrent"]), default="time", show_default=True)
+@click.option("--span", type=_SPANS, default="day", show_default=True, help="How far to look back.")
+@click.option(
+    "--by",
+    type=click.Choice(["time", "torrent"]),
+    default="time",
+    show_default=True,
+    help="Prices over time, or the total of each torrent.",
+)
 @command
 def history(app: App, span: Any, by: str) -> None:
-    """Prices and earnings over time, or what each torrent has earned."""
+    """Show prices and earnings, over time or by torrent."""
     if by == "torrent":
-        _yields(app)
-        return
-    told = app.box.call(slots.GetRounds(span=span))
-    rows = []
-    for index, price in enumerate(told.price):
-        if told.earned[index] or told.sent[index] or price:
-            at = told.start + index * told.step_s * 1_000
-            rows.append(
-                [
-                    when(at)[:16],
-                    show_price(MicroBttPerMib(price)) if price else "-",
-                    f"{told.sold[index] / 10:.0f} %",
-                    show_bytes(told.sent[index]),
-                    show_btt(MicroBtt(told.earned[index])),
-                ]
-            )
-    head = ["FROM", "BTT/GiB", "SOLD", "SENT", "EARNED (BTT)"]
-    lines = table(head, rows, wide=0, right="1234") if rows else [f"Nothing was sold in the last {span}."]
-    app.answer(told, *lines)
+        yields = app.box.call(api.GetYields())
+        app.answer(yields, *yield_lines(yields))
+    else:
+        rounds = app.box.call(api.GetRounds(span=span))
+        app.answer(rounds, *round_lines(rounds, span))
 
 
-def _yields(app: App) -> None:
-    told = app.box.call(slots.GetYields())
+def round_lines(rounds: api.Rounds, span: str) -> list[str]:
+    """The auction over time, for people; steps in which nothing happened are left out."""
+    columns = zip(rounds.price, rounds.sold, rounds.sent, rounds.earned, strict=True)
     rows = [
         [
-            one.name or f"{one.id[:8]} (removed)",
-            show_bytes(one.sold),
-            show_btt(MicroBtt(one.earned)),
-            show_btt(MicroBtt(one.per_gib_stored)) if one.size else "-",
-            show_btt(MicroBtt(one.per_gib_sent)),
+            minute(rounds.start + step * rounds.step_s * 1_000),
+            price(paid) if paid else "-",
+            f"{sold / 10:.0f} %",
+            show_bytes(sent),
+            btt(earned),
         ]
-        for one in told.torrents
+        for step, (paid, sold, sent, earned) in enumerate(columns)
+        if paid or sent or earned
     ]
-    head = ["TORRENT", "SENT IN SLOTS", "EARNED (BTT)", "A GiB STORED", "A GiB SENT"]
-    lines = table(head, rows, wide=0, right="1234") if rows else ["No torrent has earned anything yet."]
-    app.answer(told, *lines)
+    if not rows:
+        return [f"Nothing was sold in the last {span}."]
+    return table(["FROM", "BTT/GiB", "SOLD", "SENT", "EARNED (BTT)"], rows, wide=0, right="1234")
+
+
+def yield_lines(yields: api.Yields) -> list[str]:
+    """What each torrent has earned, for people."""
+    if not yields.torrents:
+        return ["No torrent has earned anything yet."]
+    rows = [_yield_cells(one) for one in yields.torrents]
+    head = ["TORRENT", "SENT IN SLOTS", "EARNED (BTT)", "PER GiB STORED", "PER GiB SENT"]
+    return table(head, rows, wide=0, right="1234")
+
+
+def _yield_cells(one: api.Yield) -> list[str]:
+    return [
+        one.name or f"{one.id[:8]} (removed)",
+        show_bytes(one.sold),
+        btt(one.earned),
+        btt(one.per_gib_stored) if one.size else "-",
+        btt(one.per_gib_sent),
+    ]
 
 
 @auction.command(name="set")
-@click.option("--sell/--no-sell", default=None, help="Sell slots, or not.")
-@click.option("--slots", "count", type=int, help="Slots that are sold at once.")
-@click.option("--per-torrent", type=int, help="Of them for one torrent; 0 is all.")
-@click.option("--rule", type=click.Choice(["lowest-winning", "highest-losing"]), help="What winners pay.")
-@click.option("--free-share", type=int, metavar="PERCENT", help="For those who do not bid.")
-@click.option("--reserve", type=PRICE, help="Least price.")
-@click.option("--fixed/--moves", default=None, help="Whether the least price stays, or follows demand.")
-@click.option("--ceiling", type=PRICE, help="The least price never rises above this; 0 is no ceiling.")
-@click.option("--credit", type=int, metavar="MIB", help="Sent before it is paid, at most.")
-@click.option("--buy-price", type=PRICE, help="Bid by itself up to this; 0 is never.")
-@click.option("--buy-budget", type=int, metavar="BTT", help="Spent on downloading in a day, at most.")
-@click.option("--buy-hours", type=int, help="Bid only for what would take longer; 0 is always.")
-@click.option("--reset", is_flag=True, help="Back to the configuration first.")
+@click.option("--sell/--no-sell", default=None, help="Start or stop selling slots.")
+@click.option("--slots", type=int, help="Number of slots for sale.")
+@click.option("--per-torrent", type=int, help="Maximum number of slots for one torrent; 0 is no limit.")
+@click.option("--rule", type=click.Choice(["lowest-winning", "highest-losing"]), help="Bid that winners pay.")
+@click.option("--free-share", type=int, metavar="PERCENT", help="Upload kept for peers without a slot.")
+@click.option("--reserve", type=PRICE, help="Minimum price.")
+@click.option("--fixed/--moves", default=None, help="Keep the minimum price, or adjust it with demand.")
+@click.option("--ceiling", type=PRICE, help="Upper limit for the adjusted minimum price; 0 is no limit.")
+@click.option("--credit", type=int, metavar="MIB", help="Maximum amount sent before it is paid for.")
+@click.option("--buy-price", type=PRICE, help="Maximum price for automatic bids; 0 turns them off.")
+@click.option("--buy-budget", type=int, metavar="BTT", help="Maximum spent on downloads per day.")
+@click.option(
+    "--buy-hours", type=int, help="Bid automatically only if a download would take longer; 0 is always."
+)
+@click.option("--reset", is_flag=True, help="Go back to the configuration first.")
 @command
-def set_(app: App, count: int | None, fixed: bool | None, **told: Any) -> None:
-    """Change what is sold, or bid for; it holds at once, and over restarts. Prices are in BTT for a GiB."""
+def set_(app: App, fixed: bool | None, **settings: Any) -> None:
+    """Change what this box sells and bids; prices are in BTT/GiB.
+
+    Changes apply immediately and are kept after a restart.
+    """
     moves = None if fixed is None else not fixed
-    change = slots.SetAuction(slots=count, reserve_moves=moves, **told)
-    if change == slots.SetAuction():
-        raise OwnerMustAct("Nothing to set. See: seedbox auction set --help")
+    change = api.SetAuction(reserve_moves=moves, **settings)
+    if change == api.SetAuction():
+        raise OwnerMustAct("Nothing to change. See: seedbox auction set --help")
     now = app.box.call(change)
-    app.answer(now, *_shown(now))
+    app.answer(now, *auction_lines(now))
 
 
-@click.command()
-@command
-def bids(app: App) -> None:
-    """What this box bids for slots of others, and what that has cost."""
-    told = app.box.call(slots.ListBids())
-    if not told.on:
-        raise OwnerMustAct("The box has no account. Name a ledger: wallet.ledger in seedbox.toml.")
-    lines = [
-        f"By itself it bids up to {_price(told.buy_price)}."
-        if told.buy_price
-        else "By itself it bids for nothing. For a torrent: seedbox get",
-        f"Spent today: {show_btt(MicroBtt(told.day_spent))} of at most {told.buy_budget} BTT.",
-    ]
-    for one in told.torrents:
-        lines += [
-            "",
-            f"{click.style(one.name, bold=True)} ({one.torrent[:8]}), {one.progress / 10_000:.0f} %",
-        ]
-        budget = f" of {show_btt(MicroBtt(one.budget))}" if one.budget else ""
-        ends = f", by {when(one.deadline)[:16]}" if one.deadline else ""
-        lines.append(
-            f"  at most {_price(one.price)}; spent {show_btt(MicroBtt(one.spent))}{budget} BTT{ends}"
-        )
-        lines.append(f"  {one.sentence}")
-        mine = [bid for bid in told.bids if bid.torrent == one.torrent]
-        rows = [
-            [
-                bid.seller,
-                show_price(MicroBttPerMib(bid.reserve)),
-                show_price(MicroBttPerMib(bid.bid)) if bid.bid else "-",
-                "won" if bid.won else "",
-                show_bytes(bid.received),
-                show_btt(MicroBtt(bid.paid)),
-            ]
-            for bid in mine
-        ]
-        if rows:
-            head = ["SELLER", "LEAST", "BID", "", "ARRIVED", "PAID (BTT)"]
-            lines += [f"  {line}" for line in table(head, rows, wide=0, right="1245")]
-    if told.shunned:
-        lines.append("")
-        lines += [
-            f"Left alone until {when(one.until)[:16]}: {one.seller}: {one.why}." for one in told.shunned
-        ]
-    app.answer(told, *lines)
-
-
-@click.command()
-@click.argument("source")
-@click.option("--max-price", type=PRICE, required=True, help="The most for a GiB, in BTT.")
-@click.option("--budget", type=Amount(), required=True, help="The most in all, in BTT.")
-@click.option("--deadline", type=SPAN, help="Pay only as far as it would not be here in 90m, 2h, 3d anyway.")
-@click.option("--simulate", is_flag=True, help="Say what would be bid, and bid nothing.")
-@click.option("--detach", is_flag=True, help="Do not wait until it is here.")
-@command
-def get(
-    app: App, source: str, max_price: int, budget: int, deadline: int | None, simulate: bool, detach: bool
-) -> None:
-    """Download SOURCE (a .torrent, a magnet link, a web address, or a torrent here), and pay for it."""
-    if not max_price or not budget:
-        raise OwnerMustAct("A price and a budget are more than nothing. To pay no more: seedbox unget")
-    if re.fullmatch(r"[0-9a-f]{8,40}", source):
-        id = find(app, source)
-        name = app.box.call(ShowTorrent(id=id)).row.name
-    else:
-        added = added_from(app, source)
-        id, name = added.id, added.name
-    ends = round(time.time() * 1_000) + deadline if deadline else 0
-    told = app.box.call(
-        slots.WantTorrent(id=id, price=max_price, budget=budget, deadline=ends, simulate=simulate)
-    )
-    if detach or app.as_json:
-        app.answer(told, f"{name} ({id[:8]}) is fetched, and bid for. See: seedbox bids")
-        return
-    _follow(app, id, name)
-
-
-def _follow(app: App, id: str, name: str) -> None:
-    """Tell how it goes until it is here; Ctrl-C leaves the box at it."""
-    said = ""
-    try:
-        while True:
-            row = app.box.call(ShowTorrent(id=id)).row
-            if row.state not in (State.ADDING, State.CHECKING, State.DOWNLOADING):
-                break
-            told = app.box.call(slots.ListBids())
-            mine = next((one for one in told.torrents if one.torrent == id), None)
-            line = f"{row.progress / 10_000:.0f} %, {show_rate(row.down_rate)}"
-            if row.eta_s >= 0:
-                line += f", {show_span(row.eta_s)} left"
-            if mine:
-                line += f". {mine.sentence} Paid {show_btt(MicroBtt(mine.spent))} BTT."
-            if sys.stderr.isatty():
-                click.echo(f"\r\033[K{line}", nl=False, err=True)
-            elif mine and mine.sentence != said:
-                said = mine.sentence
-                click.echo(line, err=True)
-            time.sleep(1)
-    except KeyboardInterrupt:
-        click.echo("\nThe box goes on with it. See: seedbox bids", err=True)
-        return
-    if sys.stderr.isatty():
-        click.echo("\r\033[K", nl=False, err=True)
-    click.echo(f"{name}: {row.state.value}.")
-
-
-@click.command()
-@click.argument("name", type=TORRENT)
-@command
-def unget(app: App, name: str) -> None:
-    """Pay no more for a torrent; it is downloaded all the same."""
-    told = app.box.call(slots.WantTorrent(id=find(app, name), price=0))
-    app.answer(told, "Nothing more is bid for it.")
-
-
-def _price(price: int) -> str:
-    return f"{show_price(MicroBttPerMib(price))} BTT/GiB"
-
-
-COMMANDS = (auction, bids, get, unget)
+COMMANDS = (auction,)

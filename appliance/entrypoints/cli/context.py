@@ -1,4 +1,4 @@
-"""What every command shares: where the box is, how to answer, and how errors end the program."""
+"""What all commands share: the connection to the box, answers, and exit codes of errors."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from appliance.core.errors import Bug, OwnerMustAct, RetryLater, SeedboxError
 from appliance.core.state import StateFolder
 
 REFUSED, USAGE, AWAY, UNWELL, BUG = 1, 2, 3, 4, 70
-"""Exit codes, told in `seedbox --help`."""
+"""Exit codes; `seedbox --help` explains them."""
 
 
 @dataclass
@@ -29,13 +29,13 @@ class App:
 
     @property
     def box(self) -> ControlClient:
-        """The daemon, called when first asked."""
+        """The daemon; connects on first use."""
         if self._client is None:
             self._client = ControlClient(self.state.control_socket)
         return self._client
 
     def answer(self, value: Any, *lines: str) -> None:
-        """Print `value` as JSON where that is wanted, else the lines for people."""
+        """Print `value` as JSON with --json, else the lines for people."""
         if self.as_json:
             click.echo(json.dumps(msgspec.to_builtins(value), ensure_ascii=False))
         else:
@@ -46,7 +46,7 @@ class App:
 def command(function: Any) -> Any:
     """Give a click command the App as its first argument, and the option --json."""
 
-    @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
     @click.pass_obj
     @wraps(function)
     def run(app: App, /, *args: Any, as_json: bool, **options: Any) -> Any:
@@ -60,7 +60,7 @@ def command(function: Any) -> Any:
 
 
 def fail(app: App, error: SeedboxError) -> NoReturn:
-    """Say what is wrong, and end with the code that stands for it."""
+    """Print the error, and exit with its code."""
     if app.as_json:
         click.echo(json.dumps({"error": {"kind": type(error).__name__, "message": str(error)}}))
     else:

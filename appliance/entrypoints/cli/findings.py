@@ -1,4 +1,4 @@
-"""Findings for people: the worst first, each with what to do."""
+"""Findings for people: the worst first, each with its remedy."""
 
 import shutil
 import textwrap
@@ -15,15 +15,20 @@ _MARKS = {
 }
 
 
+_ORDER = [Verdict.ERROR, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK]
+_INDENT = " " * 11
+
+
 def shown(findings: list[Finding]) -> list[str]:
     """Lines for the terminal."""
+    worst_first = sorted(findings, key=lambda finding: _ORDER.index(finding.verdict))
+    return [line for finding in worst_first for line in _lines(finding)]
+
+
+def _lines(finding: Finding) -> list[str]:
     width = min(100, shutil.get_terminal_size((100, 24)).columns)
-    order = [Verdict.ERROR, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK]
-    lines = []
-    for finding in sorted(findings, key=lambda finding: order.index(finding.verdict)):
-        mark, word, colour = _MARKS[finding.verdict]
-        text = textwrap.wrap(f"{finding.says}", width - 12)
-        lines.append(f"{click.style(f'{mark} {word:<8}', fg=colour)} {text[0]}")
-        rest = [*text[1:], *textwrap.wrap(finding.remedy and f"-> {finding.remedy}", width - 14)]
-        lines += [" " * 11 + line for line in rest]
-    return lines
+    mark, word, colour = _MARKS[finding.verdict]
+    text = textwrap.wrap(finding.says, width - 12)
+    remedy = textwrap.wrap(finding.remedy and f"-> {finding.remedy}", width - 14)
+    first = f"{click.style(f'{mark} {word:<8}', fg=colour)} {text[0]}"
+    return [first, *(_INDENT + line for line in [*text[1:], *remedy])]

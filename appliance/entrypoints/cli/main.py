@@ -8,14 +8,24 @@ import click
 from appliance import __version__
 from appliance.core.errors import SeedboxError
 from appliance.core.state import StateFolder, default_state
-from appliance.entrypoints.cli import auction, box, torrents, wallet
-from appliance.entrypoints.cli import machine as care
+from appliance.entrypoints.cli import (
+    adding,
+    auction,
+    bids,
+    box,
+    configuration,
+    limits,
+    machine,
+    programs,
+    torrents,
+    wallet,
+)
 from appliance.entrypoints.cli.context import App, fail
 
 _EPILOG = """
 \b
-Exit codes: 0 done, 1 refused (the message says what to change), 2 wrong words,
-3 the daemon is away or busy, 4 the doctor found errors, 70 a fault of the box.
+Exit codes: 0 success; 1 refused (the message says what to change); 2 usage error;
+3 the box is not running or busy; 4 a check found errors; 70 internal error.
 """
 
 
@@ -25,28 +35,41 @@ Exit codes: 0 done, 1 refused (the message says what to change), 2 wrong words,
 @click.option(
     "--state",
     type=click.Path(path_type=Path),
-    help="The state folder; else SEEDBOX_STATE, ./var or the system's.",
+    help="State folder; default: SEEDBOX_STATE, ./var or the system's.",
 )
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="The configuration; else seedbox.toml in the state folder.",
+    help="Configuration file; default: seedbox.toml in the state folder.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @click.version_option(__version__, prog_name="seedbox")
 @click.pass_context
 def cli(ctx: click.Context, state: Path | None, config: Path | None, as_json: bool) -> None:
-    """The seedbox: seeds torrents, quietly and for years."""
+    """Control the seedbox: torrents, limits, money and health."""
     folder = StateFolder((state or default_state()).absolute())
     ctx.obj = App(folder, config or folder.config, as_json)
 
 
-for one in (*box.COMMANDS, *torrents.COMMANDS, *wallet.COMMANDS, *auction.COMMANDS, *care.COMMANDS):
-    cli.add_command(one)
+_MODULES = (
+    box,
+    limits,
+    configuration,
+    programs,
+    adding,
+    torrents,
+    wallet,
+    auction,
+    bids,
+    machine,
+)
+for module in _MODULES:
+    for one in module.COMMANDS:
+        cli.add_command(one)
 
 
 def main() -> None:
-    """Run the program."""
+    """Run the `seedbox` command, and exit with its code."""
     try:
         code = cli(prog_name="seedbox", standalone_mode=False, auto_envvar_prefix=None)
     except click.exceptions.Abort:

@@ -29,6 +29,7 @@ ROOMS = (
     "appliance/control/money.py",
     "appliance/entrypoints/web/money.py",
     "appliance/entrypoints/cli/wallet.py",
+    "appliance/entrypoints/cli/statement.py",
 )
 amounts = st.integers(0, MOST_MONEY).map(MicroBtt)
 

@@ -18,7 +18,7 @@ from appliance.domain.governor.readings import (
     Supply,
 )
 from appliance.domain.volumes.volume import Volume
-from appliance.entrypoints.cli.machine import _facts
+from appliance.entrypoints.cli.readings import reading_facts
 from appliance.entrypoints.web.metrics import MachineMetrics
 from appliance.entrypoints.web.readings import graphs, rows
 from appliance.services.machine.limits import configured_limits
@@ -158,7 +158,7 @@ def test_the_page_shows_every_reading_whatever_is_unknown(
 @given(readings)
 @example(Readings(at=AT, firmware=ONLY_VOLTAGE))
 def test_the_command_line_shows_every_reading_whatever_is_unknown(now: Readings) -> None:
-    shown = dict(_facts(now))
+    shown = dict(reading_facts(now))
     assert ("unknown" in shown["Processor"]) is (now.temperature_mc is None)
     if now.firmware and now.firmware.firmware_throttled is None:
-        assert "slowed unknown" in shown["Firmware"], "nobody has told, so it is not known to be well"
+        assert "throttling unknown" in shown["Firmware"], "nobody has told, so it is not known to be well"

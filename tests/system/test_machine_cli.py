@@ -1,7 +1,8 @@
-"""The owner's commands about the box's own body, as they are typed; the daemon's answers are given here."""
+"""The owner's commands about the machine, as they are typed; the daemon's answers are given here."""
 
 import asyncio
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from appliance.control import machine as care
+from appliance.control import machine
 from appliance.control.box import Hello, SayHello, Verdict
 from appliance.control.command import API_VERSION, Command
 from appliance.core.errors import NotFound, OwnerMustAct
@@ -25,7 +26,7 @@ HOUR = 3_600_000
 
 
 class Answering:
-    """A control server that gives the answers it is told, and keeps what it was asked."""
+    """A control server that gives the answers it is set up with, and keeps what it was asked."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -75,14 +76,14 @@ def daemon(tmp_path: Path) -> Iterator[Answering]:
     running.stop()
 
 
-def issue(check: str, severity: Verdict, says: str, remedy: str = "", mended: int = 0) -> care.IssueAnswer:
-    return care.IssueAnswer(
+def issue(check: str, severity: Verdict, says: str, remedy: str = "", mended: int = 0) -> machine.IssueAnswer:
+    return machine.IssueAnswer(
         check=check, severity=severity, says=says, remedy=remedy, first=AT, last=AT + HOUR, mended=mended
     )
 
 
 def test_issues_are_listed_with_what_to_do_and_since_when(daemon: Answering) -> None:
-    daemon.answers[care.ListIssues] = care.Issues(
+    daemon.answers[machine.ListIssues] = machine.Issues(
         issues=[
             issue("drive:/srv/content", Verdict.ERROR, "The drive is gone.", "Connect it."),
             issue("memory", Verdict.WARNING, "Memory is short."),
@@ -94,35 +95,37 @@ def test_issues_are_listed_with_what_to_do_and_since_when(daemon: Answering) -> 
     assert "-> Connect it." in done.stdout
     assert done.stdout.count("Since 2025-06-1") == 2
     assert done.stdout.index("drive is gone") < done.stdout.index("Memory is short")
-    assert daemon.asked[-1] == care.ListIssues(mended=False)
+    assert daemon.asked[-1] == machine.ListIssues(mended=False)
 
 
-def test_what_was_mended_is_listed_on_demand(daemon: Answering) -> None:
-    daemon.answers[care.ListIssues] = care.Issues(
+def test_resolved_issues_are_listed_on_demand(daemon: Answering) -> None:
+    daemon.answers[machine.ListIssues] = machine.Issues(
         issues=[issue("memory", Verdict.WARNING, "Memory was short.", mended=AT + HOUR)]
     )
     done = daemon.typed("issues", "--all")
-    assert "Nothing is wrong." in done.stdout
+    assert "No issues." in done.stdout
     assert "Memory was short." in done.stdout
-    assert "MENDED" in done.stdout
-    assert daemon.asked[-1] == care.ListIssues(mended=True)
-    told = json.loads(daemon.typed("issues", "--all", "--json").stdout)
-    assert (told["issues"][0]["check"], told["issues"][0]["mended"]) == ("memory", AT + HOUR)
+    assert "RESOLVED" in done.stdout
+    assert daemon.asked[-1] == machine.ListIssues(mended=True)
+    answer = json.loads(daemon.typed("issues", "--all", "--json").stdout)
+    assert (answer["issues"][0]["check"], answer["issues"][0]["mended"]) == ("memory", AT + HOUR)
 
 
 def test_readings_say_what_is_unknown(daemon: Answering) -> None:
-    daemon.answers[care.GetReadings] = care.ReadingsAnswer(readings=Readings(at=UtcMs(AT)), board="")
+    daemon.answers[machine.GetReadings] = machine.ReadingsAnswer(readings=Readings(at=UtcMs(AT)), board="")
     done = daemon.typed("readings")
     assert done.returncode == 0, done.stderr
+    shown = dict(re.split("  +", line) for line in done.stdout.splitlines())
     for name in ("Board", "Processor", "Firmware", "Supply", "Power", "Load", "Memory", "Link", "Round trip"):
-        (line,) = [line for line in done.stdout.splitlines() if line.startswith(name)]
-        assert line.endswith("unknown")
+        assert shown[name] == "unknown"
+    for name in ("CPU", "Disk", "Memory"):
+        assert shown[f"{name} pressure"] == "unknown"
 
 
 def test_readings_are_shown_with_their_units(daemon: Answering) -> None:
     flags = dict.fromkeys(Firmware.__slots__, False)
     some = Pressure(some10=125_000, some60=0, full10=0, full60=0)
-    daemon.answers[care.GetReadings] = care.ReadingsAnswer(
+    daemon.answers[machine.GetReadings] = machine.ReadingsAnswer(
         board="Raspberry Pi 4",
         readings=Readings(
             at=UtcMs(AT),
@@ -158,21 +161,21 @@ def test_readings_are_shown_with_their_units(daemon: Answering) -> None:
     text = daemon.typed("readings").stdout
     for part in (
         "71.2 °C",
-        "under-voltage, slowed before, since it was started",
-        "disk 12 %",
-        "1.50 a processor",
+        "under-voltage, throttling earlier (since start-up)",
+        "Disk pressure    12 %",
+        "1.50 per CPU core",
         "512 MiB of 1.00 GiB available",
-        "battery, battery at 80 % for 10 min",
+        "battery, battery at 80 %, 10 min left",
         "6.4 W",
         "up, 1000 Mbit/s",
-        "23.4 ms, 9.0 ms at rest",
+        "23.4 ms, 9.0 ms idle",
         "1.00 TiB up",
-        "WD Blue, says that it fails, 41.0 °C, 7 % worn, 3 bad sectors, asleep",
+        "WD Blue, failing, 41.0 °C, 7 % worn, 3 bad sectors, asleep",
     ):
         assert part in text, text
 
 
-def governed(*throttles: care.ThrottleReason, until: int = 0) -> care.GovernorAnswer:
+def governed(*throttles: machine.ThrottleReason, until: int = 0) -> machine.GovernorAnswer:
     wanted = Limits(
         upload_rate=BytesPerSecond(0),
         download_rate=BytesPerSecond(0),
@@ -188,34 +191,38 @@ def governed(*throttles: care.ThrottleReason, until: int = 0) -> care.GovernorAn
         active_downloads=3,
         writing=False,
     )
-    return care.GovernorAnswer(
-        throttles=list(throttles), limits=now, wanted=wanted, override_until=until, kept=["under-voltage"]
+    return machine.GovernorAnswer(
+        throttles=list(throttles),
+        limits=now,
+        wanted=wanted,
+        override_until=until,
+        kept=["under-voltage", "room"],
     )
 
 
 def test_the_governor_says_why_and_what_it_has_changed(daemon: Answering) -> None:
-    daemon.answers[care.GetGovernor] = governed(
-        care.ThrottleReason(rule="heat", says="The processor is hot.", since=AT)
+    daemon.answers[machine.GetGovernor] = governed(
+        machine.ThrottleReason(rule="heat", says="The processor is hot.", since=AT)
     )
     text = daemon.typed("governor", "show").stdout
     assert "The processor is hot. (since 2025-06-1" in text
-    rows = {line[:17].strip(): line[17:].split() for line in text.splitlines() if line}
-    assert rows["Upload"] == ["1.00", "MiB/s", "unlimited"]
-    assert rows["Data is fetched"] == ["no", "yes"]
+    rows = {line[:18].strip(): line[18:].split() for line in text.splitlines() if line}
+    assert rows["Upload limit"] == ["1.00", "MiB/s", "unlimited"]
+    assert rows["Downloading"] == ["no", "yes"]
     assert rows["Connections"] == ["100", "200"]
 
 
 @pytest.mark.parametrize(("word", "minutes"), [("2h", 120), ("90m", 90), ("1d", 1_440), ("off", 0)])
-def test_an_override_is_set_for_a_span_or_ended(daemon: Answering, word: str, minutes: int) -> None:
-    daemon.answers[care.SetOverride] = governed(until=AT if minutes else 0)
+def test_an_override_is_set_for_a_duration_or_ended(daemon: Answering, word: str, minutes: int) -> None:
+    daemon.answers[machine.SetOverride] = governed(until=AT if minutes else 0)
     done = daemon.typed("governor", "override", word)
     assert done.returncode == 0, done.stderr
-    assert daemon.asked[-1] == care.SetOverride(minutes=minutes)
-    assert ("Kept all the same: under-voltage." in done.stdout) == bool(minutes)
+    assert daemon.asked[-1] == machine.SetOverride(minutes=minutes)
+    assert ("Still active: weak power supply, full disks." in done.stdout) == bool(minutes)
 
 
 @pytest.mark.parametrize("word", ["", "2", "h", "-1h", "0h", "forever"])
-def test_a_span_that_is_none_is_refused_and_nothing_is_asked(daemon: Answering, word: str) -> None:
+def test_an_invalid_duration_is_refused_and_nothing_is_asked(daemon: Answering, word: str) -> None:
     done = daemon.typed("governor", "override", "--", word)
     assert done.returncode == 2
     assert "90m, 2h or 3d" in done.stderr
@@ -223,7 +230,7 @@ def test_a_span_that_is_none_is_refused_and_nothing_is_asked(daemon: Answering, 
 
 
 def test_energy_begins_with_the_answer_to_the_question(daemon: Answering) -> None:
-    daemon.answers[care.GetEnergy] = care.EnergyAnswer(
+    daemon.answers[machine.GetEnergy] = machine.EnergyAnswer(
         watts_mw=5_200,
         source="plug",
         cost_day=37,
@@ -235,12 +242,12 @@ def test_energy_begins_with_the_answer_to_the_question(daemon: Answering) -> Non
     lines = daemon.typed("energy").stdout.splitlines()
     assert lines[0] == "It earns more than its power costs."
     assert "5.2 W (measured by the plug)" in lines[1]
-    assert "0.04 EUR a day" in lines[2]
+    assert "0.037 EUR per day" in lines[2]
     assert "1.5 BTT (1.20 EUR) in the last 24 hours" in lines[3]
 
 
 def test_energy_without_prices_says_which_key_to_set(daemon: Answering) -> None:
-    daemon.answers[care.GetEnergy] = care.EnergyAnswer(
+    daemon.answers[machine.GetEnergy] = machine.EnergyAnswer(
         watts_mw=None,
         source="unknown",
         cost_day=None,
@@ -257,9 +264,9 @@ def test_energy_without_prices_says_which_key_to_set(daemon: Answering) -> None:
 
 def test_drives_are_listed_with_their_room_and_how_they_are(daemon: Answering) -> None:
     usual: dict[str, Any] = {"uuid": "11-22", "read_only": False, "torrents": 4}
-    daemon.answers[care.ListVolumes] = care.Volumes(
+    daemon.answers[machine.ListVolumes] = machine.Volumes(
         volumes=[
-            care.VolumeAnswer(
+            machine.VolumeAnswer(
                 path="/srv/a",
                 device="/dev/sda1",
                 present=True,
@@ -269,7 +276,7 @@ def test_drives_are_listed_with_their_room_and_how_they_are(daemon: Answering) -
                 says="It is well.",
                 **usual,
             ),
-            care.VolumeAnswer(
+            machine.VolumeAnswer(
                 path="/srv/b",
                 device="",
                 present=False,
@@ -283,16 +290,16 @@ def test_drives_are_listed_with_their_room_and_how_they_are(daemon: Answering) -
     )
     text = daemon.typed("drives").stdout
     assert (
-        "/srv/a (the main folder)\n  It is well.\n  /dev/sda1, 11-22; 1.00 GiB of 1.00 TiB free; 4 torrents"
+        "/srv/a (main folder)\n  It is well.\n  /dev/sda1, 11-22; 1.00 GiB free of 1.00 TiB; 4 torrents"
         in text
     )
-    assert "/srv/b\n  It is away.\n  no device, 11-22; room unknown; 4 torrents" in text
+    assert "/srv/b\n  It is away.\n  no device, 11-22; free space unknown; 4 torrents" in text
 
 
-def test_a_test_of_telling_says_for_each_address_how_it_went(daemon: Answering) -> None:
-    daemon.answers[care.TryNotice] = care.NoticesSent(lines=["mailto://example.com (line 1): sent"])
+def test_a_test_notification_reports_the_result_for_each_address(daemon: Answering) -> None:
+    daemon.answers[machine.TryNotice] = machine.NoticesSent(lines=["mailto://example.com (line 1): sent"])
     assert daemon.typed("notify", "test").stdout == "mailto://example.com (line 1): sent\n"
-    daemon.answers[care.TryNotice] = OwnerMustAct("Nobody is told anything yet.")
+    daemon.answers[machine.TryNotice] = OwnerMustAct("Nobody is told anything yet.")
     done = daemon.typed("notify", "test")
     assert done.returncode == 1
     assert "Nobody is told anything yet." in done.stderr
