@@ -48,11 +48,11 @@ def test_a_box_without_an_account_says_what_is_missing(tmp_path: Path) -> None:
 
 def test_slots_are_offered_changed_and_shown(box: Box) -> None:
     assert "To start: seedbox auction set --sell" in typed(box, "auction", "show").stdout
-    done = typed(box, "auction", "set", "--sell", "--slots", "7", "--reserve", "0.2048", "--free-share", "30")
+    done = typed(box, "auction", "set", "--sell", "--slots", "7", "--reserve", "0.2", "--free-share", "30")
     assert "0 of 7 slots sold." in done.stdout, done.stderr
-    assert "0.2048 BTT/GiB, adjusts with demand" in done.stdout
+    assert "0.2 BTT/GiB, adjusts with demand" in done.stdout
     shown = json.loads(typed(box, "auction", "show", "--json").stdout)
-    assert (shown["floor"], shown["slots"], shown["free_share"]) == (200, 7, 30)
+    assert (shown["floor"], shown["slots"], shown["free_share"]) == (195, 7, 30)
     assert shown["changed"] == ["free_share", "reserve", "sell", "slots"]
     assert "Nothing was sold" in typed(box, "auction", "history").stdout
     assert "No torrent has earned" in typed(box, "auction", "history", "--by", "torrent").stdout
