@@ -116,7 +116,17 @@ def test_readings_say_what_is_unknown(daemon: Answering) -> None:
     done = daemon.typed("readings")
     assert done.returncode == 0, done.stderr
     shown = dict(re.split("  +", line) for line in done.stdout.splitlines())
-    for name in ("Board", "Processor", "Firmware", "Supply", "Power", "Load", "Memory", "Link", "Round trip"):
+    for name in (
+        "Board",
+        "Processor",
+        "Firmware",
+        "Power supply",
+        "Power use",
+        "Load",
+        "Memory",
+        "Link",
+        "Round trip",
+    ):
         assert shown[name] == "unknown"
     for name in ("CPU", "Disk", "Memory"):
         assert shown[f"{name} pressure"] == "unknown"

@@ -93,10 +93,9 @@ def override(app: App, duration: int) -> None:
 
 def governor_lines(answer: api.GovernorAnswer) -> list[str]:
     """What the governor does, for people."""
-    lines = [line for one in answer.throttles for line in _throttle(one)]
+    lines = [*(line for one in answer.throttles for line in _throttle(one)), *_override(answer)]
     return [
         *(lines or [click.style("Not throttled.", fg="green")]),
-        *_override(answer),
         "",
         *table(["", "NOW", "NORMAL"], _limit_rows(answer.limits, answer.wanted), wide=0),
     ]
@@ -146,7 +145,7 @@ def energy(app: App) -> None:
 def energy_lines(answer: api.EnergyAnswer) -> list[str]:
     """What the box costs and earns, for people."""
     pairs = [
-        ("Power", f"{watts(answer.watts_mw)} ({_SOURCES[answer.source]})"),
+        ("Power use", f"{watts(answer.watts_mw)} ({_SOURCES[answer.source]})"),
         ("Cost", _cost(answer)),
         ("Earned", f"{btt(answer.earned_day)} BTT ({_worth(answer)}) in the last 24 hours"),
     ]

@@ -11,8 +11,8 @@ def reading_facts(now: Readings) -> list[tuple[str, str]]:
     return [
         ("Processor", _degrees(now.temperature_mc)),
         ("Firmware", _firmware(now.firmware)),
-        ("Supply", _supply(now)),
-        ("Power", watts(now.watts_mw)),
+        ("Power supply", _supply(now)),
+        ("Power use", watts(now.watts_mw)),
         ("Load", _load(now.load_milli)),
         ("Memory", _memory(now)),
         ("CPU pressure", _pressure(now.cpu)),
