@@ -181,7 +181,7 @@ def test_a_wallet_that_has_run_dry_says_so_and_ends_as_unwell(bench: Bench) -> N
         file.write("most_a_day = 4\n")
     said = bench.settle()
     assert said.returncode == 4
-    assert "is on hold: This ledger pays at most 4 BTT at once" in said.stdout
+    assert "is on hold: This ledger pays out at most 4 BTT at once" in said.stdout
     assert alice.withdrawals()[0].phase == "locked"
     assert alice.cancel("w").phase == "refunded"
     assert bench.settle().returncode == 0

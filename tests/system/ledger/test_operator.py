@@ -487,7 +487,7 @@ def test_what_answers_html_or_nothing_is_no_ledger() -> None:
         LedgerClient(f"http://{ip}:{server.server_port}", PAYER, SystemClock()).account()
     server.shutdown()
     server.server_close()
-    with pytest.raises(RetryLater, match="away"):
+    with pytest.raises(RetryLater, match="cannot be reached"):
         LedgerClient(f"http://{ip}:{server.server_port}", PAYER, SystemClock()).account()
     for wrong in ("ftp://x", "x", "http://", "https://x/path"):
         with pytest.raises(OwnerMustAct, match="address of a ledger"):
