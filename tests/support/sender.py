@@ -107,7 +107,7 @@ async def _send(request: dict[str, Any]) -> None:
             said = {
                 "cap": guard.cap,
                 "gives_way": guard.gives_way,
-                "sent": engine.network.sent,
+                "sent": sent(),
                 "latency_us": probe.latency_us,
                 "base_us": probe.latency_base_us,
                 "hops": probe.target and probe.target.hops,

@@ -160,7 +160,7 @@ def test_downloads_wait_for_their_turn_and_seeds_do_not(tmp_path: Path) -> None:
         ):
             ids = [box.add(metainfo) for metainfo in torrents]
             until(lambda: box.row(ids[0]).downloaded, "the first download")
-            until(lambda: "turn" in box.row(ids[1]).reason, "the second to wait")
+            until(lambda: "Queued" in box.row(ids[1]).reason, "the second to wait")
             assert box.row(there).state is State.SEEDING
             box.call(ResetLimits())
             for id in ids:
