@@ -37,7 +37,7 @@ class Waiting(Answer, frozen=True, kw_only=True):
     """Why it does not take part; empty where others have bid more."""
 
 
-class Auction(Answer, frozen=True, kw_only=True):
+class AuctionAnswer(Answer, frozen=True, kw_only=True):
     """What is sold, to whom, at what price."""
 
     on: bool
@@ -76,11 +76,11 @@ class Auction(Answer, frozen=True, kw_only=True):
     """Keys that were set by hand, not in the configuration."""
 
 
-class GetAuction(Command[Auction], frozen=True, kw_only=True):
+class GetAuction(Command[AuctionAnswer], frozen=True, kw_only=True):
     """The auction as it is now."""
 
 
-class SetAuction(Command[Auction], frozen=True, kw_only=True):
+class SetAuction(Command[AuctionAnswer], frozen=True, kw_only=True):
     """Change what is offered, or bid automatically; kept over restarts. None leaves a value as it is."""
 
     sell: bool | None = None
@@ -167,7 +167,7 @@ class Bought(Answer, frozen=True, kw_only=True):
     sentence: str
 
 
-class Bid(Answer, frozen=True, kw_only=True):
+class BidAnswer(Answer, frozen=True, kw_only=True):
     """A market that the box is connected to."""
 
     seller: str
@@ -201,7 +201,7 @@ class Bids(Answer, frozen=True, kw_only=True):
     buy_hours: int = 0
     day_spent: int = 0
     torrents: list[Bought] = msgspec.field(default_factory=list)
-    bids: list[Bid] = msgspec.field(default_factory=list)
+    bids: list[BidAnswer] = msgspec.field(default_factory=list)
     shunned: list[Shunned] = msgspec.field(default_factory=list)
 
 

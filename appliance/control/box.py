@@ -6,7 +6,7 @@ Times are UtcMs, sizes bytes, rates bytes per second.
 from typing import Literal
 
 from appliance.control.command import API_VERSION, Answer, Command
-from appliance.control.intake import Job
+from appliance.control.intake import JobAnswer
 from appliance.domain.doctor.model import Finding as Finding
 from appliance.domain.doctor.model import Verdict as Verdict
 from appliance.domain.governor.limits import Limits as Limits
@@ -28,7 +28,7 @@ class SayHello(Command[Hello], frozen=True, kw_only=True):
     api: int = API_VERSION
 
 
-class Disk(Answer, frozen=True, kw_only=True):
+class DiskAnswer(Answer, frozen=True, kw_only=True):
     """The file system that holds the downloads."""
 
     path: str
@@ -56,7 +56,7 @@ class Status(Answer, frozen=True, kw_only=True):
     """Number of torrents by state; every state is there."""
     size: int
     """Bytes of content held."""
-    disk: Disk | None
+    disk: DiskAnswer | None
     """None while the content folder cannot be reached."""
     listen_port: int
     """0 while the box listens nowhere."""
@@ -66,7 +66,7 @@ class Status(Answer, frozen=True, kw_only=True):
     """The worst verdict of GetHealth, `unknown` left out."""
     problems: list[Finding]
     """Warnings and errors of GetHealth."""
-    jobs: list[Job]
+    jobs: list[JobAnswer]
 
 
 class GetStatus(Command[Status], frozen=True, kw_only=True):

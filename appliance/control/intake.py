@@ -73,7 +73,7 @@ class ShareFolder(Command[Started], frozen=True, kw_only=True):
     options: Options = Options()
 
 
-class Job(Answer, frozen=True, kw_only=True):
+class JobAnswer(Answer, frozen=True, kw_only=True):
     """Long work that somebody asked for, such as hashing a folder."""
 
     id: str
@@ -87,13 +87,13 @@ class Job(Answer, frozen=True, kw_only=True):
     """The id of the torrent that came of it."""
 
 
-class GetJob(Command[Job], frozen=True, kw_only=True):
+class GetJob(Command[JobAnswer], frozen=True, kw_only=True):
     """How far a job has come."""
 
     id: str
 
 
-class CancelJob(Command[Job], frozen=True, kw_only=True):
+class CancelJob(Command[JobAnswer], frozen=True, kw_only=True):
     """Stop a job; what it has made so far is dropped."""
 
     id: str

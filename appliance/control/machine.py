@@ -75,7 +75,7 @@ class GetHistory(Command[History], frozen=True, kw_only=True):
 # ------------------------------------------------------------------------------------------- governor
 
 
-class ThrottleReason(Answer, frozen=True, kw_only=True):
+class ThrottleAnswer(Answer, frozen=True, kw_only=True):
     """Why the box does less than it could."""
 
     rule: str
@@ -86,7 +86,7 @@ class ThrottleReason(Answer, frozen=True, kw_only=True):
 class GovernorAnswer(Answer, frozen=True, kw_only=True):
     """What the governor does."""
 
-    throttles: list[ThrottleReason] = field(name="eases")
+    throttles: list[ThrottleAnswer] = field(name="eases")
     """On the socket they keep the name that they have had since the first version."""
     limits: Limits
     """In force."""

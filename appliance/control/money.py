@@ -25,7 +25,7 @@ class Deposit(Answer, frozen=True, kw_only=True):
     """The same fee to an address that was not used before."""
 
 
-class Withdrawal(Answer, frozen=True, kw_only=True):
+class WithdrawalAnswer(Answer, frozen=True, kw_only=True):
     """Money on its way to the chain."""
 
     name: str
@@ -81,7 +81,7 @@ class Money(Answer, frozen=True, kw_only=True):
     """The only address that withdrawals can go to."""
     payout_next: str = ""
     payout_since: int = 0
-    withdrawals: list[Withdrawal] = msgspec.field(default_factory=list)
+    withdrawals: list[WithdrawalAnswer] = msgspec.field(default_factory=list)
 
 
 class GetMoney(Command[Money], frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from appliance.control.command import Answer, Command
 from appliance.domain.catalogue.model import Goal as Goal
 from appliance.domain.catalogue.model import GoalKind as GoalKind
 from appliance.domain.catalogue.model import Priority as Priority
-from appliance.domain.catalogue.model import State as State
+from appliance.domain.catalogue.model import TorrentState as TorrentState
 from appliance.domain.catalogue.swarm import FileRow as FileRow
 from appliance.domain.catalogue.swarm import PeerRow as PeerRow
 from appliance.domain.catalogue.swarm import TrackerRow as TrackerRow
@@ -25,7 +25,7 @@ class TorrentRow(Answer, frozen=True, kw_only=True):
     id: str
     """40 hex digits that never change; a unique prefix of at least 4 names it too."""
     name: str
-    state: State
+    state: TorrentState
     reason: str
     """Why, and what to do, where the state needs it; else empty."""
     progress: int
@@ -70,7 +70,7 @@ class ListTorrents(Command[TorrentPage], frozen=True, kw_only=True):
 
     text: str = ""
     """Part of the name, any case; or a prefix of the id."""
-    state: State | None = None
+    state: TorrentState | None = None
     label: str | None = None
     sort: SortKey = "added"
     descending: bool = False

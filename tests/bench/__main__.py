@@ -25,7 +25,7 @@ from appliance import __version__
 from appliance.adapters.engine.settings import PREAD, engine_settings
 from appliance.control.box import GetStatus
 from appliance.control.torrents import ListTorrents
-from appliance.core.config import Network
+from appliance.core.config import NetworkConfig
 from appliance.core.units import Bytes, UtcMs
 from appliance.domain.catalogue.record import Record
 from appliance.services.machine.limits import configured_limits
@@ -45,11 +45,11 @@ QUIET = {"enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable
 
 def own_settings(ip: str) -> dict[str, Any]:
     """The engine settings of a box on this machine."""
-    network = Network(listen_addresses=(ip,), dht=False, lsd=False, upnp=False, natpmp=False)
+    network = NetworkConfig(listen_addresses=(ip,), dht=False, lsd=False, upnp=False, natpmp=False)
     ram = Bytes(psutil.virtual_memory().total)
-    from appliance.core.config import LimitKeys
+    from appliance.core.config import LimitsConfig
 
-    made = engine_settings(network, configured_limits(LimitKeys(), ram), ram, "seedbox", __version__)
+    made = engine_settings(network, configured_limits(LimitsConfig(), ram), ram, "seedbox", __version__)
     return {key: int(value) if not isinstance(value, str | bool) else value for key, value in made.items()}
 
 

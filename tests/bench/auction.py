@@ -15,7 +15,7 @@ import psutil
 
 from appliance.control import auction, money
 from appliance.control.box import GetStatus
-from appliance.control.torrents import ShowTorrent, State
+from appliance.control.torrents import ShowTorrent, TorrentState
 from appliance.core.keys import Key
 from appliance.core.units import MIB, MicroBtt, MicroBttPerMib
 from appliance.domain.auction.clearing import SlotBid, clear
@@ -166,7 +166,7 @@ def selling(folder: Path, pairs: int) -> Iterator[Figure]:
         metainfo = make_torrent(write_data(box.content / "film.bin", 1024 * MIB, 1))
         with box:
             id = box.add(metainfo)
-            box.wait_state(id, State.SEEDING)
+            box.wait_state(id, TorrentState.SEEDING)
             box.wait_ledger()
             yield from asyncio.run(_selling(box, id, metainfo, url, operator, pairs))
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from appliance.core.config import Governor
+from appliance.core.config import GovernorConfig
 from appliance.core.units import MonoNs
 from appliance.domain.governor.model import GovernorMoment, GovernorState
 from appliance.domain.governor.policy import decide
@@ -39,7 +39,7 @@ WORLDS: dict[str, Callable[[int], World]] = {
 
 def governor(folder: Path, pairs: int) -> Iterator[Figure]:
     """A decision with all its rules at work, and unrest at noisy readings."""
-    keys = Governor(month_cap=1_000, cheap_hours=("22:00-06:00",), quiet_hours=("01:00-05:00",))
+    keys = GovernorConfig(month_cap=1_000, cheap_hours=("22:00-06:00",), quiet_hours=("01:00-05:00",))
     settings, state, took = settings_of(keys, ZONE), GovernorState(), []
     for seconds, readings in noisy(list(NOISES), 1, hours=10):
         moment = GovernorMoment(

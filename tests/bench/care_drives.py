@@ -8,7 +8,7 @@ import pytest
 
 from appliance.adapters.store.files import sync_file_system
 from appliance.control.box import GetStatus
-from appliance.control.torrents import State
+from appliance.control.torrents import TorrentState
 from tests.bench.figure import Figure
 from tests.support.box import Box
 from tests.support.drive import LoopDrive
@@ -39,19 +39,23 @@ def _lose(state: Path, drive: LoopDrive, name: str, lose: Callable[[LoopDrive], 
     with Box(state, content__volumes=[str(content)]) as box:
         for file in files:
             box.add(make_torrent(file, "v1"))
-        _wait(box, State.SEEDING)
+        _wait(box, TorrentState.SEEDING)
         sync_file_system(drive.point)
         lose(drive)
-        yield Figure(f"drive {name}: out of use after", _wait(box, State.MISSING_DATA), 60, "<= 60 s", "s")
+        yield Figure(
+            f"drive {name}: out of use after", _wait(box, TorrentState.MISSING_DATA), 60, "<= 60 s", "s"
+        )
         if name == "answering with errors":
             return  # its data is gone for good
         if name != "unmounted":
             drive.unmount()
         drive.mount()
-        yield Figure(f"drive {name} and back: seeded after", _wait(box, State.SEEDING), 30, "<= 30 s", "s")
+        yield Figure(
+            f"drive {name} and back: seeded after", _wait(box, TorrentState.SEEDING), 30, "<= 30 s", "s"
+        )
 
 
-def _wait(box: Box, state: State) -> float:
+def _wait(box: Box, state: TorrentState) -> float:
     """Seconds until all torrents are in a state."""
     started = time.monotonic()
     until(lambda: box.call(GetStatus()).torrents[state.value] == TORRENTS, f"all {state}", 120)

@@ -31,7 +31,7 @@ from appliance.control.torrents import (
     Remove,
     Resume,
     ShowTorrent,
-    State,
+    TorrentState,
 )
 from appliance.core.units import BytesPerSecond
 from tests.support.addresses import address
@@ -78,7 +78,7 @@ def test_no_network_and_then_network_needs_nobody(tmp_path: Path) -> None:
         data = write_data(box.content / "film.bin", 2 * MIB)
         metainfo = make_torrent(data)
         with box:
-            box.wait_state(box.add(metainfo), State.SEEDING)
+            box.wait_state(box.add(metainfo), TorrentState.SEEDING)
             findings = {finding.check: finding.verdict for finding in box.call(GetHealth()).findings}
             assert findings["reachable"] is Verdict.UNKNOWN
             for visit in range(2):
@@ -97,14 +97,14 @@ def test_content_that_is_truncated_is_missing_and_goes_on_when_it_is_put_back(
     data = write_data(box.content / "film.bin", 4 * MIB)
     good, metainfo = data.read_bytes(), make_torrent(data)
     id = box.add(metainfo)
-    box.wait_state(id, State.SEEDING)
+    box.wait_state(id, TorrentState.SEEDING)
     os.truncate(data, 100_000)
     with Peer(tmp_path / "peer", metainfo, call=(box.address, box.port)) as peer:
-        row = box.wait_state(id, State.MISSING_DATA)
+        row = box.wait_state(id, TorrentState.MISSING_DATA)
         assert "Put it back" in row.reason
         assert data.stat().st_size == 100_000, "nothing was fetched or written unasked"
         data.write_bytes(good)
-        box.wait_state(id, State.SEEDING, 60)
+        box.wait_state(id, TorrentState.SEEDING, 60)
         peer.wait_done()
     assert (tmp_path / "peer" / "film.bin").read_bytes() == good
 
@@ -113,34 +113,34 @@ def test_content_that_is_deleted_is_not_fetched_unasked_but_on_demand(box: Box, 
     data = write_data(box.content / "film.bin", 2 * MIB)
     good, metainfo = data.read_bytes(), make_torrent(data)
     id = box.add(metainfo)
-    box.wait_state(id, State.SEEDING)
+    box.wait_state(id, TorrentState.SEEDING)
     assert box.stop() == 0
     data.unlink()
     (tmp_path / "seed").mkdir()
     (tmp_path / "seed" / "film.bin").write_bytes(good)
     box.start()
     with Peer(tmp_path / "seed", metainfo, call=(box.address, box.port)) as seed:
-        box.wait_state(id, State.MISSING_DATA)
+        box.wait_state(id, TorrentState.MISSING_DATA)
         for _ in range(20):
             seed.listen()
         assert not data.exists()
         box.call(Resume(ids=[id]))
-        box.wait_state(id, State.SEEDING, 60)
+        box.wait_state(id, TorrentState.SEEDING, 60)
     assert data.read_bytes() == good
 
 
 def test_a_vanished_content_folder_stops_writing_and_comes_back(box: Box) -> None:
     data = write_data(box.content / "film.bin", MIB)
     id = box.add(make_torrent(data))
-    box.wait_state(id, State.SEEDING)
+    box.wait_state(id, TorrentState.SEEDING)
     box.content.rename(box.folder / "away")
     # On the state folder's own file system the folder is made anew; its torrents lack their data.
     box.call(Recheck(ids=[id]))
-    box.wait_state(id, State.MISSING_DATA, 40)
+    box.wait_state(id, TorrentState.MISSING_DATA, 40)
     shutil.rmtree(box.content, ignore_errors=True)
     (box.folder / "away").rename(box.content)
     box.call(Recheck(ids=[id]))
-    box.wait_state(id, State.SEEDING, 40)
+    box.wait_state(id, TorrentState.SEEDING, 40)
 
 
 @pytest.mark.parametrize("lie", [*HOSTILE, "hang", "loop"])
@@ -150,7 +150,7 @@ def test_a_tracker_that_lies_or_hangs_harms_nobody(box: Box, tmp_path: Path, lie
         url = f"{tracker.url}/announce/{lie.replace(' ', '%20')}"
         metainfo = make_torrent(data, "hybrid", (url,))
         id = box.add(metainfo)
-        box.wait_state(id, State.SEEDING)
+        box.wait_state(id, TorrentState.SEEDING)
         until(lambda: tracker.asked, "the announce")
         with Peer(tmp_path / "peer", metainfo, call=(box.address, box.port)) as peer:
             peer.wait_done()
@@ -160,7 +160,7 @@ def test_a_tracker_that_lies_or_hangs_harms_nobody(box: Box, tmp_path: Path, lie
 def test_2000_connections_of_one_host_do_not_keep_an_honest_peer_out(box: Box, tmp_path: Path) -> None:
     data = write_data(box.content / "film.bin", 2 * MIB)
     metainfo = make_torrent(data)
-    box.wait_state(box.add(metainfo), State.SEEDING)
+    box.wait_state(box.add(metainfo), TorrentState.SEEDING)
     attacker, sockets = address(), []
     try:
         for _ in range(2_000):
@@ -205,7 +205,7 @@ def test_hostile_torrents_are_refused_and_write_nothing(box: Box, tmp_path: Path
 def test_a_damaged_database_is_set_aside_and_everything_comes_back(box: Box) -> None:
     ids = [box.add(make_torrent(write_data(box.content / f"film{n}.bin", MIB, n))) for n in range(3)]
     for id in ids:
-        box.wait_state(id, State.SEEDING)
+        box.wait_state(id, TorrentState.SEEDING)
     assert box.stop() == 0
     database = box.folder / "seedbox.db"
     raw = bytearray(database.read_bytes())
@@ -213,7 +213,7 @@ def test_a_damaged_database_is_set_aside_and_everything_comes_back(box: Box) -> 
     database.write_bytes(raw)
     box.start()
     for id in ids:
-        assert box.wait_state(id, State.SEEDING).downloaded == 0
+        assert box.wait_state(id, TorrentState.SEEDING).downloaded == 0
     assert list(box.folder.glob("seedbox.db.damaged-*"))
     assert any("damaged" in text for text in box.events())
 
@@ -222,13 +222,13 @@ def test_damaged_resume_data_is_set_aside_and_the_data_checked(box: Box) -> None
     import sqlite3
 
     id = box.add(make_torrent(write_data(box.content / "film.bin", MIB)))
-    box.wait_state(id, State.SEEDING)
+    box.wait_state(id, TorrentState.SEEDING)
     assert box.stop() == 0
     with sqlite3.connect(box.folder / "seedbox.db") as database:
         database.execute("UPDATE resume SET data = x'6465'")
     database.close()
     box.start()
-    assert box.wait_state(id, State.SEEDING).downloaded == 0
+    assert box.wait_state(id, TorrentState.SEEDING).downloaded == 0
     assert any("resume data" in text for text in box.events())
 
 
@@ -252,15 +252,15 @@ def test_a_download_killed_twenty_times_is_right_in_every_byte(tmp_path: Path) -
 
             def there(target: int = target) -> bool:
                 row = box.row(id)
-                return row.downloaded >= target or row.state is State.SEEDING
+                return row.downloaded >= target or row.state is TorrentState.SEEDING
 
             until(there, f"progress before kill {kill}", 20)
-            interrupted += box.row(id).state is not State.SEEDING
+            interrupted += box.row(id).state is not TorrentState.SEEDING
             box.kill()
             box.start()
             assert box.call(ListTorrents()).total == 1
         box.call(ResetLimits())
-        box.wait_state(id, State.SEEDING, 60)
+        box.wait_state(id, TorrentState.SEEDING, 60)
         assert interrupted == 20
         assert (box.content / "film.bin").read_bytes() == data.read_bytes()
 
@@ -268,14 +268,14 @@ def test_a_download_killed_twenty_times_is_right_in_every_byte(tmp_path: Path) -
 def test_kill_while_seeding_loses_nothing_and_needs_no_check(box: Box) -> None:
     ids = [box.add(make_torrent(write_data(box.content / f"film{n}.bin", 2 * MIB, n))) for n in range(20)]
     for id in ids:
-        box.wait_state(id, State.SEEDING)
+        box.wait_state(id, TorrentState.SEEDING)
     until(lambda: "its data was already here" in " ".join(box.events()), "the events")
     box.call(Pause(ids=[ids[0]]))
     box.call(Resume(ids=[ids[0]]))
     box.kill()
     box.start()
     for id in ids:
-        box.wait_state(id, State.SEEDING)
+        box.wait_state(id, TorrentState.SEEDING)
     read = next(
         int(line.split()[1])
         for line in Path(f"/proc/{box.process.pid}/io").read_text().splitlines()
@@ -327,10 +327,10 @@ def test_a_full_disk_eases_the_download_which_goes_on_when_there_is_room(tmp_pat
             Peer(tmp_path / "seed", metainfo, call=(box.address, box.port), enable_outgoing_utp=False),
         ):
             id = box.add(metainfo)
-            row = box.wait_state(id, State.THROTTLED, 40)
+            row = box.wait_state(id, TorrentState.THROTTLED, 40)
             assert "The disk is full" in row.reason
             ballast.unlink()
-            box.wait_state(id, State.SEEDING, 75)
+            box.wait_state(id, TorrentState.SEEDING, 75)
             assert (disk / "content" / "film.bin").read_bytes() == data.read_bytes()
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
@@ -343,17 +343,17 @@ def test_a_full_disk_while_saving_is_told_and_loses_nothing(tmp_path: Path) -> N
     try:
         with Box(disk / "box", content=tmp_path / "content") as box:
             first = box.add(make_torrent(write_data(tmp_path / "content" / "film.bin", MIB)))
-            box.wait_state(first, State.SEEDING)
+            box.wait_state(first, TorrentState.SEEDING)
             ballast = disk / "ballast"
             with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
                 while file.write(bytes(4096)):
                     pass
             second = make_torrent(write_data(tmp_path / "content" / "book.bin", 4 * MIB, 2), piece=16 * 1024)
             assert "Make room" in refused(box, AddTorrent(metainfo=second))
-            assert box.row(first).state is State.SEEDING
+            assert box.row(first).state is TorrentState.SEEDING
             ballast.unlink()
             added = box.add(second)
-            box.wait_state(added, State.SEEDING)
+            box.wait_state(added, TorrentState.SEEDING)
             box.kill()
             box.start()
             assert box.row(first)
@@ -384,13 +384,13 @@ def test_the_clock_may_jump_by_years(tmp_path: Path) -> None:
     metainfo = make_torrent(data)
     with box:
         id = box.add(metainfo)
-        box.wait_state(id, State.SEEDING)
+        box.wait_state(id, TorrentState.SEEDING)
         clock = next(finding for finding in box.call(GetHealth()).findings if finding.check == "clock")
         assert clock.verdict is Verdict.ERROR
         for year in (2040, 1999, 2027):
             stamp.write_text(f"@{year}-06-01 12:00:00\n")
             until(partial(_is_in, box, year), "the jump")
-            assert box.row(id).state is State.SEEDING
+            assert box.row(id).state is TorrentState.SEEDING
             assert box.call(GetTraffic(span="month"))
         with Peer(tmp_path / "peer", metainfo, call=(box.address, box.port)) as peer:
             peer.wait_done()

@@ -9,7 +9,7 @@ import pytest
 
 from appliance.adapters.store.files import sync_file_system
 from appliance.control.box import Finding, GetHealth, LimitsChange, ResetLimits, SetLimits, Verdict
-from appliance.control.torrents import ShowTorrent, State
+from appliance.control.torrents import ShowTorrent, TorrentState
 from appliance.core.units import BytesPerSecond
 from appliance.domain.volumes.faults import MARK
 from tests.support.box import Box
@@ -50,7 +50,7 @@ def seeds(box: Box, drive: LoopDrive) -> tuple[str, str]:
     here = box.add(make_torrent(write_data(box.content / "here.bin", MIB, 1)))
     there = box.add(make_torrent(write_data(drive.point / "seedbox" / "there.bin", SIZE, 2)))
     for id in (here, there):
-        box.wait_state(id, State.SEEDING)
+        box.wait_state(id, TorrentState.SEEDING)
     sync_file_system(drive.point)  # or what was just written would go with the drive
     return here, there
 
@@ -61,14 +61,14 @@ def test_an_unmounted_drive_takes_its_own_torrents_along_and_brings_them_back_un
     with box_over(tmp_path, drive) as box:
         here, there = seeds(box, drive)
         drive.unmount()
-        row = box.wait_state(there, State.MISSING_DATA, 5)
+        row = box.wait_state(there, TorrentState.MISSING_DATA, 5)
         assert "not connected" in row.reason
         assert wrong(box, f"drive:{drive.point}")
-        assert box.row(here).state is State.SEEDING
+        assert box.row(here).state is TorrentState.SEEDING
         assert list(drive.point.iterdir()) == [], "nothing is made on the empty mount point"
         before = read_by(box)
         drive.mount()
-        box.wait_state(there, State.SEEDING, 10)
+        box.wait_state(there, TorrentState.SEEDING, 10)
         assert read_by(box) - before < SIZE // 2, "a check would have read it all"
         until(lambda: not wrong(box, "drive"), "the finding's end")
         assert any("is back" in text for text in box.events())
@@ -91,13 +91,13 @@ def test_a_download_under_way_writes_nothing_to_the_empty_mount_point(
         with Peer(tmp_path / "seed", metainfo, call=(box.address, box.port)):
             until(lambda: box.row(id).downloaded > 8 * MIB, "some of it")
             drive.unmount()
-            box.wait_state(id, State.MISSING_DATA, 5)
+            box.wait_state(id, TorrentState.MISSING_DATA, 5)
         assert list(drive.point.iterdir()) == []
         drive.mount()
         box.call(ResetLimits())
-        box.wait_state(id, State.DOWNLOADING)
+        box.wait_state(id, TorrentState.DOWNLOADING)
         with Peer(tmp_path / "seed", metainfo, call=(box.address, box.port)):
-            box.wait_state(id, State.SEEDING, 60)
+            box.wait_state(id, TorrentState.SEEDING, 60)
         for file in source.iterdir():
             assert file.read_bytes() == (drive.point / "seedbox" / "album" / file.name).read_bytes()
 
@@ -110,12 +110,12 @@ def test_another_drive_in_its_place_is_not_touched(tmp_path: Path, drive: LoopDr
         other.unmount()
         drive.unmount()
         drive.mount(other)
-        box.wait_state(there, State.MISSING_DATA, 5)
+        box.wait_state(there, TorrentState.MISSING_DATA, 5)
         until(lambda: "Another drive" in str(wrong(box, "drive:")), "which drive it is")
         assert [path.name for path in (drive.point / "seedbox").iterdir()] == ["letter.txt"]
         drive.unmount()
         drive.mount()
-        box.wait_state(there, State.SEEDING, 10)
+        box.wait_state(there, TorrentState.SEEDING, 10)
 
 
 def test_a_drive_that_is_pulled_lacks_its_data_and_nothing_has_failed(
@@ -124,12 +124,12 @@ def test_a_drive_that_is_pulled_lacks_its_data_and_nothing_has_failed(
     with box_over(tmp_path, drive) as box:
         here, there = seeds(box, drive)
         drive.pull()
-        box.wait_state(there, State.MISSING_DATA, 60)
+        box.wait_state(there, TorrentState.MISSING_DATA, 60)
         assert wrong(box, "drive:")
-        assert box.row(here).state is State.SEEDING
+        assert box.row(here).state is TorrentState.SEEDING
         drive.unmount()
         drive.mount()
-        box.wait_state(there, State.SEEDING, 30)
+        box.wait_state(there, TorrentState.SEEDING, 30)
 
 
 def test_a_drive_that_answers_with_errors_is_told_and_its_torrents_have_not_failed(
@@ -140,19 +140,19 @@ def test_a_drive_that_answers_with_errors_is_told_and_its_torrents_have_not_fail
         here, there = seeds(box, drive)
         drive.lose_data()
         with Peer(tmp_path / "peer", metainfo, call=(box.address, box.port)):
-            box.wait_state(there, State.MISSING_DATA, 60)
+            box.wait_state(there, TorrentState.MISSING_DATA, 60)
             assert "cannot be read" in box.row(there).reason
         assert wrong(box, "drive:")
-        assert box.row(here).state is State.SEEDING
+        assert box.row(here).state is TorrentState.SEEDING
 
 
 def test_a_drive_that_device_mapper_fails_comes_back_unchecked(tmp_path: Path) -> None:
     with LoopDrive(tmp_path, mapped=True) as drive, box_over(tmp_path, drive) as box:
         _, there = seeds(box, drive)
         drive.lose_data()
-        box.wait_state(there, State.MISSING_DATA, 75)
+        box.wait_state(there, TorrentState.MISSING_DATA, 75)
         drive.find_data()
-        box.wait_state(there, State.SEEDING, 30)
+        box.wait_state(there, TorrentState.SEEDING, 30)
 
 
 def test_a_drive_that_is_mounted_read_only_seeds_on_and_its_downloads_wait(
@@ -162,18 +162,18 @@ def test_a_drive_that_is_mounted_read_only_seeds_on_and_its_downloads_wait(
     metainfo = make_torrent(data)
     with Box(tmp_path / "box", content=drive.point / "seedbox") as box:
         seed = box.add(make_torrent(write_data(drive.point / "seedbox" / "there.bin", MIB, 2)))
-        box.wait_state(seed, State.SEEDING)
+        box.wait_state(seed, TorrentState.SEEDING)
         id = box.add(metainfo)
-        box.wait_state(id, State.DOWNLOADING)
+        box.wait_state(id, TorrentState.DOWNLOADING)
         drive.read_only(True)
-        row = box.wait_state(id, State.THROTTLED, 5)
+        row = box.wait_state(id, TorrentState.THROTTLED, 5)
         assert "is read-only" in row.reason
         assert wrong(box, "drive-read-only:")
-        assert box.row(seed).state is State.SEEDING
+        assert box.row(seed).state is TorrentState.SEEDING
         drive.read_only(False)
-        box.wait_state(id, State.DOWNLOADING, 5)
+        box.wait_state(id, TorrentState.DOWNLOADING, 5)
         with Peer(tmp_path / "seed", metainfo, call=(box.address, box.port)):
-            box.wait_state(id, State.SEEDING, 60)
+            box.wait_state(id, TorrentState.SEEDING, 60)
         assert (drive.point / "seedbox" / "film.bin").read_bytes() == data.read_bytes()
 
 
@@ -184,19 +184,19 @@ def test_what_a_drive_lost_when_it_gave_up_writing_is_fetched_again(tmp_path: Pa
     with Box(tmp_path / "box", content=drive.point / "seedbox") as box:
         box.call(SetLimits(change=LimitsChange(download_rate=BytesPerSecond(8 * MIB))))
         id = box.add(metainfo)
-        box.wait_state(id, State.DOWNLOADING)
+        box.wait_state(id, TorrentState.DOWNLOADING)
         with Peer(tmp_path / "seed", metainfo, call=(box.address, box.port)):
             until(lambda: box.row(id).downloaded > 8 * MIB, "some of it")
             drive.trip()
-            row = box.wait_state(id, State.THROTTLED, 20)
+            row = box.wait_state(id, TorrentState.THROTTLED, 20)
             assert "is read-only" in row.reason
             assert wrong(box, "drive-read-only:")
             drive.unmount()
             drive.mount()
             box.call(ResetLimits())
-            box.wait_state(id, State.DOWNLOADING)
+            box.wait_state(id, TorrentState.DOWNLOADING)
         with Peer(tmp_path / "seed", metainfo, call=(box.address, box.port)):
-            box.wait_state(id, State.SEEDING, 60)
+            box.wait_state(id, TorrentState.SEEDING, 60)
         assert (drive.point / "seedbox" / "film.bin").read_bytes() == data.read_bytes()
 
 
@@ -229,8 +229,8 @@ def test_a_download_goes_to_the_drive_with_room_and_one_that_fits_nowhere_waits(
             assert where[first] == where[second] == str(large.point / "seedbox")
             assert where[third] == ""
             row = box.row(third)
-            assert row.state is State.THROTTLED
+            assert row.state is TorrentState.THROTTLED
             assert "Every disk is too full" in row.reason
             shutil.copy(data[2], small.point / "seedbox")
-            box.wait_state(third, State.SEEDING, 40)
+            box.wait_state(third, TorrentState.SEEDING, 40)
             assert box.call(ShowTorrent(id=third)).folder == str(small.point / "seedbox")

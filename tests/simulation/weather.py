@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from appliance.core.config import LimitKeys
+from appliance.core.config import LimitsConfig
 from appliance.core.units import GIB, Bytes, MonoNs, UtcMs
 from appliance.domain.governor.cap import month_of
 from appliance.domain.governor.model import GovernorMoment, GovernorState
@@ -28,7 +28,7 @@ from appliance.domain.governor.spans import parse_spans
 from appliance.services.machine.limits import configured_limits
 
 ZONE = ZoneInfo("Europe/Berlin")
-WANTED = configured_limits(LimitKeys(), Bytes(4 * GIB))
+WANTED = configured_limits(LimitsConfig(), Bytes(4 * GIB))
 COUNTED = 1.04
 """Bytes that the provider counts for one of payload: headers and acknowledgements."""
 

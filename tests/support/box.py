@@ -12,8 +12,8 @@ from appliance.control import money
 from appliance.control.box import GetStatus, ListEvents, SayHello
 from appliance.control.client import ControlClient, DaemonAway
 from appliance.control.command import Command
-from appliance.control.intake import AddTorrent, GetJob, Job, Options, ShareFolder
-from appliance.control.torrents import ShowTorrent, State, TorrentRow
+from appliance.control.intake import AddTorrent, GetJob, JobAnswer, Options, ShareFolder
+from appliance.control.torrents import ShowTorrent, TorrentRow, TorrentState
 from appliance.core.errors import SeedboxError
 from appliance.core.keys import Address
 from tests.support.addresses import address as own_address
@@ -113,7 +113,7 @@ class Box:
         """One torrent."""
         return self.call(ShowTorrent(id=id)).row
 
-    def wait_state(self, id: str, state: State, seconds: float = 30.0) -> TorrentRow:
+    def wait_state(self, id: str, state: TorrentState, seconds: float = 30.0) -> TorrentRow:
         """Wait until a torrent is in a state."""
 
         def there() -> TorrentRow | None:
@@ -133,13 +133,13 @@ class Box:
         """Share a folder or file in place; returns its id when it is seeded."""
         job = self.call(ShareFolder(path=str(path))).job
 
-        def done() -> Job | None:
+        def done() -> JobAnswer | None:
             now = self.call(GetJob(id=job))
             return now if now.done else None
 
         made = until(done, "the end of hashing", 120)
         assert not made.error, made.error
-        self.wait_state(made.torrent, State.SEEDING)
+        self.wait_state(made.torrent, TorrentState.SEEDING)
         return made.torrent
 
     def wait_ledger(self) -> Address:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from appliance.core.config import Auction
+from appliance.core.config import AuctionConfig
 from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.core.keys import Address, Key
 from appliance.core.units import MIB, MicroBtt, UtcMs
@@ -18,7 +18,7 @@ from appliance.domain.auction.messages import Message
 from appliance.domain.auction.meter import PeerConnection
 from appliance.domain.auction.records import SellerRecord
 from appliance.domain.auction.wants import Want
-from appliance.domain.catalogue.model import State as TorrentState
+from appliance.domain.catalogue.model import TorrentState as TorrentState
 from appliance.domain.catalogue.record import Record
 from appliance.domain.catalogue.torrent import Torrent
 from appliance.domain.ledger import channel as channels
@@ -320,7 +320,7 @@ class FakeBox:
         self.markets = FakeMarkets()
         self.downloads = FakeDownloads()
         self.journal = ListJournal()
-        self.config = Auction(**({"buy_budget": 1_000} | config))  # type: ignore[arg-type]
+        self.config = AuctionConfig(**({"buy_budget": 1_000} | config))  # type: ignore[arg-type]
         self.port = PORT
         self.failures: list[BaseException] = []
         self.buying = self.made()

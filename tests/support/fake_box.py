@@ -15,7 +15,7 @@ import msgspec
 from appliance.control import auction
 from appliance.control import machine as care
 from appliance.control.box import (
-    Disk,
+    DiskAnswer,
     Events,
     GetHealth,
     GetStatus,
@@ -104,7 +104,7 @@ class FakeBox:
         self.now = NOW
         self.readings = whole_readings()
         self.decisions = DECISIONS
-        self.throttles = [care.ThrottleReason(rule="heat", says=HEAT, since=local(21, 17, 5))]
+        self.throttles = [care.ThrottleAnswer(rule="heat", says=HEAT, since=local(21, 17, 5))]
         self.override_until = 0
         self.overrides: list[int] = []
         """Minutes that were asked for."""
@@ -132,7 +132,7 @@ class FakeBox:
             GetHealth: lambda _: Health(findings=FINDINGS),
             GetTraffic: lambda asked: self.traffic(asked.span),
             ListEvents: lambda _: Events(events=[], more=False),
-            auction.GetAuction: lambda _: auction.Auction(on=False),
+            auction.GetAuction: lambda _: auction.AuctionAnswer(on=False),
             auction.ListBids: lambda _: auction.Bids(on=False),
             care.GetReadings: lambda _: care.ReadingsAnswer(
                 readings=self.readings, board="" if self.blind else "Raspberry Pi 4 Model B Rev 1.4"
@@ -176,7 +176,7 @@ class FakeBox:
             peers=41,
             torrents={"seeding": 12},
             size=640 * GIB,
-            disk=Disk(path="/srv/content", total=2_000 * GIB, free=420 * GIB),
+            disk=DiskAnswer(path="/srv/content", total=2_000 * GIB, free=420 * GIB),
             listen_port=6881,
             dht_nodes=300,
             limits=THROTTLED,

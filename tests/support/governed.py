@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from appliance.core.config import LimitKeys
+from appliance.core.config import LimitsConfig
 from appliance.core.units import GIB, Bytes, MonoNs, UtcMs
 from appliance.domain.governor.limits import Limits
 from appliance.domain.governor.model import GovernorDecision, GovernorMoment, GovernorState, ThrottleEvent
@@ -13,7 +13,7 @@ from appliance.domain.governor.settings import GovernorSettings
 from appliance.domain.volumes.volume import Volume
 from appliance.services.machine.limits import configured_limits
 
-WANTED = configured_limits(LimitKeys(), Bytes(GIB))
+WANTED = configured_limits(LimitsConfig(), Bytes(GIB))
 UPLINK = 2_000_000
 START = UtcMs(1_780_000_000_000)
 """2026-05-28 20:26:40 UTC."""

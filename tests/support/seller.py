@@ -11,7 +11,7 @@ from appliance.adapters.engine.lanes import EngineLanes
 from appliance.adapters.engine.session import LibtorrentEngine
 from appliance.adapters.engine.settings import engine_settings
 from appliance.core.clock import SystemClock
-from appliance.core.config import Network
+from appliance.core.config import NetworkConfig
 from appliance.core.units import GIB, MIB, Bytes, BytesPerSecond
 from appliance.domain.auction.lanes import Lane, LanePhase, LaneRequest
 from appliance.domain.auction.meter import PeerConnection
@@ -42,7 +42,7 @@ class Seller:
             upload_slots=4,
             active_downloads=3,
         )
-        network = Network(
+        network = NetworkConfig(
             listen_addresses=(self.ip,), dht=False, lsd=False, upnp=False, natpmp=False, encryption="off"
         )
         quick = {"unchoke_interval": 5}

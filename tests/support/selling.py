@@ -11,7 +11,7 @@ from appliance.domain.auction.effects import Decided
 from appliance.domain.auction.messages import Message
 from appliance.domain.auction.meter import PeerConnection
 from appliance.domain.auction.model import SellerMemory
-from appliance.domain.catalogue.model import State as TorrentState
+from appliance.domain.catalogue.model import TorrentState as TorrentState
 from appliance.domain.catalogue.record import Record
 from appliance.domain.catalogue.torrent import Torrent
 from appliance.domain.ledger.channel import ChannelState

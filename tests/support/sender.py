@@ -20,7 +20,7 @@ from appliance.adapters.engine.pacing import even_settings, utp_settings
 from appliance.adapters.engine.session import LibtorrentEngine
 from appliance.adapters.engine.settings import engine_settings
 from appliance.core.clock import SystemClock
-from appliance.core.config import Governor, LimitKeys, Network
+from appliance.core.config import GovernorConfig, LimitsConfig, NetworkConfig
 from appliance.core.units import BytesPerSecond
 from appliance.services.machine.limits import configured_limits
 from appliance.services.machine.uplink import UplinkGuard, UplinkGuardPorts
@@ -73,9 +73,9 @@ class Sender:
 
 
 async def _send(request: dict[str, Any]) -> None:
-    network = Network(listen_addresses=(request["ip"],), dht=False, lsd=False, upnp=False, natpmp=False)
-    limits = configured_limits(LimitKeys(), RAM)  # type: ignore[arg-type]
-    config = Governor(courtesy=request["guarded"])
+    network = NetworkConfig(listen_addresses=(request["ip"],), dht=False, lsd=False, upnp=False, natpmp=False)
+    limits = configured_limits(LimitsConfig(), RAM)  # type: ignore[arg-type]
+    config = GovernorConfig(courtesy=request["guarded"])
     settings = engine_settings(network, limits, RAM, "seedbox", "0")  # type: ignore[arg-type]
     settings |= utp_settings(config.courtesy_delay if config.courtesy else None)
     engine = LibtorrentEngine(settings, pex=False)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.control.intake import AddMagnet, AddTorrent, AddUrl, GetJob, Job, ShareFolder
+from appliance.control.intake import AddMagnet, AddTorrent, AddUrl, GetJob, JobAnswer, ShareFolder
 from appliance.control.torrents import (
     Configure,
     Goal,
@@ -14,7 +14,7 @@ from appliance.control.torrents import (
     Remove,
     Resume,
     ShowTorrent,
-    State,
+    TorrentState,
 )
 from tests.support.box import Box, refused
 from tests.support.peer import Peer
@@ -27,7 +27,7 @@ MIB = 1024**2
 
 def test_data_that_is_there_already_is_checked_and_not_fetched(box: Box) -> None:
     metainfo = make_torrent(write_data(box.content / "film.bin", 2 * MIB))
-    row = box.wait_state(box.add(metainfo), State.SEEDING)
+    row = box.wait_state(box.add(metainfo), TorrentState.SEEDING)
     assert row.downloaded == 0
 
 
@@ -40,7 +40,7 @@ def test_data_with_an_error_is_fetched_only_where_it_is_wrong(box: Box, tmp_path
     (tmp_path / "seed" / "film.bin").write_bytes(good)
     with Peer(tmp_path / "seed", metainfo, call=(box.address, box.port)):
         id = box.add(metainfo)
-        box.wait_state(id, State.SEEDING, 40)
+        box.wait_state(id, TorrentState.SEEDING, 40)
         fetched = until(lambda: box.row(id).downloaded, "the count of what was fetched")
     assert data.read_bytes() == good
     assert fetched <= 4 * 32 * 1024
@@ -63,11 +63,11 @@ def test_the_same_torrent_twice_is_one(box: Box) -> None:
 def test_a_v1_torrent_and_a_hybrid_of_the_same_files_share_one_copy(box: Box) -> None:
     data = write_data(box.content / "film.bin", MIB)
     hybrid = box.add(make_torrent(data, "hybrid"))
-    box.wait_state(hybrid, State.SEEDING)
+    box.wait_state(hybrid, TorrentState.SEEDING)
     twin = box.call(AddTorrent(metainfo=make_torrent(data, "v1")))
     assert not twin.known
     assert "one copy" in twin.note
-    assert box.wait_state(twin.id, State.SEEDING).downloaded == 0
+    assert box.wait_state(twin.id, TorrentState.SEEDING).downloaded == 0
     kept = box.call(Remove(ids=[twin.id], with_data=True))
     assert "stays" in kept.notes[0]
     assert data.exists()
@@ -79,12 +79,12 @@ def test_another_torrent_of_the_same_name_does_not_touch_the_first(
 ) -> None:
     mine = write_data(box.content / "film.bin", MIB, 1)
     good = mine.read_bytes()
-    box.wait_state(box.add(make_torrent(mine)), State.SEEDING)
+    box.wait_state(box.add(make_torrent(mine)), TorrentState.SEEDING)
     other = write_data(tmp_path / "seed" / "film.bin", size, 2)
     metainfo = make_torrent(other)
     with Peer(tmp_path / "seed", metainfo, call=(box.address, box.port)):
         added = box.call(AddTorrent(metainfo=metainfo))
-        box.wait_state(added.id, State.SEEDING, 40)
+        box.wait_state(added.id, TorrentState.SEEDING, 40)
     assert mine.read_bytes() == good
     assert (box.content / added.id[:8] / "film.bin").read_bytes() == other.read_bytes()
 
@@ -97,11 +97,11 @@ def test_remove_keeps_the_data_and_with_data_deletes_only_its_own(box: Box) -> N
     foreign.rename(box.content / "album" / "note.txt")
     (box.content / "album" / "mine.txt").write_bytes(write_data(box.folder / "x", 10).read_bytes())
     id = box.add(metainfo)
-    box.wait_state(id, State.SEEDING)
+    box.wait_state(id, TorrentState.SEEDING)
     box.call(Remove(ids=[id]))
     assert first.exists()
     id = box.add(metainfo)
-    box.wait_state(id, State.SEEDING)
+    box.wait_state(id, TorrentState.SEEDING)
     box.call(Remove(ids=[id], with_data=True))
     assert not first.exists()
     assert (box.content / "album" / "note.txt").read_text() == "not part of it"
@@ -155,7 +155,7 @@ def test_a_magnet_link_gets_its_description_and_then_its_data_from_a_peer(
     with Peer(tmp_path / "seed", metainfo) as seed:
         uri = f"{magnet(metainfo)}&x.pe={seed.address}:{seed.port}"
         added = box.call(AddMagnet(uri=uri))
-        box.wait_state(added.id, State.SEEDING, 40)
+        box.wait_state(added.id, TorrentState.SEEDING, 40)
     assert (box.content / "film.bin").read_bytes() == data.read_bytes()
     assert box.call(ShowTorrent(id=added.id)).row.name == "film.bin"
 
@@ -166,14 +166,14 @@ def test_a_torrent_is_fetched_from_a_web_address(box: Box, tmp_path: Path) -> No
     (served / "good").write_bytes(make_torrent(write_data(box.content / "film.bin", MIB)))
     (served / "large").write_bytes(b"d" + bytes(33 * MIB))
 
-    def ended(url: str) -> Job:
+    def ended(url: str) -> JobAnswer:
         job = box.call(AddUrl(url=url)).job
         return until(lambda: (now := box.call(GetJob(id=job))).done and now, "the job's end")
 
     with HostileTracker(served) as web:
         made = ended(f"{web.url}/good")
         assert not made.error
-        box.wait_state(made.torrent, State.SEEDING)
+        box.wait_state(made.torrent, TorrentState.SEEDING)
         assert "larger than" in ended(f"{web.url}/large").error
         assert "not a .torrent" in ended(f"{web.url}/garbage").error
         assert ended(f"{web.url}/loop").error
@@ -186,13 +186,13 @@ def test_a_torrent_rests_when_its_goal_is_reached_and_resumes_on_demand(tmp_path
         data = write_data(box.content / "film.bin", MIB)
         metainfo = make_torrent(data)
         id = box.add(metainfo, goal=Goal(GoalKind.RATIO, ratio_percent=50))
-        box.wait_state(id, State.SEEDING)
+        box.wait_state(id, TorrentState.SEEDING)
         with Peer(tmp_path / "peer", metainfo, call=(box.address, box.port)) as peer:
             peer.wait_done()
-        row = box.wait_state(id, State.PAUSED, 45)
+        row = box.wait_state(id, TorrentState.PAUSED, 45)
         assert "reached its seeding goal" in row.reason
         box.call(Resume(ids=[id]))
-        box.wait_state(id, State.SEEDING)
+        box.wait_state(id, TorrentState.SEEDING)
 
 
 def test_label_priority_and_rates_outlive_a_restart(box: Box) -> None:
@@ -208,4 +208,4 @@ def test_label_priority_and_rates_outlive_a_restart(box: Box) -> None:
         Priority.HIGH,
         50_000,
     )
-    assert box.wait_state(id, State.SEEDING)
+    assert box.wait_state(id, TorrentState.SEEDING)

@@ -11,7 +11,7 @@ import pytest
 from appliance.control import auction, money
 from appliance.control.box import SetLimits
 from appliance.control.intake import AddMagnet, AddTorrent, Options
-from appliance.control.torrents import ShowTorrent, State
+from appliance.control.torrents import ShowTorrent, TorrentState
 from appliance.core.units import BTT, MIB, BytesPerSecond, MicroBtt
 from appliance.domain.auction.deal import PIECES_AHEAD
 from appliance.domain.auction.lease import CREDIT
@@ -48,7 +48,7 @@ class Trade:
 
     def open(self) -> None:
         self.id = self.seller.add(self.metainfo)
-        self.seller.wait_state(self.id, State.SEEDING)
+        self.seller.wait_state(self.id, TorrentState.SEEDING)
         self.account = self.seller.wait_ledger()
         self.operator.credit(self.buyer.wait_ledger(), MicroBtt(100 * BTT), "1" * 64)
 
@@ -57,7 +57,7 @@ class Trade:
         uri = self.seller.call(ShowTorrent(id=self.id)).magnet
         peer = f"&x.pe={self.seller.address}:{self.seller.port}"
         self.buyer.call(AddMagnet(uri=uri + peer, options=Options()))
-        self.buyer.wait_state(self.id, State.DOWNLOADING)
+        self.buyer.wait_state(self.id, TorrentState.DOWNLOADING)
 
     def begin(self, **want: Any) -> None:
         """The buyer adds the torrent, and wants it."""
@@ -79,7 +79,7 @@ def trade(tmp_path: Path) -> Iterator[Trade]:
 def test_a_box_buys_what_its_owner_wants_sooner_and_both_books_agree(trade: Trade) -> None:
     trade.begin(price=2_000, budget=10 * BTT)
     until(lambda: any(one.won for one in trade.buyer.call(auction.ListBids()).bids), "a slot", 60)
-    trade.buyer.wait_state(trade.id, State.SEEDING, 90)
+    trade.buyer.wait_state(trade.id, TorrentState.SEEDING, 90)
     until(lambda: not trade.seller.call(auction.GetAuction()).sold, "the end of the lease", 60)
 
     def settled() -> bool:
@@ -196,7 +196,7 @@ def test_a_simulated_purchase_says_what_it_would_bid_and_bids_nothing(trade: Tra
     trade.begin(price=2_000, budget=10 * BTT, simulate=True)
     until(lambda: any("would be bid" in text for text in trade.buyer.events()), "the simulation", 30)
     assert not trade.seller.call(auction.GetAuction()).waiting
-    trade.buyer.wait_state(trade.id, State.SEEDING, 90)
+    trade.buyer.wait_state(trade.id, TorrentState.SEEDING, 90)
     told = trade.buyer.call(money.GetMoney())
     assert (told.totals["downloading"], told.locked, told.held) == (0, 0, 0)
 
@@ -208,7 +208,7 @@ def test_a_buyer_that_dies_in_a_lease_goes_on_and_pays_nothing_twice(trade: Trad
     trade.buyer.start()
     (wanted,) = until(lambda: trade.buyer.call(auction.ListBids()).torrents, "what it wants", 60)
     assert wanted.price == 2_000
-    trade.buyer.wait_state(trade.id, State.SEEDING, 90)
+    trade.buyer.wait_state(trade.id, TorrentState.SEEDING, 90)
 
     def settled() -> bool:
         spent = trade.buyer.call(money.GetMoney()).totals["downloading"]

@@ -14,9 +14,9 @@ from appliance.adapters.engine.settings import engine_settings
 from appliance.adapters.store.ledger_database import open_ledger
 from appliance.control import auction, money
 from appliance.control.intake import AddMagnet, Options
-from appliance.control.torrents import ShowTorrent, State
+from appliance.control.torrents import ShowTorrent, TorrentState
 from appliance.core.clock import SystemClock
-from appliance.core.config import Network
+from appliance.core.config import NetworkConfig
 from appliance.core.units import BTT, GIB, MIB, Bytes, BytesPerSecond, MicroBtt
 from appliance.domain.governor.limits import Limits
 from appliance.entrypoints.operator.service import Operator
@@ -42,7 +42,7 @@ def engine() -> tuple[LibtorrentEngine, str]:
         upload_slots=4,
         active_downloads=3,
     )
-    network = Network(listen_addresses=(ip,), dht=True, lsd=False, upnp=False, natpmp=False)
+    network = NetworkConfig(listen_addresses=(ip,), dht=True, lsd=False, upnp=False, natpmp=False)
     local = {
         "dht_restrict_routing_ips": False,
         "dht_restrict_search_ips": False,
@@ -144,13 +144,13 @@ def test_slots_are_sold_over_a_narrow_line_whose_speed_nobody_has_named(
         stack.enter_context(seller)
         stack.enter_context(buyer)
         id = seller.add(metainfo)
-        seller.wait_state(id, State.SEEDING)
+        seller.wait_state(id, TorrentState.SEEDING)
         seller.wait_ledger()
         operator.credit(buyer.wait_ledger(), MicroBtt(100 * BTT), "1" * 64)
         uri = f"{seller.call(ShowTorrent(id=id)).magnet}&x.pe={ips[0]}:{seller.port}"
         buyer.call(AddMagnet(uri=uri, options=Options()))
         buyer.call(auction.WantTorrent(id=id, price=1_000, budget=BTT))
-        buyer.wait_state(id, State.SEEDING, 90)
+        buyer.wait_state(id, TorrentState.SEEDING, 90)
 
         def settled() -> bool:
             spent = buyer.call(money.GetMoney()).totals["downloading"]

@@ -8,7 +8,7 @@ import pytest
 from appliance.adapters.engine.metainfo import parse_torrent
 from appliance.control.box import LimitsChange, ResetLimits, SetLimits
 from appliance.control.intake import AddMagnet, GetJob, ShareFolder
-from appliance.control.torrents import GetMetainfo, Pause, Reannounce, Resume, ShowTorrent, State
+from appliance.control.torrents import GetMetainfo, Pause, Reannounce, Resume, ShowTorrent, TorrentState
 from appliance.core.units import BytesPerSecond
 from tests.support.box import Box
 from tests.support.peer import Peer
@@ -30,7 +30,7 @@ def folder_of(tmp_path: Path) -> Path:
 
 def announce(box: Box, tracker: OpenTracker, id: str) -> None:
     """Let the tracker serve a torrent of the box, and the box announce it."""
-    box.wait_state(id, State.SEEDING)
+    box.wait_state(id, TorrentState.SEEDING)
     tracker.allow(id)
     box.call(Reannounce(ids=[id]))
 
@@ -91,7 +91,7 @@ def test_the_box_downloads_from_transmission(box: Box, tmp_path: Path, by: str) 
         else:
             id = box.call(AddMagnet(uri=f"{magnet(metainfo)}&tr={tracker.url}")).id
         again = Reannounce(ids=[id])
-        until(lambda: box.call(again) and box.row(id).state is State.SEEDING, "the download", 50)
+        until(lambda: box.call(again) and box.row(id).state is TorrentState.SEEDING, "the download", 50)
         assert until(lambda: box.row(id).downloaded >= 2 * MIB, "the count of what was fetched")
         assert filecmp.cmp(data, box.content / "book.bin", shallow=False)
 
@@ -103,7 +103,7 @@ def test_a_libtorrent_peer_fetches_every_kind_over_tcp_and_utp(
 ) -> None:
     data = write_data(box.content / "data.bin", MIB + 12_345)
     metainfo = make_torrent(data, kind)
-    box.wait_state(box.add(metainfo), State.SEEDING)
+    box.wait_state(box.add(metainfo), TorrentState.SEEDING)
     only = {"enable_outgoing_utp": over == "utp", "enable_outgoing_tcp": over == "tcp"}
     # Slow enough to be seen at it.
     with Peer(tmp_path / "peer", metainfo, call=(box.address, box.port), download_limit=MIB, **only) as peer:
@@ -119,7 +119,7 @@ def test_a_magnet_link_made_by_the_box_brings_the_description_to_a_peer(
 ) -> None:
     data = write_data(box.content / "data.bin", MIB)
     id = box.add(make_torrent(data, kind))
-    box.wait_state(id, State.SEEDING)
+    box.wait_state(id, TorrentState.SEEDING)
     link = box.call(ShowTorrent(id=id)).magnet
     with Peer(tmp_path / "peer", link, call=(box.address, box.port)) as peer:
         peer.wait_done()
@@ -132,7 +132,7 @@ def test_a_peer_fetches_over_ipv6(tmp_path: Path) -> None:
     box = Box(tmp_path / "box")
     box.configure(network__listen_addresses=["::1"], network__dht=False, network__lsd=False)
     with box:
-        box.wait_state(box.add(metainfo), State.SEEDING)
+        box.wait_state(box.add(metainfo), TorrentState.SEEDING)
         with Peer(tmp_path / "peer", metainfo, call=("::1", box.port), address="::1") as peer:
             peer.wait_done()
     assert filecmp.cmp(data, tmp_path / "peer" / "data.bin", shallow=False)
@@ -142,21 +142,21 @@ def test_pause_stops_serving_and_resume_serves_again(box: Box, tmp_path: Path) -
     data = write_data(box.content / "data.bin", 4 * MIB)
     metainfo = make_torrent(data)
     id = box.add(metainfo)
-    box.wait_state(id, State.SEEDING)
+    box.wait_state(id, TorrentState.SEEDING)
     box.call(Pause(ids=[id]))
-    box.wait_state(id, State.PAUSED)
+    box.wait_state(id, TorrentState.PAUSED)
     with Peer(tmp_path / "peer", metainfo, call=(box.address, box.port)) as peer:
         for _ in range(20):
             assert peer.listen()["done"] == 0
         box.call(Resume(ids=[id]))
-        box.wait_state(id, State.SEEDING)
+        box.wait_state(id, TorrentState.SEEDING)
         peer.wait_done()
 
 
 def test_an_upload_limit_holds_for_a_loopback_peer_too(box: Box, tmp_path: Path) -> None:
     data = write_data(box.content / "data.bin", 8 * MIB)
     metainfo = make_torrent(data)
-    box.wait_state(box.add(metainfo), State.SEEDING)
+    box.wait_state(box.add(metainfo), TorrentState.SEEDING)
     box.call(SetLimits(change=LimitsChange(upload_rate=BytesPerSecond(500 * 1024))))
     with Peer(tmp_path / "peer", metainfo, call=(box.address, box.port)) as peer:
         until(lambda: peer.listen()["rate"] > 100_000, "some data")

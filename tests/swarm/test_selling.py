@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from appliance.control import auction, money
-from appliance.control.torrents import ListPeers, Remove, ShowTorrent, State
+from appliance.control.torrents import ListPeers, Remove, ShowTorrent, TorrentState
 from appliance.core.keys import Key
 from appliance.core.units import MIB, MicroBtt
 from appliance.domain.auction.lease import CREDIT
@@ -59,7 +59,7 @@ class Stall:
         data = write_data(self.box.content / "film.bin", 240 * MIB, 1)
         self.metainfo = make_torrent(data)
         self.id = self.box.add(self.metainfo)
-        self.box.wait_state(self.id, State.SEEDING)
+        self.box.wait_state(self.id, TorrentState.SEEDING)
         self.info_hash = bytes.fromhex(self.box.call(ShowTorrent(id=self.id)).v1)
         self.box.wait_ledger()
         self.account = self.box.call(money.GetMoney()).address

@@ -7,7 +7,7 @@ import pytest
 
 from appliance.control import machine as care
 from appliance.control.box import GetStatus
-from appliance.control.torrents import State
+from appliance.control.torrents import TorrentState
 from appliance.core.units import MIB
 from tests.support.box import Box
 from tests.support.peer import Peer
@@ -27,22 +27,22 @@ def test_in_quiet_hours_nothing_is_fetched_and_what_is_here_is_seeded(tmp_path: 
         assert [one.rule for one in throttles] == ["quiet"]
         # No check either: what lies here is not looked at until the hours are over, or the owner says so.
         here = box.add(held)
-        row = box.wait_state(here, State.THROTTLED)
+        row = box.wait_state(here, TorrentState.THROTTLED)
         assert "Quiet hours" in row.reason
         answer = box.call(care.SetOverride(minutes=60))
         assert not answer.throttles
         assert answer.override_until
-        box.wait_state(here, State.SEEDING)
+        box.wait_state(here, TorrentState.SEEDING)
         box.call(care.SetOverride(minutes=0))
         with Peer(tmp_path / "elsewhere", wanted, call=(box.address, box.port), enable_outgoing_utp=False):
             coming = box.add(wanted)
-            row = box.wait_state(coming, State.THROTTLED)
+            row = box.wait_state(coming, TorrentState.THROTTLED)
             assert "Quiet hours" in row.reason
             with Peer(tmp_path / "leecher", held, call=(box.address, box.port)) as leecher:
                 leecher.wait_done()
             assert box.row(coming).downloaded == 0
             box.call(care.SetOverride(minutes=60))
-            box.wait_state(coming, State.SEEDING, 60)
+            box.wait_state(coming, TorrentState.SEEDING, 60)
 
 
 def test_where_disks_shall_stop_turning_nothing_is_sent_in_quiet_hours(tmp_path: Path) -> None:
@@ -51,9 +51,9 @@ def test_where_disks_shall_stop_turning_nothing_is_sent_in_quiet_hours(tmp_path:
         until(lambda: box.call(care.GetGovernor()).throttles, "the governor")
         box.call(care.SetOverride(minutes=60))
         here = box.add(held)
-        box.wait_state(here, State.SEEDING)
+        box.wait_state(here, TorrentState.SEEDING)
         box.call(care.SetOverride(minutes=0))
-        row = box.wait_state(here, State.THROTTLED)
+        row = box.wait_state(here, TorrentState.THROTTLED)
         assert "uploads" in row.reason
         with Peer(
             tmp_path / "leecher", held, call=(box.address, box.port), enable_outgoing_utp=False
@@ -62,7 +62,7 @@ def test_where_disks_shall_stop_turning_nothing_is_sent_in_quiet_hours(tmp_path:
                 assert leecher.listen()["done"] == 0
             box.call(care.SetOverride(minutes=60))
             leecher.wait_done()
-        assert box.wait_state(here, State.SEEDING)
+        assert box.wait_state(here, TorrentState.SEEDING)
 
 
 def test_a_dear_hour_sends_its_share_and_no_more(tmp_path: Path) -> None:

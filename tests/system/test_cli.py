@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from appliance.control.torrents import ListTorrents, Remove, State
+from appliance.control.torrents import ListTorrents, Remove, TorrentState
 from tests.support.box import SEEDBOX, Box
 from tests.support.torrents import make_torrent, write_data
 from tests.support.until import until
@@ -74,7 +74,7 @@ def test_add_list_show_pause_resume_remove(seedbox: Shell, running: Box, film: P
     again = seedbox("add", film)
     assert again.stdout.startswith("Already in the list: film.bin")
     row = seedbox.json("list")["rows"][0]
-    running.wait_state(row["id"], State.SEEDING)
+    running.wait_state(row["id"], TorrentState.SEEDING)
     assert "film.bin" in seedbox("list", "--state", "seeding", "--sort", "size", "--desc").stdout
     assert "No torrents match" in seedbox("list", "--label", "books").stdout
     shown = seedbox("show", "film.bin", "--files").stdout
@@ -84,9 +84,9 @@ def test_add_list_show_pause_resume_remove(seedbox: Shell, running: Box, film: P
     assert seedbox.json("show", row["id"][:8])["row"]["name"] == "film.bin"
     assert seedbox("peers", "film").stdout.strip() == "No peers are connected."
     assert seedbox("pause", "film").stdout.strip() == "Paused: 1 torrent"
-    running.wait_state(row["id"], State.PAUSED)
+    running.wait_state(row["id"], TorrentState.PAUSED)
     assert seedbox("resume", "all").stdout.strip() == "Resumed: 1 torrent"
-    running.wait_state(row["id"], State.SEEDING)
+    running.wait_state(row["id"], TorrentState.SEEDING)
     assert "film.bin: Seeding." in seedbox("recheck", "film", "--wait").stdout
     set_ = seedbox("set", "film", "--priority", "high", "--upload-limit", "500KiB", "--label", "")
     assert "500" in set_.stdout

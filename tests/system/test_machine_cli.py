@@ -185,7 +185,7 @@ def test_readings_are_shown_with_their_units(daemon: Answering) -> None:
         assert part in text, text
 
 
-def governed(*throttles: machine.ThrottleReason, until: int = 0) -> machine.GovernorAnswer:
+def governed(*throttles: machine.ThrottleAnswer, until: int = 0) -> machine.GovernorAnswer:
     wanted = Limits(
         upload_rate=BytesPerSecond(0),
         download_rate=BytesPerSecond(0),
@@ -212,7 +212,7 @@ def governed(*throttles: machine.ThrottleReason, until: int = 0) -> machine.Gove
 
 def test_the_governor_says_why_and_what_it_has_changed(daemon: Answering) -> None:
     daemon.answers[machine.GetGovernor] = governed(
-        machine.ThrottleReason(rule="heat", says="The processor is hot.", since=AT)
+        machine.ThrottleAnswer(rule="heat", says="The processor is hot.", since=AT)
     )
     text = daemon.typed("governor", "show").stdout
     assert "The processor is hot. (since 2025-06-1" in text

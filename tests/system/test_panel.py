@@ -22,8 +22,8 @@ from appliance.control import auction
 from appliance.control import machine as care
 from appliance.control.box import GetLimits, Hello, LimitsChange, SayHello, SetLimits
 from appliance.control.command import API_VERSION, Command
-from appliance.control.torrents import State
-from appliance.core.config import Panel
+from appliance.control.torrents import TorrentState
+from appliance.core.config import PanelConfig
 from appliance.core.errors import NotFound
 from appliance.core.units import BytesPerSecond
 from appliance.entrypoints.panel.main import LOOK_S
@@ -144,7 +144,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 @pytest.fixture
 def panel(tmp_path: Path, daemon: Daemon) -> Iterator[Process]:
     running = Process(tmp_path)
-    until(lambda: "Panel running" in running.said(), "the panel")
+    until(lambda: "PanelConfig running" in running.said(), "the panel")
     yield running
     end(running.process)
     assert "Traceback" not in running.said()
@@ -315,7 +315,7 @@ def test_breathing_is_pulses_on_the_kernels_pins_and_the_next_steady_light_is_st
     chip: SimulatedChip,
 ) -> None:
     factory = simulated(chip.number)
-    pins = open_pins(Panel(button=-1), factory)
+    pins = open_pins(PanelConfig(button=-1), factory)
     assert pins.lamp
     try:
         for percent in (25, 100, 50, 0, 10, 100):
@@ -382,7 +382,7 @@ def test_a_reset_forgets_settings_and_the_page_s_password_and_nothing_else(tmp_p
             assert code != page.code
             # Who comes now has to claim the box, as on the first day.
             assert "code" in _get(f"{page.url}/")
-            assert box.row(id).state is State.SEEDING
+            assert box.row(id).state is TorrentState.SEEDING
             assert (data / "a").stat().st_size == 300_000
             assert (box.folder / "identity.key").read_bytes() == key
         finally:

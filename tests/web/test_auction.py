@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, expect
 
 from appliance.control import auction
 from appliance.control.intake import AddMagnet, Options
-from appliance.control.torrents import ShowTorrent, State
+from appliance.control.torrents import ShowTorrent, TorrentState
 from appliance.core.units import BTT, MIB, MicroBtt
 from tests.support.box import Box
 from tests.support.torrents import make_torrent, write_data
@@ -35,7 +35,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Box
         stack.enter_context(site.box)
         stack.enter_context(buyer)
         id = site.box.add(make_torrent(data))
-        site.box.wait_state(id, State.SEEDING)
+        site.box.wait_state(id, TorrentState.SEEDING)
         site.box.wait_ledger()
         operator.credit(buyer.wait_ledger(), MicroBtt(100 * BTT), "1" * 64)
         site.start_web()
@@ -73,7 +73,7 @@ def test_the_owner_sells_slots_by_clicking_and_sees_who_has_them(
     uri = site.box.call(ShowTorrent(id=id)).magnet
     peer = f"&x.pe={site.box.address}:{site.box.port}"
     buyer.call(AddMagnet(uri=uri + peer, options=Options()))
-    buyer.wait_state(id, State.DOWNLOADING)
+    buyer.wait_state(id, TorrentState.DOWNLOADING)
     buyer.call(auction.WantTorrent(id=id, price=1_000, budget=10 * BTT))
     expect(page.get_by_role("heading", level=1)).to_have_text(
         re.compile(r"1 of 3 slots sold, at 1\.\d+ BTT/GiB\."), timeout=60_000

@@ -256,7 +256,7 @@ def test_what_drives_and_disks_are_called_is_text_and_never_markup(owner: Visito
     )
     box.volumes = [msgspec.structs.replace(one, path=evil, says=evil) for one in box.volumes]
     box.decisions = [decided(evil, evil, local(21, 16), local(21, 17))]
-    box.throttles = [machine.ThrottleReason(rule=evil, says=evil, since=NOW)]
+    box.throttles = [machine.ThrottleAnswer(rule=evil, says=evil, since=NOW)]
     box.told = [evil]
     for page in (
         *(owner.get(f"/health?span={span}")[1] for span in SPANS),

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from appliance.control.client import ControlClient
-from appliance.control.torrents import Configure, State
-from appliance.core.config import Config, Web
+from appliance.control.torrents import Configure, TorrentState
+from appliance.core.config import Config, WebConfig
 from appliance.entrypoints.web.app import create_app
 from appliance.entrypoints.web.secrets import Secrets
 from tests.support.box import Box
@@ -62,7 +62,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Box, str
     with Box(tmp_path_factory.mktemp("pages") / "box") as box:
         data = write_data(box.content / "<script>alert(1)<&quot;'.bin", MIB)
         id = box.add(make_torrent(data, "hybrid", ("http://127.0.0.1:9/<b>announce",)))
-        box.wait_state(id, State.SEEDING)
+        box.wait_state(id, TorrentState.SEEDING)
         yield box, id
 
 
@@ -75,7 +75,7 @@ def secrets(tmp_path: Path) -> Secrets:
 def app(running: tuple[Box, str], secrets: Secrets) -> Flask:
     box, _ = running
     return create_app(
-        ControlClient(box.folder / "control.sock"), secrets, Config(web=Web(hosts=("box.example",)))
+        ControlClient(box.folder / "control.sock"), secrets, Config(web=WebConfig(hosts=("box.example",)))
     )
 
 
@@ -135,7 +135,7 @@ def test_no_form_is_taken_without_its_token(
             path, data={"id": running[1], "action": "pause"}, base_url="http://127.0.0.1"
         )
         assert answer.status_code == 400, rule
-    assert running[0].row(running[1]).state is State.SEEDING
+    assert running[0].row(running[1]).state is TorrentState.SEEDING
 
 
 def test_guessing_gets_slower_and_the_owner_elsewhere_is_let_in(
@@ -269,9 +269,9 @@ def test_what_is_no_torrent_is_refused_on_the_page_that_asked(owner: Visitor) ->
 def test_pause_and_resume_work_without_a_script(owner: Visitor, running: tuple[Box, str]) -> None:
     box, id = running
     assert "Paused: 1 torrent" in owner.post("/torrents", {"id": id, "action": "pause"})[1]
-    box.wait_state(id, State.PAUSED)
+    box.wait_state(id, TorrentState.PAUSED)
     assert "Resumed: 1 torrent" in owner.post("/torrents", {"id": id, "action": "resume"})[1]
-    box.wait_state(id, State.SEEDING)
+    box.wait_state(id, TorrentState.SEEDING)
     asked = owner.post("/torrents", {"id": id, "action": "remove"})[1]
     assert "Remove" in asked
     assert box.row(id), "it was only asked"

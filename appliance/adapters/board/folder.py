@@ -15,7 +15,7 @@ from appliance.adapters.board.mark import FolderMark, MarkMemory, read_mark
 from appliance.adapters.board.mounts import FileSystem, Mounts
 from appliance.adapters.board.probe import Spot, try_writing
 from appliance.adapters.board.space import disk_space
-from appliance.core.config import Content
+from appliance.core.config import ContentConfig
 from appliance.core.errors import OwnerMustAct
 from appliance.core.files import write_durably
 from appliance.core.state import StateFolder
@@ -224,7 +224,7 @@ def _refuse_own(path: Path, own: Path, key: str) -> None:
         )
 
 
-def content_folders(config: Content, state: StateFolder, mounts: Mounts) -> list[ContentFolder]:
+def content_folders(config: ContentConfig, state: StateFolder, mounts: Mounts) -> list[ContentFolder]:
     """The folders for content that a configuration names, that of content.root first, none twice.
 
     Raises OwnerMustAct where one of them is a folder of the box's own.

@@ -4,7 +4,7 @@ from typing import Any
 
 import libtorrent as lt
 
-from appliance.core.config import Network
+from appliance.core.config import NetworkConfig
 from appliance.core.units import MIB, Bytes
 from appliance.domain.governor.limits import Limits
 
@@ -19,7 +19,9 @@ _ENCRYPTION = {
 }
 
 
-def engine_settings(network: Network, limits: Limits, ram: Bytes, name: str, version: str) -> dict[str, Any]:
+def engine_settings(
+    network: NetworkConfig, limits: Limits, ram: Bytes, name: str, version: str
+) -> dict[str, Any]:
     """All settings that differ from libtorrent's defaults."""
     return (
         _identity(name, version)
@@ -58,7 +60,7 @@ def _identity(name: str, version: str) -> dict[str, Any]:
     }
 
 
-def _network(network: Network) -> dict[str, Any]:
+def _network(network: NetworkConfig) -> dict[str, Any]:
     return {
         "listen_interfaces": listen_interfaces(network),
         # With addresses of its own the box must also call from them, or it is known by another one.
@@ -83,7 +85,7 @@ def _network(network: Network) -> dict[str, Any]:
     }
 
 
-def listen_interfaces(network: Network) -> str:
+def listen_interfaces(network: NetworkConfig) -> str:
     """The addresses to listen on, in libtorrent's form."""
     everywhere = ["0.0.0.0", *(["[::]"] if network.ipv6 else [])]  # noqa: S104
     chosen = [f"[{ip}]" if ":" in ip else ip for ip in network.listen_addresses]
@@ -139,7 +141,7 @@ def _queue() -> dict[str, Any]:
     }
 
 
-def _manners(network: Network) -> dict[str, Any]:
+def _manners(network: NetworkConfig) -> dict[str, Any]:
     return {
         "announce_to_all_trackers": network.announce_to_all_trackers,
         "announce_to_all_tiers": network.announce_to_all_trackers,

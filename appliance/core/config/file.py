@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from appliance.core.config.keys import Key, all_keys, toml_value
+from appliance.core.config.keys import ConfigKey, all_keys, toml_value
 from appliance.core.config.schema import Config
 from appliance.core.errors import OwnerMustAct
 
@@ -52,7 +52,7 @@ def parse(text: str, name: str = "seedbox.toml") -> Config:
     return config
 
 
-def _check_decimal(text: str, name: str, key: Key, given: Any) -> None:
+def _check_decimal(text: str, name: str, key: ConfigKey, given: Any) -> None:
     """Raises OwnerMustAct where a decimal number is out of range, or is a whole number of an older file."""
     value = Decimal(given)
     place = f"{name}:{_line(text, [key.table, key.name])}: {key.table}.{key.name}"

@@ -17,7 +17,7 @@ _INTRODUCTION = """\
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class ConfigKey:
     """One key of the file, for people."""
 
     table: str
@@ -34,13 +34,13 @@ class Key:
     """How much of `unit` a whole number stood for in older files; None where nothing changed."""
 
 
-def all_keys() -> Iterator[Key]:
+def all_keys() -> Iterator[ConfigKey]:
     """Every key there is, in the order of the default file."""
     for table_name, table in get_type_hints(Config).items():
         defaults = msgspec.structs.asdict(table())
         for name, annotation in get_type_hints(table, include_extras=True).items():
             kind, meta = get_args(annotation)[0], annotation.__metadata__[0]
-            yield Key(
+            yield ConfigKey(
                 table_name,
                 name,
                 kind,
@@ -53,7 +53,7 @@ def all_keys() -> Iterator[Key]:
             )
 
 
-def value_of(config: Config, key: Key) -> Any:
+def value_of(config: Config, key: ConfigKey) -> Any:
     """The value in force of a key."""
     return msgspec.structs.asdict(msgspec.structs.asdict(config)[key.table])[key.name]
 
@@ -87,7 +87,7 @@ def _table_says(table: str) -> str:
     return (get_type_hints(Config)[table].__doc__ or "").strip()
 
 
-def _range(key: Key) -> str:
+def _range(key: ConfigKey) -> str:
     """What a reader cannot guess of the type: the range of a number, the words of a choice."""
     if key.type is int:
         return key.kind.removeprefix("a whole number from ")

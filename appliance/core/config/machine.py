@@ -9,7 +9,7 @@ _HOURS = "times of day such as 22:00-06:00"
 _THOUSANDTH = Decimal("0.001")
 
 
-class Web(Table, frozen=True, kw_only=True):
+class WebConfig(Table, frozen=True, kw_only=True):
     """The status page."""
 
     address: Annotated[
@@ -22,7 +22,7 @@ class Web(Table, frozen=True, kw_only=True):
     ] = ()
 
 
-class Governor(Table, frozen=True, kw_only=True):
+class GovernorConfig(Table, frozen=True, kw_only=True):
     """When the box throttles itself: heat, power, disks, memory, the home line and the monthly data."""
 
     heat_ease: Annotated[int, whole("Throttle from this temperature on.", 40, 100, "°C")] = 75
@@ -59,7 +59,7 @@ class Governor(Table, frozen=True, kw_only=True):
     courtesy_delay: Annotated[int, whole("How much the upload may add to a round trip.", 5, 500, "ms")] = 20
 
 
-class Energy(Table, frozen=True, kw_only=True):
+class EnergyConfig(Table, frozen=True, kw_only=True):
     """What the box costs to run, compared with what it earns."""
 
     price: Annotated[
@@ -96,7 +96,7 @@ class Energy(Table, frozen=True, kw_only=True):
     ups: Annotated[str, key("UPS that NUT looks after, such as ups@localhost. Empty: none.")] = ""
 
 
-class Panel(Table, frozen=True, kw_only=True):
+class PanelConfig(Table, frozen=True, kw_only=True):
     """A light and a button on the board's pins (BCM GPIO numbers)."""
 
     led: Annotated[int, whole("Pin of the LED.", -1, 53, "-1 = none")] = 17
@@ -104,7 +104,7 @@ class Panel(Table, frozen=True, kw_only=True):
     button: Annotated[int, whole("Pin of a button that connects to ground.", -1, 53, "-1 = none")] = 27
 
 
-class Notify(Table, frozen=True, kw_only=True):
+class NotifyConfig(Table, frozen=True, kw_only=True):
     """Notifications. Their addresses contain passwords, so they go into a separate file."""
 
     file: Annotated[

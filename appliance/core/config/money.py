@@ -9,7 +9,7 @@ _UBTT_PER_MIB = Decimal("0.001024")
 """BTT/GiB that one µBTT/MiB is."""
 
 
-class Wallet(Table, frozen=True, kw_only=True):
+class WalletConfig(Table, frozen=True, kw_only=True):
     """The box's own money."""
 
     ledger: Annotated[
@@ -21,7 +21,7 @@ class Wallet(Table, frozen=True, kw_only=True):
     ] = ""
 
 
-class Auction(Table, frozen=True, kw_only=True):
+class AuctionConfig(Table, frozen=True, kw_only=True):
     """Selling upload slots, and bidding for the slots of others. Needs an account at a ledger."""
 
     sell: Annotated[
@@ -72,7 +72,7 @@ class Auction(Table, frozen=True, kw_only=True):
     port: Annotated[int, whole("TCP port of the market, where others place their bids.", 1, 65_535)] = 6882
 
 
-class Ledger(Table, frozen=True, kw_only=True):
+class LedgerConfig(Table, frozen=True, kw_only=True):
     """The ledger that `seedbox ledger` keeps for others."""
 
     name: Annotated[str, filled("Name of the ledger, for people.", most=60)] = "ledger"
@@ -90,7 +90,7 @@ class Ledger(Table, frozen=True, kw_only=True):
     ] = 24
 
 
-class Gateway(Table, frozen=True, kw_only=True):
+class GatewayConfig(Table, frozen=True, kw_only=True):
     """The connection between that ledger and TRON, for `seedbox settle`."""
 
     nodes: Annotated[

@@ -8,7 +8,7 @@ _KIB_S = "KiB/s, 0 = unlimited"
 _BY_RAM = "0 = by the size of RAM"
 
 
-class Box(Table, frozen=True, kw_only=True):
+class BoxConfig(Table, frozen=True, kw_only=True):
     """The box itself."""
 
     name: Annotated[
@@ -20,7 +20,7 @@ class Box(Table, frozen=True, kw_only=True):
     ] = "info"
 
 
-class Content(Table, frozen=True, kw_only=True):
+class ContentConfig(Table, frozen=True, kw_only=True):
     """Where the data is kept."""
 
     root: Annotated[str, filled("Folder for downloads. A relative path starts at the state folder.")] = (
@@ -41,7 +41,7 @@ class Content(Table, frozen=True, kw_only=True):
     ] = "watch"
 
 
-class Network(Table, frozen=True, kw_only=True):
+class NetworkConfig(Table, frozen=True, kw_only=True):
     """How the box connects to peers."""
 
     listen_port: Annotated[int, whole("Port for peers, TCP and UDP. Open it in your router.", 1, 65_535)] = (
@@ -67,7 +67,7 @@ class Network(Table, frozen=True, kw_only=True):
     ] = True
 
 
-class LimitKeys(Table, frozen=True, kw_only=True):
+class LimitsConfig(Table, frozen=True, kw_only=True):
     """What the box may use. The page and `seedbox limits` can change each limit while the box runs."""
 
     upload_rate: Annotated[int, whole("Upload limit for all peers together.", 0, 2_000_000, _KIB_S)] = 0
@@ -79,7 +79,7 @@ class LimitKeys(Table, frozen=True, kw_only=True):
     ] = 3
 
 
-class Seeding(Table, frozen=True, kw_only=True):
+class SeedingConfig(Table, frozen=True, kw_only=True):
     """How long torrents are seeded, unless a torrent has a goal of its own."""
 
     goal: Annotated[Literal["forever", "ratio", "time"], key("When to stop seeding a torrent.")] = "forever"

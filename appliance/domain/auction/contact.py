@@ -8,7 +8,7 @@ from appliance.core.keys import Address
 from appliance.core.units import MicroBtt, MonoNs
 from appliance.domain.auction.deal import Deal
 from appliance.domain.auction.intake import Arrival, Intake
-from appliance.domain.auction.meter import Meter
+from appliance.domain.auction.meter import LeaseMeter
 
 BANNED_NS = 10_000_000_000
 """Without a connection after bad data: libtorrent has banned it, and it was not just moved to its lane."""
@@ -47,7 +47,7 @@ class Contact:
     """Since when its bid is taken back for good; what is due is still paid."""
     over: bool = False
     """It is about to be hung up on: nothing that it says counts any more."""
-    meter: Meter = field(default_factory=Meter)
+    meter: LeaseMeter = field(default_factory=LeaseMeter)
     failures: int = 0
     """Pieces that failed, as far as the present connection tells."""
     failed: int = 0

@@ -21,7 +21,7 @@ Counters: TypeAlias = Mapping[str, Mapping[PeerConnection, int]]
 
 
 @dataclass(slots=True)
-class Meter:
+class LeaseMeter:
     """Payload of one lease, over all connections from its address."""
 
     total: int = 0

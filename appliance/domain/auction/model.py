@@ -7,7 +7,7 @@ from appliance.core.units import MicroBtt, MicroBttPerMib, MonoNs
 from appliance.domain.auction.clearing import Rule
 from appliance.domain.auction.lanes import LaneRequest, LaneService
 from appliance.domain.auction.lease import CREDIT, ROUND_NS, Lease, LeaseEnd, LeaseStanding
-from appliance.domain.auction.meter import Meter, PeerConnection
+from appliance.domain.auction.meter import LeaseMeter, PeerConnection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class Served:
     lease: Lease
     port: int
     """The port of its holder's BitTorrent client."""
-    meter: Meter = field(default_factory=Meter)
+    meter: LeaseMeter = field(default_factory=LeaseMeter)
     last_receipt: int = 0
     """Bytes in it."""
     fresh: bool = True

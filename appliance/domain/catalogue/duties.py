@@ -10,7 +10,7 @@ from appliance.domain.catalogue.admission import Known
 from appliance.domain.catalogue.description import Description
 from appliance.domain.catalogue.events import Listener
 from appliance.domain.catalogue.holdings import Holdings
-from appliance.domain.catalogue.model import Goal, State
+from appliance.domain.catalogue.model import Goal, TorrentState
 from appliance.domain.catalogue.ports import TroubleKind
 from appliance.domain.catalogue.record import Record
 from appliance.domain.catalogue.states import TorrentTrouble
@@ -187,7 +187,7 @@ class Duties:
         """Notice complete torrents whose file or folder has vanished, before a peer asks for it in vain."""
         for torrent in self._held.torrents.values():
             record = torrent.record
-            if torrent.state is not State.SEEDING or not torrent.in_engine:
+            if torrent.state is not TorrentState.SEEDING or not torrent.in_engine:
                 continue
             if self._held.disk.mark(Path(record.folder), record.root or record.name) is None:
                 self._listener.stopped(torrent, TroubleKind.MISSING, record.root or record.name, "")
@@ -195,7 +195,7 @@ class Duties:
     def _end_goals(self) -> None:
         for torrent in self._held.torrents.values():
             record = torrent.record
-            if torrent.state is State.SEEDING and self.reached(torrent):
+            if torrent.state is TorrentState.SEEDING and self.reached(torrent):
                 record.satisfied = True
                 self._held.engine.pause(record.id)
                 self._held.journal.info(

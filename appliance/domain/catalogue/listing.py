@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.domain.catalogue.model import State
+from appliance.domain.catalogue.model import TorrentState
 from appliance.domain.catalogue.torrent import Torrent
 
 MOST_ROWS = 500
@@ -15,7 +15,7 @@ class Query:
     """Which torrents, in which order."""
 
     text: str = ""
-    state: State | None = None
+    state: TorrentState | None = None
     label: str | None = None
     sort: str = "added"
     descending: bool = False

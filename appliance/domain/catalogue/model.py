@@ -6,7 +6,7 @@ from enum import StrEnum
 from appliance.core.errors import OwnerMustAct
 
 
-class State(StrEnum):
+class TorrentState(StrEnum):
     """The state of a torrent, as its owner sees it; `sentence` says what is true in it."""
 
     ADDING = "adding"
@@ -25,14 +25,14 @@ class State(StrEnum):
 
 
 _SENTENCES = {
-    State.ADDING: "Looking for peers that can send the torrent's metadata.",
-    State.CHECKING: "Checking the data on disk, or queued for a check.",
-    State.DOWNLOADING: "Downloading, and sharing what it already has.",
-    State.SEEDING: "Complete. Sharing with anyone who asks.",
-    State.PAUSED: "Stopped by you, or because its seeding goal is reached.",
-    State.THROTTLED: "The box has stopped it for a while, and starts it again by itself.",
-    State.MISSING_DATA: "Its data cannot be read. It continues by itself when the data is back.",
-    State.FAILED: "Stopped by an error that needs your attention.",
+    TorrentState.ADDING: "Looking for peers that can send the torrent's metadata.",
+    TorrentState.CHECKING: "Checking the data on disk, or queued for a check.",
+    TorrentState.DOWNLOADING: "Downloading, and sharing what it already has.",
+    TorrentState.SEEDING: "Complete. Sharing with anyone who asks.",
+    TorrentState.PAUSED: "Stopped by you, or because its seeding goal is reached.",
+    TorrentState.THROTTLED: "The box has stopped it for a while, and starts it again by itself.",
+    TorrentState.MISSING_DATA: "Its data cannot be read. It continues by itself when the data is back.",
+    TorrentState.FAILED: "Stopped by an error that needs your attention.",
 }
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from appliance.core.units import show_bytes
-from appliance.domain.catalogue.model import State
+from appliance.domain.catalogue.model import TorrentState
 from appliance.domain.catalogue.ports import EnginePhase, Snapshot, TroubleKind
 from appliance.domain.catalogue.record import Record
 
@@ -23,45 +23,45 @@ def state_of(
     trouble: TorrentTrouble | None,
     eased: str = "",
     silent: str = "",
-) -> tuple[State, str]:
+) -> tuple[TorrentState, str]:
     """The state of a torrent, and why, with the remedy, where the state needs it.
 
     `eased` says why the box writes nothing at the moment, `silent` why it sends nothing; empty where it does.
     """
     if trouble is not None:
-        return _STATE_OF_TROUBLE.get(trouble.kind, State.FAILED), trouble.says
+        return _STATE_OF_TROUBLE.get(trouble.kind, TorrentState.FAILED), trouble.says
     if record.paused:
-        return State.PAUSED, ""
+        return TorrentState.PAUSED, ""
     if record.satisfied:
-        return State.PAUSED, "It has reached its seeding goal. Resume it to seed on."
+        return TorrentState.PAUSED, "It has reached its seeding goal. Resume it to seed on."
     if snapshot is None:
-        return State.CHECKING if record.pieces else State.ADDING, ""
+        return TorrentState.CHECKING if record.pieces else TorrentState.ADDING, ""
     return _state_of_phase(record, snapshot, eased, silent)
 
 
-def _state_of_phase(record: Record, snapshot: Snapshot, eased: str, silent: str) -> tuple[State, str]:
+def _state_of_phase(record: Record, snapshot: Snapshot, eased: str, silent: str) -> tuple[TorrentState, str]:
     if snapshot.phase is EnginePhase.COMPLETE:
-        return (State.THROTTLED, silent) if silent else (State.SEEDING, "")
+        return (TorrentState.THROTTLED, silent) if silent else (TorrentState.SEEDING, "")
     if snapshot.phase is EnginePhase.METADATA or not record.pieces:
-        return State.ADDING, "" if snapshot.peers else "No peer found yet that has the metadata."
+        return TorrentState.ADDING, "" if snapshot.peers else "No peer found yet that has the metadata."
     if snapshot.phase is EnginePhase.CHECKING:
-        return State.CHECKING, ""
+        return TorrentState.CHECKING, ""
     if eased and snapshot.paused:
-        return State.THROTTLED, eased
+        return TorrentState.THROTTLED, eased
     if snapshot.phase is EnginePhase.QUEUED_CHECK:
-        return State.CHECKING, "Queued: another torrent is being checked."
+        return TorrentState.CHECKING, "Queued: another torrent is being checked."
     if snapshot.paused:
-        return State.DOWNLOADING, "Queued: other torrents download first."
+        return TorrentState.DOWNLOADING, "Queued: other torrents download first."
     if snapshot.down_rate == 0 and snapshot.peers == 0:
-        return State.DOWNLOADING, "No connected peer has the missing data."
-    return State.DOWNLOADING, ""
+        return TorrentState.DOWNLOADING, "No connected peer has the missing data."
+    return TorrentState.DOWNLOADING, ""
 
 
 _STATE_OF_TROUBLE = {
-    TroubleKind.MISSING: State.MISSING_DATA,
-    TroubleKind.DISK_FULL: State.THROTTLED,
-    TroubleKind.NO_PLACE: State.THROTTLED,
-    TroubleKind.FROZEN: State.THROTTLED,
+    TroubleKind.MISSING: TorrentState.MISSING_DATA,
+    TroubleKind.DISK_FULL: TorrentState.THROTTLED,
+    TroubleKind.NO_PLACE: TorrentState.THROTTLED,
+    TroubleKind.FROZEN: TorrentState.THROTTLED,
 }
 
 

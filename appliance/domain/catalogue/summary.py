@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from appliance.core.units import show_rate
-from appliance.domain.catalogue.model import State
+from appliance.domain.catalogue.model import TorrentState
 
 
 def sentence(
-    states: Mapping[State, int], up_rate: int, down_rate: int, *, mounted: bool, listening: bool
+    states: Mapping[TorrentState, int], up_rate: int, down_rate: int, *, mounted: bool, listening: bool
 ) -> str:
     """What the box does right now, and first of all what keeps it from it."""
     total = sum(states.values())
@@ -25,19 +25,19 @@ def sentence(
 
 
 _DOING = (
-    (State.SEEDING, "seeding"),
-    (State.DOWNLOADING, "downloading"),
-    (State.CHECKING, "checking"),
-    (State.ADDING, "fetching the metadata of"),
+    (TorrentState.SEEDING, "seeding"),
+    (TorrentState.DOWNLOADING, "downloading"),
+    (TorrentState.CHECKING, "checking"),
+    (TorrentState.ADDING, "fetching the metadata of"),
 )
 _WAITING = (
-    (State.MISSING_DATA, "missing data"),
-    (State.FAILED, "stopped by an error"),
-    (State.THROTTLED, "held back by the box"),
+    (TorrentState.MISSING_DATA, "missing data"),
+    (TorrentState.FAILED, "stopped by an error"),
+    (TorrentState.THROTTLED, "held back by the box"),
 )
 
 
-def _doing(states: Mapping[State, int]) -> list[str]:
+def _doing(states: Mapping[TorrentState, int]) -> list[str]:
     return [f"{word} {_count(states[state])}" for state, word in _DOING if states.get(state)]
 
 
@@ -45,7 +45,7 @@ def _listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _trouble(states: Mapping[State, int]) -> str:
+def _trouble(states: Mapping[TorrentState, int]) -> str:
     """A second sentence where something waits or needs attention."""
     parts = [f"{states[state]} {words}" for state, words in _WAITING if states.get(state)]
     return f" {', '.join(parts)}." if parts else ""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from appliance.domain.catalogue.model import State
+from appliance.domain.catalogue.model import TorrentState
 from appliance.domain.catalogue.ports import EnginePhase, Snapshot, TroubleKind
 from appliance.domain.catalogue.record import Record
 from appliance.domain.catalogue.states import TorrentTrouble
@@ -31,7 +31,7 @@ class Torrent:
     """A torrent of the catalogue."""
 
     record: Record
-    state: State = State.CHECKING
+    state: TorrentState = TorrentState.CHECKING
     reason: str = ""
     snapshot: Snapshot | None = None
     trouble: TorrentTrouble | None = None
@@ -116,6 +116,6 @@ class Torrent:
     @property
     def eta_s(self) -> int:
         """Seconds to the end of the download; -1 where there is none to foresee."""
-        if self.state is not State.DOWNLOADING or self.down_rate < 1:
+        if self.state is not TorrentState.DOWNLOADING or self.down_rate < 1:
             return -1
         return (self.seen.size - self.seen.done) // self.down_rate

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Literal
 
-from appliance.core.config import Governor
+from appliance.core.config import GovernorConfig
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import GIB, Bytes
 from appliance.domain.governor.spans import HourSpan, parse_spans
@@ -34,7 +34,7 @@ class GovernorSettings:
     """Time zone of the owner's hours and months."""
 
 
-def settings_of(config: Governor, zone: tzinfo) -> GovernorSettings:
+def settings_of(config: GovernorConfig, zone: tzinfo) -> GovernorSettings:
     """The settings of a configuration. Raises OwnerMustAct naming the key that is impossible."""
     if not config.heat_back < config.heat_ease < config.heat_hard:
         raise OwnerMustAct(

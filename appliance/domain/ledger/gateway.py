@@ -10,7 +10,7 @@ G4  what all accounts hold equals what came in from the chain less what went out
 from dataclasses import dataclass
 from enum import StrEnum
 
-from appliance.core.config import Gateway as GatewayConfig
+from appliance.core.config import GatewayConfig as GatewayConfig
 from appliance.core.errors import OwnerMustAct
 from appliance.core.keys import Address, parse_address
 from appliance.core.units import BTT, BTT_DIGITS, MOST_MONEY, MicroBtt, UtcMs, show_btt

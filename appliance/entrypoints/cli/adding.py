@@ -15,7 +15,7 @@ from appliance.control.intake import (
     AddUrl,
     CancelJob,
     GetJob,
-    Job,
+    JobAnswer,
     Options,
     ShareFolder,
 )
@@ -94,7 +94,7 @@ def _read(source: str) -> bytes:
         raise OwnerMustAct(f"{source} cannot be read ({error.strerror}). Check the path.") from error
 
 
-def _wait(app: App, id: str, title: str) -> Job:
+def _wait(app: App, id: str, title: str) -> JobAnswer:
     """Wait for a job, with a progress bar; Ctrl-C cancels it. Raises OwnerMustAct if it failed."""
     try:
         with progress_bar(app, title) as bar:

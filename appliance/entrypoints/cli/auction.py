@@ -29,7 +29,7 @@ def show(app: App) -> None:
     app.answer(now, *auction_lines(now))
 
 
-def auction_lines(now: api.Auction) -> list[str]:
+def auction_lines(now: api.AuctionAnswer) -> list[str]:
     """The auction as it is now, for people."""
     if not now.sell:
         return ["This box does not sell slots. To start: seedbox auction set --sell"]
@@ -39,7 +39,7 @@ def auction_lines(now: api.Auction) -> list[str]:
     return [*lines, *facts(_auction_facts(now)), *_sold(now.sold), *_waiting(now.waiting)]
 
 
-def _auction_facts(now: api.Auction) -> list[tuple[str, str]]:
+def _auction_facts(now: api.AuctionAnswer) -> list[tuple[str, str]]:
     return [
         ("Price", f"{price(now.price)} BTT/GiB (last sale)" if now.price else "nothing sold yet"),
         ("Minimum", f"{price(now.reserve)} BTT/GiB, {_adjustment(now)}"),
@@ -49,16 +49,16 @@ def _auction_facts(now: api.Auction) -> list[tuple[str, str]]:
     ]
 
 
-def _adjustment(now: api.Auction) -> str:
+def _adjustment(now: api.AuctionAnswer) -> str:
     return "adjusts with demand" if now.reserve_moves else "fixed"
 
 
-def _free_share(now: api.Auction) -> str:
+def _free_share(now: api.AuctionAnswer) -> str:
     upload = f"of {show_rate(now.uplink)} upload" if now.uplink else "of the upload"
     return f"{now.free_share} % {upload}, for {plural(now.others, 'peer')} without a slot"
 
 
-def _unpaid(now: api.Auction) -> str:
+def _unpaid(now: api.AuctionAnswer) -> str:
     if not now.debtors:
         return ""
     return f"{btt(now.debts)} BTT by {plural(now.debtors, 'bidder')} who left without paying"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 from appliance.control import auction as api
-from appliance.control.torrents import ShowTorrent, State, TorrentRow
+from appliance.control.torrents import ShowTorrent, TorrentRow, TorrentState
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import show_bytes, show_rate, show_span
 from appliance.entrypoints.cli.adding import added_from
@@ -16,7 +16,7 @@ from appliance.entrypoints.cli.context import App, command
 from appliance.entrypoints.cli.params import AMOUNT, DURATION, PRICE, TORRENT, find
 from appliance.entrypoints.cli.words import btt, minute, percent, price, state_name, table
 
-_UNFINISHED = (State.ADDING, State.CHECKING, State.DOWNLOADING)
+_UNFINISHED = (TorrentState.ADDING, TorrentState.CHECKING, TorrentState.DOWNLOADING)
 
 
 @click.command()
@@ -54,14 +54,14 @@ def _bought(one: api.Bought) -> list[str]:
     ]
 
 
-def _markets(markets: list[api.Bid]) -> list[str]:
+def _markets(markets: list[api.BidAnswer]) -> list[str]:
     if not markets:
         return []
     head = ["SELLER", "MINIMUM", "BID", "", "RECEIVED", "PAID (BTT)"]
     return [f"  {line}" for line in table(head, [_market(bid) for bid in markets], wide=0, right="1245")]
 
 
-def _market(bid: api.Bid) -> list[str]:
+def _market(bid: api.BidAnswer) -> list[str]:
     return [
         bid.seller,
         price(bid.reserve),

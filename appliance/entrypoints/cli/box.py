@@ -6,7 +6,7 @@ import click
 
 from appliance.control.box import Event, Finding, GetHealth, GetStatus, Health, ListEvents, Status, Verdict
 from appliance.control.client import DaemonAway
-from appliance.control.intake import Job
+from appliance.control.intake import JobAnswer
 from appliance.core import config as configuration
 from appliance.core.units import plural, show_bytes, show_rate, show_span
 from appliance.entrypoints.cli.context import UNWELL, App, command
@@ -55,7 +55,7 @@ def _disk(now: Status) -> str:
     return f"{show_bytes(now.disk.free)} free of {show_bytes(now.disk.total)}"
 
 
-def _job(job: Job) -> str:
+def _job(job: JobAnswer) -> str:
     return f"{_JOBS[job.kind]} {job.title}, {percent(job.progress)}"
 
 

@@ -101,7 +101,7 @@ def governor_lines(answer: api.GovernorAnswer) -> list[str]:
     ]
 
 
-def _throttle(one: api.ThrottleReason) -> list[str]:
+def _throttle(one: api.ThrottleAnswer) -> list[str]:
     return textwrap.wrap(f"{one.says} (since {minute(one.since)})", 100)
 
 

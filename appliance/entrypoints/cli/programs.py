@@ -28,7 +28,7 @@ def daemon(app: App, ledger: str | None) -> None:
 
     loaded = configuration.load(app.config_path)
     if ledger and not loaded.wallet.ledger:
-        loaded = msgspec.structs.replace(loaded, wallet=configuration.Wallet(ledger=ledger))
+        loaded = msgspec.structs.replace(loaded, wallet=configuration.WalletConfig(ledger=ledger))
     raise SystemExit(start(app.state, loaded))
 
 

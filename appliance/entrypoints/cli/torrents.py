@@ -23,10 +23,10 @@ from appliance.control.torrents import (
     Resume,
     ShowTorrent,
     SortKey,
-    State,
     TorrentDetail,
     TorrentPage,
     TorrentRow,
+    TorrentState,
 )
 from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.core.units import plural, show_bytes, show_rate, show_span
@@ -44,7 +44,7 @@ from appliance.entrypoints.cli.words import (
     when,
 )
 
-_STATES = click.Choice([state.value for state in State])
+_STATES = click.Choice([state.value for state in TorrentState])
 _SORTS = click.Choice(list(get_args(SortKey)))
 _LONGEST_CHECK_S = 86_400
 
@@ -60,7 +60,7 @@ _LONGEST_CHECK_S = 86_400
 @command
 def list_(app: App, state: str | None, sort: Any, desc: bool, limit: int, **filters: Any) -> None:
     """List the torrents."""
-    chosen = State(state) if state else None
+    chosen = TorrentState(state) if state else None
     page = app.box.call(ListTorrents(state=chosen, sort=sort, descending=desc, count=limit, **filters))
     app.answer(page, *page_lines(page))
 
@@ -236,7 +236,7 @@ def _while_checking(app: App, id: str) -> Iterator[TorrentRow]:
     started = time.monotonic()
     while (seconds := time.monotonic() - started) < _LONGEST_CHECK_S:
         row = app.box.call(ShowTorrent(id=id)).row
-        if row.state is State.CHECKING:
+        if row.state is TorrentState.CHECKING:
             yield row
         # The check begins a moment after it was asked for.
         elif seconds > 3:

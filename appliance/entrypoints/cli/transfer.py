@@ -13,7 +13,7 @@ from pathlib import Path
 
 from appliance.control.box import GetConfig, GetStatus
 from appliance.control.intake import GetJob, Options, ShareFolder
-from appliance.control.torrents import GetMetainfo, Remove, ShowTorrent, State
+from appliance.control.torrents import GetMetainfo, Remove, ShowTorrent, TorrentState
 from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.core.units import MIB, show_rate
 from appliance.entrypoints.cli.adding import progress_bar
@@ -81,7 +81,7 @@ def _share(app: App, file: Path) -> str:
         made = app.box.call(GetJob(id=job))
         if made.error:
             raise OwnerMustAct(f"The box could not share a test file: {made.error}")
-        if made.done and app.box.call(ShowTorrent(id=made.torrent)).row.state is State.SEEDING:
+        if made.done and app.box.call(ShowTorrent(id=made.torrent)).row.state is TorrentState.SEEDING:
             return made.torrent
         time.sleep(0.1)
     raise RetryLater("The box took more than a minute to share 64 MiB. Its disk may be busy; try again.")

@@ -6,22 +6,22 @@ from collections.abc import Sequence
 
 import click
 
-from appliance.control.torrents import State, TorrentRow
+from appliance.control.torrents import TorrentRow, TorrentState
 from appliance.core.units import MicroBtt, MicroBttPerMib, show_btt, show_bytes, show_price, show_rate
 
 COLOURS = {
-    State.SEEDING: "green",
-    State.DOWNLOADING: "cyan",
-    State.CHECKING: "blue",
-    State.ADDING: "blue",
-    State.MISSING_DATA: "yellow",
-    State.THROTTLED: "yellow",
-    State.FAILED: "red",
+    TorrentState.SEEDING: "green",
+    TorrentState.DOWNLOADING: "cyan",
+    TorrentState.CHECKING: "blue",
+    TorrentState.ADDING: "blue",
+    TorrentState.MISSING_DATA: "yellow",
+    TorrentState.THROTTLED: "yellow",
+    TorrentState.FAILED: "red",
 }
 _STATES = {
-    State.ADDING.value: "fetching metadata",
-    State.THROTTLED.value: "held back",
-    State.MISSING_DATA.value: "missing data",
+    TorrentState.ADDING.value: "fetching metadata",
+    TorrentState.THROTTLED.value: "held back",
+    TorrentState.MISSING_DATA.value: "missing data",
 }
 
 
@@ -79,7 +79,7 @@ def _cells(row: TorrentRow) -> list[str]:
     ]
 
 
-def _coloured(line: str, state: State) -> str:
+def _coloured(line: str, state: TorrentState) -> str:
     name = state_name(state)
     return line.replace(f"  {name}", "  " + click.style(name, fg=COLOURS.get(state)), 1)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from appliance.adapters.engine.session import LibtorrentEngine
 from appliance.core.clock import Clock
-from appliance.core.config import Network
+from appliance.core.config import NetworkConfig
 from appliance.domain.catalogue.catalogue import Catalogue
-from appliance.domain.catalogue.model import State
+from appliance.domain.catalogue.model import TorrentState
 from appliance.domain.catalogue.summary import sentence
 from appliance.domain.catalogue.torrent import Torrent
 from appliance.domain.doctor.facts import NetworkFacts
@@ -45,7 +45,7 @@ class Overview:
             listening=bool(self._engine.network.listening),
         )
 
-    def network_facts(self, config: Network, watch: Path | None) -> NetworkFacts:
+    def network_facts(self, config: NetworkConfig, watch: Path | None) -> NetworkFacts:
         """What the doctor must know of the network, and of the watch folder where there is one."""
         network = self._engine.network
         return NetworkFacts(
@@ -66,4 +66,4 @@ class Overview:
 def states_of(torrents: Iterable[Torrent]) -> dict[str, int]:
     """The number of torrents in each state, by its name; every state is there."""
     counts = Counter(torrent.state for torrent in torrents)
-    return {state.value: counts.get(state, 0) for state in State}
+    return {state.value: counts.get(state, 0) for state in TorrentState}

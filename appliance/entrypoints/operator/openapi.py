@@ -9,7 +9,7 @@ import msgspec
 from appliance import __version__
 from appliance.adapters.ledger_http import messages as wire
 from appliance.domain.ledger.request import AT, KEY, NONCE, SIGNATURE
-from appliance.entrypoints.operator.routes import Route
+from appliance.entrypoints.operator.routes import LedgerRoute
 
 _HEADERS = {"key": KEY, "at": AT, "nonce": NONCE, "signature": SIGNATURE}
 _SIGNED: dict[str, list[str]] = {scheme: [] for scheme in _HEADERS}
@@ -17,7 +17,7 @@ Schemas = dict[Any, dict[str, Any]]
 """Type of a message -> reference to its schema."""
 
 
-def openapi(routes: Sequence[Route], name: str) -> dict[str, Any]:
+def openapi(routes: Sequence[LedgerRoute], name: str) -> dict[str, Any]:
     """The document of a ledger of that name."""
     types = [wire.Problem, *{kind for route in routes for kind in (route.gives, route.takes) if kind}]
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
@@ -33,7 +33,7 @@ def openapi(routes: Sequence[Route], name: str) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route, refs: Schemas) -> dict[str, Any]:
+def _operation(route: LedgerRoute, refs: Schemas) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": route.summary,
         "operationId": f"{route.method.lower()}_{re.sub(r'[^a-z]+', '_', route.path[4:])}".rstrip("_"),
@@ -50,7 +50,7 @@ def _operation(route: Route, refs: Schemas) -> dict[str, Any]:
     return operation
 
 
-def _parameters(route: Route) -> list[dict[str, Any]]:
+def _parameters(route: LedgerRoute) -> list[dict[str, Any]]:
     inside = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"{(\w+)}", route.path)

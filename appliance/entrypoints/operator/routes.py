@@ -51,7 +51,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class LedgerRoute:
     """One request that the ledger takes."""
 
     method: str
@@ -143,8 +143,8 @@ class Api:
         return asked.then(wire.channel_info)
 
 
-ROUTES: tuple[Route, ...] = (
-    Route(
+ROUTES: tuple[LedgerRoute, ...] = (
+    LedgerRoute(
         "GET",
         "/v1/ledger",
         "Show who runs this ledger, and its figures.",
@@ -152,8 +152,8 @@ ROUTES: tuple[Route, ...] = (
         Api.ledger,
         signed=False,
     ),
-    Route("GET", "/v1/account", "Show your balance.", wire.AccountInfo, Api.account),
-    Route(
+    LedgerRoute("GET", "/v1/account", "Show your balance.", wire.AccountInfo, Api.account),
+    LedgerRoute(
         "GET",
         "/v1/statement",
         "List the lines of your account.",
@@ -161,7 +161,7 @@ ROUTES: tuple[Route, ...] = (
         Api.statement,
         query=("after", "count"),
     ),
-    Route(
+    LedgerRoute(
         "POST",
         "/v1/transfers",
         "Pay another account.",
@@ -170,8 +170,8 @@ ROUTES: tuple[Route, ...] = (
         wire.NewTransfer,
         together=True,
     ),
-    Route("GET", "/v1/withdrawals", "List your withdrawals.", wire.Withdrawals, Api.withdrawals),
-    Route(
+    LedgerRoute("GET", "/v1/withdrawals", "List your withdrawals.", wire.Withdrawals, Api.withdrawals),
+    LedgerRoute(
         "POST",
         "/v1/withdrawals",
         "Withdraw money to the chain.",
@@ -179,15 +179,15 @@ ROUTES: tuple[Route, ...] = (
         Api.withdraw,
         wire.NewWithdrawal,
     ),
-    Route(
+    LedgerRoute(
         "POST",
         "/v1/withdrawals/{withdrawal}/cancel",
         "Cancel a withdrawal that is not signed yet.",
         wire.WithdrawalInfo,
         Api.cancel,
     ),
-    Route("GET", "/v1/payout", "Show your payout address.", wire.PayoutInfo, Api.payout),
-    Route(
+    LedgerRoute("GET", "/v1/payout", "Show your payout address.", wire.PayoutInfo, Api.payout),
+    LedgerRoute(
         "POST",
         "/v1/payout",
         "Change your payout address; it takes effect after a time lock.",
@@ -195,7 +195,7 @@ ROUTES: tuple[Route, ...] = (
         Api.set_payout,
         wire.NewPayout,
     ),
-    Route(
+    LedgerRoute(
         "POST",
         "/v1/mark",
         "Leave a mark, by which a box notices that its database is a copy.",
@@ -203,8 +203,8 @@ ROUTES: tuple[Route, ...] = (
         Api.mark,
         wire.NewMark,
     ),
-    Route("GET", "/v1/channels", "List your channels.", wire.Channels, Api.channels),
-    Route(
+    LedgerRoute("GET", "/v1/channels", "List your channels.", wire.Channels, Api.channels),
+    LedgerRoute(
         "POST",
         "/v1/channels",
         "Lock money in a channel.",
@@ -213,8 +213,8 @@ ROUTES: tuple[Route, ...] = (
         wire.NewChannel,
         together=True,
     ),
-    Route("GET", "/v1/channels/{channel}", "Show a channel.", wire.ChannelInfo, Api.channel),
-    Route(
+    LedgerRoute("GET", "/v1/channels/{channel}", "Show a channel.", wire.ChannelInfo, Api.channel),
+    LedgerRoute(
         "POST",
         "/v1/channels/{channel}/close",
         "Close a channel, or start to close it.",
@@ -223,7 +223,7 @@ ROUTES: tuple[Route, ...] = (
         wire.Closing,
         together=True,
     ),
-    Route(
+    LedgerRoute(
         "POST",
         "/v1/channels/{channel}/dispute",
         "Show a higher state.",
@@ -243,7 +243,7 @@ class Unknown(Exception):
         self.status = status
 
 
-def find_route(method: str, path: str) -> tuple[Route, dict[str, str]]:
+def find_route(method: str, path: str) -> tuple[LedgerRoute, dict[str, str]]:
     """The route of a request, and what its path names. Raises Unknown."""
     if found := _EXACT.get(("GET" if method == "HEAD" else method, path)):
         return found, {}

@@ -15,7 +15,7 @@ from appliance.core.units import MonoNs
 from appliance.entrypoints.panel.button import Action, Button, sampled
 from appliance.entrypoints.panel.daemon import ANSWER_S, DaemonTalk
 from appliance.entrypoints.panel.light import DaemonState, Feedback, Show, choose, shine
-from appliance.entrypoints.panel.pins import Contact, NoGpio, Pins, open_pins
+from appliance.entrypoints.panel.pins import NoGpio, PinContact, Pins, open_pins
 
 LOOK_S = 0.08
 """Between two looks at a button that nobody presses: hardly a tap of a finger is shorter."""
@@ -82,7 +82,7 @@ class LightAndButton:
             self._pins.lamp.shine(level)
         return IDLE_S if change is None else change / 1e9
 
-    def _rest(self, contact: Contact, seconds: float) -> None:
+    def _rest(self, contact: PinContact, seconds: float) -> None:
         """Do nothing for so long, or until the button is pressed; short, as all its time is spent here."""
         while seconds > LOOK_S:
             self._sleep(LOOK_S)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from appliance.core.config import Panel
+from appliance.core.config import PanelConfig
 from appliance.core.errors import OwnerMustAct, SeedboxError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Lamp(Protocol):
         ...
 
 
-class Contact(Protocol):
+class PinContact(Protocol):
     """A button's contact."""
 
     def closed(self) -> bool:
@@ -50,10 +50,10 @@ class Pins:
     """What is connected."""
 
     lamp: Lamp | None
-    contact: Contact | None
+    contact: PinContact | None
 
 
-def open_pins(keys: Panel, factory: "Factory | None" = None) -> Pins:
+def open_pins(keys: PanelConfig, factory: "Factory | None" = None) -> Pins:
     """The configured pins; `factory` is gpiozero's best one for this machine unless given.
 
     Raises NoGpio where there is none or none is wanted, OwnerMustAct where a pin cannot be had.
@@ -77,7 +77,7 @@ def open_pins(keys: Panel, factory: "Factory | None" = None) -> Pins:
         raise
 
 
-def _contact(pin: int, factory: "Factory") -> Contact | None:
+def _contact(pin: int, factory: "Factory") -> PinContact | None:
     if pin < 0:
         return None
     with _naming("button", pin):

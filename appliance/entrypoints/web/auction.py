@@ -126,7 +126,7 @@ class AuctionViews:
         return redirect(url_for("torrent.show", id=id))
 
 
-def sentence(now: slots.Auction) -> str:
+def sentence(now: slots.AuctionAnswer) -> str:
     """The auction in one sentence."""
     if not now.sell:
         return "You are not selling slots."

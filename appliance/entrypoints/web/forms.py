@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from appliance.control.box import LimitsChange, Span
 from appliance.control.intake import Options, ShareFolder
-from appliance.control.torrents import Goal, GoalKind, ListTorrents, SortKey, State
+from appliance.control.torrents import Goal, GoalKind, ListTorrents, SortKey, TorrentState
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import KIB, BytesPerSecond
 
@@ -23,7 +23,7 @@ def query(args: Mapping[str, str], *, since: int = 0) -> ListTorrents:
     known_sort: Any = sort if sort in get_args(SortKey) else "added"
     return ListTorrents(
         text=args.get("text", "").strip()[:200],
-        state=State(state) if state in list(State) else None,
+        state=TorrentState(state) if state in list(TorrentState) else None,
         label=args.get("label") or None,
         sort=known_sort,
         descending=args.get("desc", "1" if sort == "added" else "") == "1",

@@ -9,9 +9,9 @@ from datetime import timedelta
 from flask import Flask, Response, abort, current_app, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance.core.config import Web
+from appliance.core.config import WebConfig
 from appliance.entrypoints.web.secrets import Secrets
-from appliance.entrypoints.web.throttle import Throttle
+from appliance.entrypoints.web.throttle import LoginThrottle
 
 IDLE = timedelta(days=30)
 _OPEN = {"gate.login", "gate.claim", "metrics.metrics", "metrics.healthz", "static"}
@@ -31,10 +31,10 @@ _CACHED = "public, max-age=31536000, immutable"
 """For static files, whose addresses carry the version."""
 
 
-def guard(app: Flask, secrets: Secrets, web: Web) -> None:
+def guard(app: Flask, secrets: Secrets, web: WebConfig) -> None:
     """Check every request to `app`, and set the security headers of every answer."""
     app.extensions["secrets"] = secrets
-    app.extensions["throttle"] = Throttle(time.monotonic)
+    app.extensions["throttle"] = LoginThrottle(time.monotonic)
     app.config.update(
         SECRET_KEY=secrets.cookie_key,
         SESSION_COOKIE_NAME="seedbox",
@@ -71,9 +71,9 @@ def _add_headers(response: Response) -> Response:
     return response
 
 
-def throttle() -> Throttle:
+def throttle() -> LoginThrottle:
     """The throttle of the running app."""
-    found: Throttle = current_app.extensions["throttle"]
+    found: LoginThrottle = current_app.extensions["throttle"]
     return found
 
 
@@ -96,7 +96,7 @@ def signed_in() -> bool:
     return not secrets.claim_code and session.get("epoch") == secrets.epoch
 
 
-def own_names(web: Web) -> frozenset[str]:
+def own_names(web: WebConfig) -> frozenset[str]:
     """The host names under which the page may be opened."""
     name = socket.gethostname().lower()
     return frozenset(

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from appliance.control import machine
 from appliance.control.box import GetHealth, GetStatus, Span
 from appliance.control.client import ControlClient
-from appliance.core.config import Governor
+from appliance.core.config import GovernorConfig
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import show_money, show_watts
 from appliance.entrypoints.web import forms, readings
@@ -23,7 +23,7 @@ MORNING = 7
 _PARTS = "health-parts.html"
 
 
-def health_pages(box: ControlClient, config: Governor) -> Blueprint:
+def health_pages(box: ControlClient, config: GovernorConfig) -> Blueprint:
     """The health page of the box behind `box`; `config` gives the graphs their thresholds."""
     views = HealthViews(box, config)
     return blueprint(
@@ -50,7 +50,7 @@ class Measured:
 class HealthViews:
     """One method per page."""
 
-    def __init__(self, box: ControlClient, config: Governor) -> None:
+    def __init__(self, box: ControlClient, config: GovernorConfig) -> None:
         self._box = box
         self._config = config
 

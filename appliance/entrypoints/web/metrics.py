@@ -251,7 +251,7 @@ def _firmware_flags(firmware: Firmware) -> Iterator[tuple[dict[str, str], bool |
 class _AuctionMetrics:
     """The series of the auction, for one scrape; amounts in µBTT, prices in µBTT/MiB."""
 
-    def __init__(self, selling: auction.Auction, bids: auction.Bids) -> None:
+    def __init__(self, selling: auction.AuctionAnswer, bids: auction.Bids) -> None:
         self._selling = selling
         self._bids = bids
 

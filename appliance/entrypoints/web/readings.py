@@ -16,7 +16,7 @@ from appliance.control.machine import (
     ReadingsAnswer,
     Supply,
 )
-from appliance.core.config import Governor
+from appliance.core.config import GovernorConfig
 from appliance.core.units import plural, show_bytes, show_rate, show_span, show_watts
 from appliance.entrypoints.web.decisions import Band
 from appliance.entrypoints.web.graph import round_top, scale_top
@@ -163,7 +163,7 @@ class Graph:
 
 
 def graphs(
-    history: History, now: Readings, config: Governor, span: Span, bands: tuple[Band, ...]
+    history: History, now: Readings, config: GovernorConfig, span: Span, bands: tuple[Band, ...]
 ) -> tuple[list[Graph], list[str]]:
     """The graphs that have readings, and the names of those that have none."""
     time = TimeAxis(start=history.start, step_s=history.step_s, count=len(history.up), span=span, bands=bands)
@@ -190,7 +190,7 @@ def graphs(
 _Shown = tuple[str, list[Curve], list[Threshold], ValueAxis]
 
 
-def _temperature(history: History, config: Governor) -> _Shown:
+def _temperature(history: History, config: GovernorConfig) -> _Shown:
     lines = [
         Curve(name="Processor", values=history.temperature),
         Curve(name="Hottest disk", values=history.disk_temperature, kind="down"),
@@ -216,7 +216,7 @@ def _upload(history: History) -> _Shown:
     return "Upload", lines, [], ValueAxis(most=scale_top(max([1, sent, *shown])), form=rate)
 
 
-def _latency(history: History, now: Readings, config: Governor) -> _Shown:
+def _latency(history: History, now: Readings, config: GovernorConfig) -> _Shown:
     line = Curve(name="Latency", values=history.latency)
     marks: list[Threshold] = []
     if config.courtesy and now.latency_base_us is not None:

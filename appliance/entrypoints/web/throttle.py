@@ -12,7 +12,7 @@ ALL_TRIES, ALL_WAIT_S = 60, 5.0
 """Failures of all addresses within the longest wait, after which everybody waits a little."""
 
 
-class Throttle:
+class LoginThrottle:
     """Counts failures; `mono` gives seconds of a clock that only goes forward."""
 
     def __init__(self, mono: Callable[[], float]) -> None:

@@ -25,8 +25,8 @@ from appliance.control.torrents import (
     Priority,
     ShowPieces,
     ShowTorrent,
-    State,
     TorrentDetail,
+    TorrentState,
 )
 from appliance.entrypoints.web import forms
 from appliance.entrypoints.web.auction import bought
@@ -81,7 +81,7 @@ class TorrentViews:
 
     def _bids(self, detail: TorrentDetail) -> auction.Bids:
         """The box's bids, where it could still bid for this torrent."""
-        if detail.row.state in (State.ADDING, State.DOWNLOADING):
+        if detail.row.state in (TorrentState.ADDING, TorrentState.DOWNLOADING):
             return self._box.call(auction.ListBids())
         return auction.Bids(on=False)
 

@@ -15,7 +15,7 @@ from appliance.control.torrents import (
     Remove,
     Resume,
     ShowTorrent,
-    State,
+    TorrentState,
 )
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import plural
@@ -65,7 +65,7 @@ class TorrentsViews:
             last=max(1, -(-page.matched // forms.PAGE)),
             link=_link,
             sort_link=lambda key: _sort_link(asked, key),
-            states=list(State),
+            states=list(TorrentState),
         )
 
     def act(self) -> ResponseReturnValue:

@@ -5,19 +5,19 @@ from urllib.parse import quote
 
 from flask import Flask
 
-from appliance.control.torrents import Goal, GoalKind, State, TorrentDetail, TorrentRow
+from appliance.control.torrents import Goal, GoalKind, TorrentDetail, TorrentRow, TorrentState
 from appliance.core.units import MicroBtt, plural, show_btt, show_bytes, show_price, show_rate, show_span
 
 _WHOLE_PPM = 1_000_000
 STATES: dict[str, str] = {
-    State.ADDING: "fetching metadata",
-    State.CHECKING: "checking",
-    State.DOWNLOADING: "downloading",
-    State.SEEDING: "seeding",
-    State.PAUSED: "paused",
-    State.THROTTLED: "held back",
-    State.MISSING_DATA: "missing data",
-    State.FAILED: "error",
+    TorrentState.ADDING: "fetching metadata",
+    TorrentState.CHECKING: "checking",
+    TorrentState.DOWNLOADING: "downloading",
+    TorrentState.SEEDING: "seeding",
+    TorrentState.PAUSED: "paused",
+    TorrentState.THROTTLED: "held back",
+    TorrentState.MISSING_DATA: "missing data",
+    TorrentState.FAILED: "error",
 }
 
 

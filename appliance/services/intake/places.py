@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from appliance.core.config import Content
+from appliance.core.config import ContentConfig
 from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.core.state import StateFolder
 
@@ -100,7 +100,7 @@ def _entries(folder: Path) -> tuple[list[str], list[str]]:
     return sorted(names[True], key=str.casefold), sorted(names[False], key=str.casefold)
 
 
-def places(content: Content, state: StateFolder) -> Places:
+def places(content: ContentConfig, state: StateFolder) -> Places:
     """The places that a configuration gives; those that do not exist are left out."""
     root = state.resolve(content.root).resolve()
     named = [Path(folder).expanduser() for folder in content.share]

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from appliance.adapters.store.machine import DecisionRecord, Past
 from appliance.core.blocking import BlockingCall
-from appliance.core.config import Energy, Governor
+from appliance.core.config import EnergyConfig, GovernorConfig
 from appliance.core.errors import RetryLater, SeedboxError
 from appliance.core.service import Beat
 from appliance.core.tasks import Tasks
@@ -48,7 +48,7 @@ class Governing:
     """Everything that is known of the machine, and what the box may do because of it."""
 
     def __init__(
-        self, config: Governor, costs: Energy, ports: GoverningPorts, zone: tzinfo | None = None
+        self, config: GovernorConfig, costs: EnergyConfig, ports: GoverningPorts, zone: tzinfo | None = None
     ) -> None:
         """`zone` is the owner's, else the machine's. Raises OwnerMustAct where the configuration is off."""
         self._config, self._costs, self._ports = config, costs, ports

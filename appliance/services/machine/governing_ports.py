@@ -18,7 +18,7 @@ from appliance.services.machine.ports import SettingStore
 from appliance.services.machine.uplink import UplinkReading
 
 
-class Sensors(Protocol):
+class SensorReadings(Protocol):
     """The machine, as it can be read. Nothing raises, and what cannot be read is None."""
 
     def quick(self) -> QuickReading:
@@ -139,7 +139,7 @@ class SlotSales(NamedTuple):
 class GoverningPorts:
     """What the governor needs of the outside."""
 
-    sensors: Sensors
+    sensors: SensorReadings
     clock: Clock
     store: SettingStore
     journal: Journal

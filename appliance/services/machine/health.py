@@ -23,7 +23,7 @@ HANG_S = 30.0
 """A machine whose files take longer to read has a drive that hangs; the last facts are used then."""
 
 
-class Issues(Protocol):
+class IssueSink(Protocol):
     """Who keeps the owner's issues."""
 
     async def take(self, findings: Iterable[Finding]) -> None:
@@ -44,7 +44,7 @@ class HealthPorts:
     network: Callable[[], NetworkFacts]
     volumes: Callable[[], Sequence[Finding]]
     readings: Callable[[], Readings]
-    issues: Issues
+    issues: IssueSink
 
 
 class HealthWatch:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from appliance.core.config import LimitKeys
+from appliance.core.config import LimitsConfig
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import KIB, Bytes, BytesPerSecond
 from appliance.domain.governor.limits import Limits, LimitsChange, for_memory
@@ -103,7 +103,7 @@ def _possible(kept: LimitsChange | None, configured: Limits) -> LimitsChange:
     return change
 
 
-def configured_limits(keys: LimitKeys, ram: Bytes) -> Limits:
+def configured_limits(keys: LimitsConfig, ram: Bytes) -> Limits:
     """The limits of a configuration on a machine with `ram` bytes."""
     connections, slots = for_memory(ram)
     return Limits(

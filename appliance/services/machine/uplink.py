@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.core.clock import Clock
-from appliance.core.config import Governor
+from appliance.core.config import GovernorConfig
 from appliance.core.service import Beat
 from appliance.core.units import KIB, BytesPerSecond
 from appliance.domain.governor.uplink import HomeLineReading, UplinkState, decide
@@ -68,7 +68,7 @@ class UplinkReading:
 class UplinkGuard:
     """Caps the upload while it would delay others."""
 
-    def __init__(self, config: Governor, ports: UplinkGuardPorts) -> None:
+    def __init__(self, config: GovernorConfig, ports: UplinkGuardPorts) -> None:
         self._config = config
         self._ports = ports
         self._state = UplinkState()

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from appliance.core.config import Auction
+from appliance.core.config import AuctionConfig
 from appliance.core.errors import RetryLater, SeedboxError
 from appliance.core.keys import Address
 from appliance.core.service import Beat
@@ -31,7 +31,7 @@ from appliance.domain.auction.messages import Message, Trouble
 from appliance.domain.auction.purchase import Download
 from appliance.domain.auction.records import SellerRecord
 from appliance.domain.auction.wants import Want, automatic
-from appliance.domain.catalogue.model import State
+from appliance.domain.catalogue.model import TorrentState
 from appliance.domain.catalogue.torrent import Torrent
 from appliance.services.market.buying_ports import BuyingPorts, SellerLine
 from appliance.services.market.spending import Refusal
@@ -150,7 +150,7 @@ class Buying:
         return [
             _download(one, self.wants.get(one.record.id), config)
             for one in self._ports.catalogue.all()
-            if one.state is State.DOWNLOADING and (config.buy_price or one.record.id in self.wants)
+            if one.state is TorrentState.DOWNLOADING and (config.buy_price or one.record.id in self.wants)
         ]
 
     def opened(self, line: SellerLine) -> None:
@@ -258,7 +258,7 @@ class Buying:
         return Moment(self._ports.clock.mono(), self._ports.clock.now())
 
 
-def _download(torrent: Torrent, want: Want | None, config: Auction) -> Download:
+def _download(torrent: Torrent, want: Want | None, config: AuctionConfig) -> Download:
     record, snapshot = torrent.record, torrent.snapshot
     size, done = (snapshot.size, snapshot.done) if snapshot else (torrent.size, 0)
     return Download(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.core.clock import Clock
-from appliance.core.config import Auction
+from appliance.core.config import AuctionConfig
 from appliance.core.journal import Journal
 from appliance.core.keys import Address
 from appliance.core.tasks import Fail
@@ -131,7 +131,7 @@ class BuyingPorts:
 
     key: bytes
     """The box's own public key."""
-    config: Callable[[], Auction]
+    config: Callable[[], AuctionConfig]
     spending: Spending
     catalogue: Downloads
     engine: DownloadEngine

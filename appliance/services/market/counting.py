@@ -4,7 +4,7 @@ from appliance.core.clock import Clock
 from appliance.core.units import MonoNs
 from appliance.domain.auction.meter import Counters
 from appliance.services.market.lanes import LaneEngine, LaneKeeper
-from appliance.services.market.selling_ports import Torrents
+from appliance.services.market.selling_ports import SoldTorrents
 
 ALL_NS = 5_000_000_000
 """Between two looks at all torrents, for what those with a lane take of others."""
@@ -13,7 +13,7 @@ ALL_NS = 5_000_000_000
 class LaneCounting:
     """Reads counters of every torrent that somebody with a lane takes: the lane serves them all."""
 
-    def __init__(self, engine: LaneEngine, torrents: Torrents, lanes: LaneKeeper, clock: Clock) -> None:
+    def __init__(self, engine: LaneEngine, torrents: SoldTorrents, lanes: LaneKeeper, clock: Clock) -> None:
         self._engine = engine
         self._torrents = torrents
         self._lanes = lanes

@@ -15,13 +15,13 @@ from appliance.adapters.store.journal import EventJournal
 from appliance.adapters.store.settings import Settings
 from appliance.adapters.wire.market import Market
 from appliance.core.clock import Clock
-from appliance.core.config import Auction
+from appliance.core.config import AuctionConfig
 from appliance.core.errors import OwnerMustAct
 from appliance.core.service import Beat
 from appliance.core.tasks import Fail
 from appliance.core.units import btt_per_gib
 from appliance.domain.catalogue.catalogue import Catalogue
-from appliance.domain.catalogue.model import State
+from appliance.domain.catalogue.model import TorrentState
 from appliance.domain.catalogue.torrent import Torrent
 from appliance.services.market.account import Account
 from appliance.services.market.buying import Buying
@@ -32,7 +32,7 @@ from appliance.services.market.selling_ports import SellingPorts
 from appliance.services.market.spending import Spending, SpendingPorts
 
 if TYPE_CHECKING:
-    from appliance.core.config import Network
+    from appliance.core.config import NetworkConfig
 
 _KEY = "auction"
 _PRICES = {"reserve", "ceiling", "buy_price"}
@@ -71,7 +71,7 @@ class TradingPorts:
 class Trading:
     """Selling and buying of one box."""
 
-    def __init__(self, configured: Auction, network: "Network", ports: TradingPorts) -> None:
+    def __init__(self, configured: AuctionConfig, network: "NetworkConfig", ports: TradingPorts) -> None:
         self.configured = configured
         self._network = network
         self._ports = ports
@@ -125,7 +125,7 @@ class Trading:
         )
 
     @property
-    def config(self) -> Auction:
+    def config(self) -> AuctionConfig:
         """What the owner offers and bids: the configuration, and over it what was set by hand."""
         return _over(self.configured, self.changed)
 
@@ -251,19 +251,19 @@ class Trading:
 
 def _public(torrent: Torrent) -> bool:
     """Whether a torrent is seeded, and may be announced to everybody."""
-    return torrent.state is State.SEEDING and not torrent.record.private
+    return torrent.state is TorrentState.SEEDING and not torrent.record.private
 
 
-def checked(configured: Auction, changes: dict[str, Any]) -> Auction:
+def checked(configured: AuctionConfig, changes: dict[str, Any]) -> AuctionConfig:
     """A configuration with changes. Raises OwnerMustAct for what is impossible."""
     prices = {name: btt_per_gib(changes[name]) for name in _PRICES & changes.keys()}
     try:
-        return msgspec.convert(msgspec.structs.asdict(configured) | changes | prices, Auction)
+        return msgspec.convert(msgspec.structs.asdict(configured) | changes | prices, AuctionConfig)
     except msgspec.ValidationError as error:
         raise OwnerMustAct(f"That cannot be set: {error}.") from error
 
 
-def _over(configured: Auction, changes: dict[str, Any]) -> Auction:
+def _over(configured: AuctionConfig, changes: dict[str, Any]) -> AuctionConfig:
     """What was set by hand, as far as it is still possible."""
     try:
         return checked(configured, changes)

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Iterable
 from dataclasses import replace
 
-from appliance.core.config import Auction
+from appliance.core.config import AuctionConfig
 from appliance.core.errors import Bug, NotFound, PeerMisbehaved, RetryLater, SeedboxError
 from appliance.core.keys import address_of
 from appliance.core.service import Beat
@@ -37,7 +37,7 @@ from appliance.domain.auction.messages import (
 from appliance.domain.auction.model import Offer, Terms
 from appliance.domain.auction.reserve import limited
 from appliance.domain.auction.seller import LOOK_NS, Seller
-from appliance.domain.catalogue.model import State as TorrentState
+from appliance.domain.catalogue.model import TorrentState as TorrentState
 from appliance.domain.ledger.channel import ChannelState
 from appliance.domain.wallet.model import Purpose
 from appliance.services.market.counting import LaneCounting
@@ -54,7 +54,7 @@ _HERE = (TorrentState.SEEDING, TorrentState.DOWNLOADING)
 class Selling:
     """The box's own market, from the seller's side."""
 
-    def __init__(self, config: Auction, ports: SellingPorts) -> None:
+    def __init__(self, config: AuctionConfig, ports: SellingPorts) -> None:
         self.config = config
         self._ports = ports
         self.lanes = LaneKeeper(ports.engine, ports.uplink, config.free_share, ports.clock)
@@ -138,7 +138,7 @@ class Selling:
 
     # ---------------------------------------------------------------------------------------- the owner
 
-    def set_terms(self, config: Auction) -> None:
+    def set_terms(self, config: AuctionConfig) -> None:
         """Offer other terms: the reserve at once, the rest from the next round on."""
         reserve, before = reserve_of(config), self.config
         if (before.reserve, before.reserve_moves) == (config.reserve, config.reserve_moves):

@@ -90,7 +90,7 @@ class SellerAccount(Protocol):
         ...
 
 
-class Torrents(Protocol):
+class SoldTorrents(Protocol):
     """The torrents of the box."""
 
     def all(self) -> Iterable[Torrent]:
@@ -139,7 +139,7 @@ class SellingPorts:
     """Everything outside that selling needs."""
 
     account: SellerAccount
-    torrents: Torrents
+    torrents: SoldTorrents
     engine: LaneEngine
     journal: Journal
     store: SellerStore

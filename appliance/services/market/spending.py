@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.core.clock import Clock
-from appliance.core.config import Auction
+from appliance.core.config import AuctionConfig
 from appliance.core.errors import OwnerMustAct
 from appliance.core.keys import Address
 from appliance.core.units import BTT, MicroBtt
@@ -96,7 +96,7 @@ class SpendingPorts:
     """What spending needs of the outside."""
 
     account: SpendingAccount
-    config: Callable[[], Auction]
+    config: Callable[[], AuctionConfig]
     clock: Clock
 
 

@@ -1,6 +1,6 @@
 """What the owner has configured for the auction, as the seller's rules understand it."""
 
-from appliance.core.config import Auction
+from appliance.core.config import AuctionConfig
 from appliance.core.units import MIB, MicroBttPerMib, price_of
 from appliance.domain.auction.clearing import Rule
 from appliance.domain.auction.model import Terms
@@ -9,7 +9,7 @@ from appliance.domain.auction.reserve import Reserve
 CEILING = MicroBttPerMib(10**12)
 
 
-def terms_of(config: Auction, uplink: int, ledger: bytes) -> Terms:
+def terms_of(config: AuctionConfig, uplink: int, ledger: bytes) -> Terms:
     """The owner's offer; `uplink` is in bytes a second.
 
     The credit is at least what the uplink sends in a second: counted four times in it, nobody gets more
@@ -24,7 +24,7 @@ def terms_of(config: Auction, uplink: int, ledger: bytes) -> Terms:
     )
 
 
-def reserve_of(config: Auction) -> Reserve:
+def reserve_of(config: AuctionConfig) -> Reserve:
     """The owner's reserve price: what is set is the floor, or the price itself."""
     floor = price_of(config.reserve)
     ceiling = price_of(config.ceiling) if config.ceiling else CEILING

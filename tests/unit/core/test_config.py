@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.core.config import Config, Key, all_keys, default_text, load, parse, toml_value
+from appliance.core.config import Config, ConfigKey, all_keys, default_text, load, parse, toml_value
 from appliance.core.errors import OwnerMustAct
 
 
@@ -21,7 +21,7 @@ def test_every_key_of_the_default_file_can_be_uncommented() -> None:
 
 
 @pytest.mark.parametrize("key", list(all_keys()), ids=lambda key: f"{key.table}.{key.name}")
-def test_every_key_is_explained_and_refuses_a_wrong_type(key: Key) -> None:
+def test_every_key_is_explained_and_refuses_a_wrong_type(key: ConfigKey) -> None:
     assert key.says.endswith(".")
     with pytest.raises(OwnerMustAct) as refused:
         parse(f"# first line\n[{key.table}]\n{key.name} = {{}}\n")

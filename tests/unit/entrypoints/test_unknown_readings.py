@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from appliance.control import machine as api
-from appliance.core.config import Governor, LimitKeys
+from appliance.core.config import GovernorConfig, LimitsConfig
 from appliance.core.units import GIB, Bytes, UtcMs
 from appliance.domain.governor.readings import (
     DiskReading,
@@ -125,7 +125,7 @@ NO_ENERGY = api.EnergyAnswer(
     currency="EUR",
     sentence="",
 )
-LIMITS = configured_limits(LimitKeys(), Bytes(GIB))
+LIMITS = configured_limits(LimitsConfig(), Bytes(GIB))
 GOVERNOR = api.GovernorAnswer(throttles=[], limits=LIMITS, wanted=LIMITS, override_until=0, kept=[])
 
 
@@ -151,7 +151,7 @@ def test_the_page_shows_every_reading_whatever_is_unknown(
     assert shown["Power supply"].unknown is (now.firmware is None)
     assert shown["Memory"].unknown is (now.ram_available is None or now.ram_total is None)
     assert shown["Latency"].unknown is (now.latency_us is None)
-    found, missing = graphs(history, now, Governor(), "hour", ())
+    found, missing = graphs(history, now, GovernorConfig(), "hour", ())
     assert len(found) + len([name for name in missing if "(" not in name]) == 5
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from appliance.adapters.store.auction import BUCKET_MS
 from appliance.control import auction as api
 from appliance.control.command import Route
-from appliance.core.config import Auction
+from appliance.core.config import AuctionConfig
 from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.core.keys import address_of
 from appliance.core.units import GIB, MicroBtt, MicroBttPerMib, UtcMs, price_of
@@ -15,7 +15,7 @@ from appliance.domain.auction.lease import ROUND_NS
 from appliance.domain.auction.model import Offer
 from appliance.domain.auction.purchase import Purchase
 from appliance.domain.auction.wants import Want
-from appliance.domain.catalogue.model import State
+from appliance.domain.catalogue.model import TorrentState
 from appliance.domain.wallet.model import Purpose
 from appliance.entrypoints.daemon.box import Box
 
@@ -58,20 +58,20 @@ class AuctionHandlers:
 
     # ----------------------------------------------------------------------------------------- selling
 
-    async def get_auction(self, _: api.GetAuction) -> api.Auction:
+    async def get_auction(self, _: api.GetAuction) -> api.AuctionAnswer:
         """What is sold."""
         trading = self._box.trading
         if trading is None:
-            return api.Auction(on=False, trouble=_NO_ACCOUNT)
+            return api.AuctionAnswer(on=False, trouble=_NO_ACCOUNT)
         config, selling = trading.config, trading.selling
         shown = _configured(config, trading.changed)
         if selling is None:
             trouble = f"Port {config.port} cannot be used for bids; see the events." if config.sell else ""
-            return api.Auction(**shown, trouble=trouble)
+            return api.AuctionAnswer(**shown, trouble=trouble)
         seller = selling.seller
         debts = seller.debts.values()
         left = seller.began + ROUND_NS - self._box.clock.mono()
-        return api.Auction(
+        return api.AuctionAnswer(
             **shown
             | {
                 "round": seller.round,
@@ -135,7 +135,7 @@ class AuctionHandlers:
             return "it bids less than the minimum price"
         return "" if seller.bidders[line].lock else "its channel is not known yet"
 
-    async def set_auction(self, command: api.SetAuction) -> api.Auction:
+    async def set_auction(self, command: api.SetAuction) -> api.AuctionAnswer:
         """Change what is offered. Raises OwnerMustAct for what is impossible."""
         trading = self._trading()
         fields = [name for name in command.__struct_fields__ if name != "reset"]
@@ -237,7 +237,7 @@ class AuctionHandlers:
         if not command.price:
             await trading.buying.want(torrent.record.id, None)
             return await self.list_bids(api.ListBids())
-        if torrent.state is State.SEEDING:
+        if torrent.state is TorrentState.SEEDING:
             raise OwnerMustAct(f'"{torrent.record.name}" is here already: there is nothing to pay for.')
         if command.budget <= 0 or not 0 < command.price <= 10**12:
             raise OwnerMustAct("A price and a budget are more than nothing.")
@@ -253,7 +253,7 @@ class AuctionHandlers:
         return await self.list_bids(api.ListBids())
 
 
-def _configured(config: Auction, changed: Iterable[str]) -> dict[str, Any]:
+def _configured(config: AuctionConfig, changed: Iterable[str]) -> dict[str, Any]:
     """What the owner offers, and which of it was set by hand."""
     return {
         "on": True,
@@ -272,9 +272,9 @@ def _configured(config: Auction, changed: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def _bid(contact: Contact) -> api.Bid:
+def _bid(contact: Contact) -> api.BidAnswer:
     deal = contact.deal
-    return api.Bid(
+    return api.BidAnswer(
         seller=contact.seller,
         host=contact.host,
         torrent=contact.torrent,

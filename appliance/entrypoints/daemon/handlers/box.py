@@ -137,11 +137,11 @@ class BoxHandlers:
         return api.ConfigAnswer(path=str(self._box.state.config), entries=entries)
 
 
-def _disk(content: Volume) -> api.Disk | None:
+def _disk(content: Volume) -> api.DiskAnswer | None:
     """The drive of the downloads, as it was last seen: asking it now could hang."""
     if not content.present or content.total is None or content.free is None:
         return None
-    return api.Disk(path=content.path, total=content.total, free=content.free)
+    return api.DiskAnswer(path=content.path, total=content.total, free=content.free)
 
 
 def _worst(findings: Sequence[Finding]) -> Verdict:

@@ -63,11 +63,11 @@ class IntakeHandlers:
         )
         return api.Started(job=self._jobs.share(wanted, _wish(command.options)))
 
-    async def get_job(self, command: api.GetJob) -> api.Job:
+    async def get_job(self, command: api.GetJob) -> api.JobAnswer:
         """How far a job is."""
         return job_shown(self._jobs.get(command.id))
 
-    async def cancel_job(self, command: api.CancelJob) -> api.Job:
+    async def cancel_job(self, command: api.CancelJob) -> api.JobAnswer:
         """Stop a job."""
         return job_shown(await self._jobs.cancel(command.id))
 
@@ -100,5 +100,5 @@ def _name_fits(name: str) -> None:
         )
 
 
-def job_shown(job: Job) -> api.Job:
-    return api.Job(**asdict(job))
+def job_shown(job: Job) -> api.JobAnswer:
+    return api.JobAnswer(**asdict(job))

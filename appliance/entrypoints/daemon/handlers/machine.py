@@ -57,7 +57,7 @@ class MachineHandlers:
         box = self._box
         return api.GovernorAnswer(
             throttles=[
-                api.ThrottleReason(rule=one.rule.value, says=one.says, since=one.since)
+                api.ThrottleAnswer(rule=one.rule.value, says=one.says, since=one.since)
                 for one in box.governing.throttles
             ],
             limits=box.limits.current,

@@ -146,8 +146,8 @@ def _line(line: "AccountLine") -> api.MoneyLine:
     )
 
 
-def _withdrawal(info: "WithdrawalInfo") -> api.Withdrawal:
-    return api.Withdrawal(
+def _withdrawal(info: "WithdrawalInfo") -> api.WithdrawalAnswer:
+    return api.WithdrawalAnswer(
         name=info.id.partition(".")[2],
         to=info.to,
         amount=int(info.amount),

@@ -10,7 +10,7 @@ from appliance.control import machine as api
 from appliance.control.command import Route
 from appliance.core.errors import OwnerMustAct, SeedboxError
 from appliance.core.files import write_durably
-from appliance.domain.catalogue.model import State
+from appliance.domain.catalogue.model import TorrentState
 from appliance.domain.doctor.model import Finding, Verdict
 from appliance.entrypoints.daemon.box import Box
 
@@ -81,7 +81,7 @@ class PanelHandlers:
 
 
 def light_of(
-    findings: Sequence[Finding], states: Mapping[State, int], *, sold: int, slots: int
+    findings: Sequence[Finding], states: Mapping[TorrentState, int], *, sold: int, slots: int
 ) -> tuple[Light, str]:
     """What the light shows, and why, where that is more than the box's own sentence: the worst comes first.
 
@@ -90,10 +90,10 @@ def light_of(
     for finding in findings:
         if finding.verdict is Verdict.ERROR:
             return "needs-you", finding.text
-    if failed := states.get(State.FAILED, 0):
+    if failed := states.get(TorrentState.FAILED, 0):
         return "needs-you", f"{failed} torrent{'s need' if failed > 1 else ' needs'} attention; see the page."
     # Without any finding the box has not yet looked at itself: it has only just started.
-    if not findings or states.get(State.CHECKING, 0):
+    if not findings or states.get(TorrentState.CHECKING, 0):
         return "busy", ""
     if 0 < slots <= sold:
         return "sold-out", f"All {slots} slots are sold." if slots > 1 else "The only slot is sold."

@@ -19,7 +19,7 @@ from appliance.domain.auction.lease import (
     pay,
     renew,
 )
-from appliance.domain.auction.meter import Meter, PeerConnection
+from appliance.domain.auction.meter import LeaseMeter, PeerConnection
 
 PRICE = MicroBttPerMib(1_000)
 NOW = MonoNs(5)
@@ -122,7 +122,7 @@ def peer(ip: str) -> PeerConnection:
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5 * MIB), st.booleans()), max_size=60))
 def test_a_reconnect_never_charges_the_same_bytes_twice(steps: list[tuple[str, int, bool]]) -> None:
     """Peers send, leave and come back; the meter reads now and then. It never counts more than was sent."""
-    meter, counters, really = Meter(), dict[PeerConnection, int](), 0
+    meter, counters, really = LeaseMeter(), dict[PeerConnection, int](), 0
     for name, sent, read in steps:
         one = peer(name)
         if sent % 7 == 0:
@@ -137,7 +137,7 @@ def test_a_reconnect_never_charges_the_same_bytes_twice(steps: list[tuple[str, i
 
 
 def test_what_was_sent_before_the_lease_is_nobodys() -> None:
-    meter, a, b = Meter(), peer("a"), peer("b")
+    meter, a, b = LeaseMeter(), peer("a"), peer("b")
     meter.begin({a: 500_000})
     assert meter.read({a: 700_000}) == 200_000
     assert meter.read({a: 700_000, b: 30}) == 30
@@ -148,7 +148,7 @@ def test_what_was_sent_before_the_lease_is_nobodys() -> None:
 
 def test_a_counter_that_goes_on_over_the_next_connection_is_not_counted_again() -> None:
     """What libtorrent 2.1.1 does with a peer that comes back: 3,925,453 bytes go on as 3,924,992."""
-    meter = Meter()
+    meter = LeaseMeter()
     assert meter.read({PeerConnection("t", "127.0.0.1", 6_881): 3_925_453}) == 3_925_453
     assert meter.read({}) == 0
     assert meter.read({PeerConnection("t", "127.0.0.1", 50_123): 3_924_992}) == 0

@@ -12,7 +12,7 @@ from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.domain.catalogue.catalogue import AddOptions, Catalogue
 from appliance.domain.catalogue.description import Description, Parsed
 from appliance.domain.catalogue.duties import LOOK_EVERY_S, PRESENCE_EVERY_S
-from appliance.domain.catalogue.model import Goal, GoalKind, State
+from appliance.domain.catalogue.model import Goal, GoalKind, TorrentState
 from appliance.domain.catalogue.ports import TroubleKind
 from appliance.domain.catalogue.torrent import Torrent
 from appliance.domain.volumes.faults import Condition
@@ -26,7 +26,7 @@ HERE = Volume(path=ROOT)
 AWAY = Volume(path=ROOT, condition=Condition.AWAY)
 
 
-def state_of(torrent: Torrent) -> State:
+def state_of(torrent: Torrent) -> TorrentState:
     """Its state now: the type checker believes that an attribute stays what it was last compared with."""
     return torrent.state
 
@@ -63,7 +63,7 @@ class House:
         what = what or parsed()
         self.disk.put(f"{ROOT}/{what.description.name}")
         torrent = await self.add(what, **wish)
-        assert torrent.state is State.SEEDING
+        assert torrent.state is TorrentState.SEEDING
         return torrent
 
     async def remove(self, *ids: str, with_data: bool = False) -> list[str]:
@@ -118,14 +118,14 @@ async def test_data_that_is_there_is_adopted_and_never_written(house: House) -> 
 @told
 async def test_what_is_complete_is_not_fetched_again_when_it_is_lost(house: House) -> None:
     torrent = await house.add()
-    assert state_of(torrent) is State.DOWNLOADING
+    assert state_of(torrent) is TorrentState.DOWNLOADING
     house.engine.fetch(torrent.record.id)
     await house.wait()
-    assert state_of(torrent) is State.SEEDING
+    assert state_of(torrent) is TorrentState.SEEDING
     house.disk.put(f"{ROOT}/film1", right=10)
     await house.catalogue.recheck([torrent.record.id])
     await house.wait()
-    assert state_of(torrent) is State.MISSING_DATA
+    assert state_of(torrent) is TorrentState.MISSING_DATA
     house.engine.fetch(torrent.record.id)
     assert house.disk.files[f"{ROOT}/film1"] == 10
 
@@ -174,10 +174,10 @@ async def test_lost_data_goes_on_by_itself_when_it_is_put_back(house: House) -> 
     del house.disk.files[f"{ROOT}/film1"]
     house.engine.fail(torrent.record.id, TroubleKind.MISSING)
     await house.wait()
-    assert state_of(torrent) is State.MISSING_DATA
+    assert state_of(torrent) is TorrentState.MISSING_DATA
     house.disk.put(f"{ROOT}/film1")
     await house.wait(LOOK_EVERY_S + 5)
-    assert state_of(torrent) is State.SEEDING
+    assert state_of(torrent) is TorrentState.SEEDING
 
 
 @told
@@ -197,7 +197,7 @@ async def test_lost_data_is_noticed_before_a_peer_asks_for_it(house: House) -> N
     torrent = await house.seeding()
     del house.disk.files[f"{ROOT}/film1"]
     await house.wait(PRESENCE_EVERY_S + 5)
-    assert torrent.state is State.MISSING_DATA
+    assert torrent.state is TorrentState.MISSING_DATA
 
 
 @told
@@ -209,7 +209,7 @@ async def test_data_that_comes_back_in_parts_goes_on_when_all_of_it_is_there(hou
     for right in (10, 500, 1_000):
         house.disk.put(f"{ROOT}/film1", right)
         await house.wait(LOOK_EVERY_S + 5)
-    assert torrent.state is State.SEEDING
+    assert torrent.state is TorrentState.SEEDING
 
 
 @told
@@ -219,10 +219,10 @@ async def test_data_found_damaged_is_still_known_as_such_after_a_power_cut(house
     house.disk.put(f"{ROOT}/film1", right=10)
     await house.catalogue.recheck([torrent.record.id])
     await house.wait(60)
-    assert torrent.state is State.MISSING_DATA
+    assert torrent.state is TorrentState.MISSING_DATA
     after = await house.power_cut()
     await after.wait(10)
-    assert after.catalogue.get(torrent.record.id).state is State.MISSING_DATA
+    assert after.catalogue.get(torrent.record.id).state is TorrentState.MISSING_DATA
 
 
 @told
@@ -233,10 +233,10 @@ async def test_lost_data_is_fetched_when_the_owner_says_so(house: House) -> None
     await house.wait()
     await house.catalogue.resume([torrent.record.id])
     await house.wait()
-    assert state_of(torrent) is State.DOWNLOADING
+    assert state_of(torrent) is TorrentState.DOWNLOADING
     house.engine.fetch(torrent.record.id)
     await house.wait()
-    assert state_of(torrent) is State.SEEDING
+    assert state_of(torrent) is TorrentState.SEEDING
     assert not house.engine.torrents[torrent.record.id].writable
 
 
@@ -249,7 +249,7 @@ async def test_files_of_the_owners_own_are_never_fetched_even_when_asked(house: 
     )
     await house.wait()
     torrent = house.catalogue.get(admitted.id)
-    assert state_of(torrent) is State.SEEDING
+    assert state_of(torrent) is TorrentState.SEEDING
     house.disk.put("/home/film1", right=10)
     await house.catalogue.recheck([admitted.id])
     await house.wait()
@@ -258,7 +258,7 @@ async def test_files_of_the_owners_own_are_never_fetched_even_when_asked(house: 
     house.engine.fetch(admitted.id)
     await house.wait()
     assert house.disk.files["/home/film1"] == 10
-    assert state_of(torrent) is State.MISSING_DATA
+    assert state_of(torrent) is TorrentState.MISSING_DATA
     await house.remove(admitted.id, with_data=True)
     assert house.disk.files["/home/film1"] == 10
 
@@ -272,13 +272,13 @@ async def test_a_full_disk_eases_and_the_download_goes_on_when_there_is_room(hou
     house.disk.free_bytes = 0
     house.engine.fail(torrent.record.id, TroubleKind.DISK_FULL)
     await house.wait(LOOK_EVERY_S * 3)
-    assert state_of(torrent) is State.THROTTLED
+    assert state_of(torrent) is TorrentState.THROTTLED
     house.disk.free_bytes = 10**12
     await house.wait(LOOK_EVERY_S + 5)
-    assert state_of(torrent) is State.DOWNLOADING
+    assert state_of(torrent) is TorrentState.DOWNLOADING
     house.engine.fetch(torrent.record.id)
     await house.wait()
-    assert state_of(torrent) is State.SEEDING
+    assert state_of(torrent) is TorrentState.SEEDING
 
 
 @told
@@ -316,12 +316,12 @@ async def test_a_drive_that_goes_and_comes_back_takes_its_torrents_along(house: 
     house.disk.files.clear()
     house.catalogue.volume_is(AWAY)
     await house.wait()
-    assert state_of(torrent) is State.MISSING_DATA
+    assert state_of(torrent) is TorrentState.MISSING_DATA
     assert not house.engine.torrents, "nothing may write into the empty mount point"
     house.disk.files |= files
     house.catalogue.volume_is(HERE)
     await house.wait()
-    assert state_of(torrent) is State.SEEDING
+    assert state_of(torrent) is TorrentState.SEEDING
 
 
 @told
@@ -330,7 +330,7 @@ async def test_a_drive_that_goes_and_is_back_at_once_loses_no_torrent(house: Hou
     house.catalogue.volume_is(AWAY)
     house.catalogue.volume_is(HERE)
     await house.wait()
-    assert torrent.state is State.SEEDING
+    assert torrent.state is TorrentState.SEEDING
     assert torrent.in_engine
 
 
@@ -345,9 +345,9 @@ async def test_what_is_paused_or_removed_while_the_drive_is_away_is_so_when_it_i
     house.catalogue.volume_is(HERE)
     await house.wait()
     assert [torrent.record.id for torrent in house.catalogue.all()] == [one.record.id, three.record.id]
-    assert one.state is State.PAUSED
+    assert one.state is TorrentState.PAUSED
     assert house.engine.torrents[one.record.id].paused
-    assert three.state is State.SEEDING
+    assert three.state is TorrentState.SEEDING
     assert f"{ROOT}/film2" in house.disk.files
 
 
@@ -359,10 +359,10 @@ async def test_a_start_without_the_drive_waits_for_it(house: House) -> None:
     after.catalogue.volume_is(AWAY)
     await after.catalogue.load(after.store.load().values(), after.store.resumes)
     await after.wait()
-    assert after.catalogue.get(torrent.record.id).state is State.MISSING_DATA
+    assert after.catalogue.get(torrent.record.id).state is TorrentState.MISSING_DATA
     after.catalogue.volume_is(HERE)
     await after.wait()
-    assert after.catalogue.get(torrent.record.id).state is State.SEEDING
+    assert after.catalogue.get(torrent.record.id).state is TorrentState.SEEDING
 
 
 # ------------------------------------------------------------------------------------------------- goals
@@ -373,13 +373,13 @@ async def test_a_torrent_rests_when_it_has_been_seeded_for_its_time(house: House
     torrent = await house.seeding(goal=Goal(GoalKind.TIME, hours=2))
     house.engine.snapshot(torrent.record.id, seeding_s=7_199)
     await house.wait(LOOK_EVERY_S + 5)
-    assert state_of(torrent) is State.SEEDING
+    assert state_of(torrent) is TorrentState.SEEDING
     house.engine.snapshot(torrent.record.id, seeding_s=7_200)
     await house.wait(LOOK_EVERY_S + 5)
-    assert state_of(torrent) is State.PAUSED
+    assert state_of(torrent) is TorrentState.PAUSED
     assert house.engine.torrents[torrent.record.id].paused
     after = await house.power_cut()
-    assert after.catalogue.get(torrent.record.id).state is State.PAUSED
+    assert after.catalogue.get(torrent.record.id).state is TorrentState.PAUSED
 
 
 @told
@@ -388,13 +388,13 @@ async def test_a_higher_goal_wakes_what_rests_and_a_reached_one_does_not(house: 
     id = torrent.record.id
     house.engine.snapshot(id, uploaded=1_000)
     await house.wait(LOOK_EVERY_S + 5)
-    assert state_of(torrent) is State.PAUSED
+    assert state_of(torrent) is TorrentState.PAUSED
     await house.catalogue.configure(id, goal=Goal(GoalKind.RATIO, ratio_percent=50))
     await house.wait()
-    assert state_of(torrent) is State.PAUSED
+    assert state_of(torrent) is TorrentState.PAUSED
     await house.catalogue.configure(id, goal=Goal(GoalKind.RATIO, ratio_percent=300))
     await house.wait()
-    assert state_of(torrent) is State.SEEDING
+    assert state_of(torrent) is TorrentState.SEEDING
     assert not house.engine.torrents[id].paused
 
 
@@ -407,7 +407,7 @@ async def test_a_higher_goal_does_not_wake_what_the_owner_has_paused(house: Hous
     await house.catalogue.pause([id])
     await house.catalogue.configure(id, goal=Goal())
     await house.wait()
-    assert torrent.state is State.PAUSED
+    assert torrent.state is TorrentState.PAUSED
     assert house.engine.torrents[id].paused
 
 
@@ -423,14 +423,14 @@ def magnet(number: int = 1, name: str = "") -> Parsed:
 async def test_a_hostile_description_stays_refused_whatever_the_owner_resumes(house: House) -> None:
     torrent = await house.add(magnet())
     id = torrent.record.id
-    assert state_of(torrent) is State.ADDING
+    assert state_of(torrent) is TorrentState.ADDING
     house.engine.describe(id, None, "It holds a symbolic link.")
     await house.wait()
-    assert state_of(torrent) is State.FAILED
+    assert state_of(torrent) is TorrentState.FAILED
     assert "symbolic link" in torrent.reason
     await house.catalogue.resume([id])
     await house.wait()
-    assert state_of(torrent) is State.FAILED
+    assert state_of(torrent) is TorrentState.FAILED
     one = house.engine.torrents.get(id)
     assert one is None or one.paused or not one.writable
     await house.catalogue.configure(id, goal=Goal(GoalKind.RATIO))
@@ -461,7 +461,7 @@ async def test_a_link_whose_description_arrives_goes_on_like_a_file(house: House
     torrent = await house.add(magnet())
     house.engine.describe(torrent.record.id, parsed())
     await house.wait()
-    assert torrent.state is State.DOWNLOADING
+    assert torrent.state is TorrentState.DOWNLOADING
     assert torrent.record.name == "film1"
     after = await house.power_cut()
     assert after.catalogue.get(torrent.record.id).record.pieces == 10
@@ -472,7 +472,7 @@ async def test_a_description_that_arrives_while_paused_starts_nothing(house: Hou
     torrent = await house.add(magnet(), paused=True)
     house.engine.describe(torrent.record.id, parsed())
     await house.wait()
-    assert torrent.state is State.PAUSED
+    assert torrent.state is TorrentState.PAUSED
     assert house.engine.torrents[torrent.record.id].paused
 
 
@@ -509,9 +509,9 @@ async def test_a_removal_cut_short_by_the_power_is_finished_at_the_next_start(ho
 async def test_data_that_two_torrents_share_goes_with_the_last_of_them(house: House) -> None:
     first = await house.seeding()
     twin = await house.add(parsed(2, name="film1", layout="L1"))
-    assert twin.state is State.SEEDING
+    assert twin.state is TorrentState.SEEDING
     assert "stays" in (await house.remove(first.record.id, with_data=True))[0]
-    assert twin.state is State.SEEDING
+    assert twin.state is TorrentState.SEEDING
     await house.remove(twin.record.id, with_data=True)
     assert not house.disk.files
 
@@ -549,4 +549,4 @@ async def test_an_id_is_named_by_a_prefix_that_fits_one_alone(house: House) -> N
             house.catalogue.get(name)
     with pytest.raises(NotFound):
         await house.catalogue.pause(["1234", "none"])
-    assert one.state is State.SEEDING, "of a wrong list nothing is done"
+    assert one.state is TorrentState.SEEDING, "of a wrong list nothing is done"

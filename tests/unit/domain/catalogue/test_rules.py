@@ -10,7 +10,7 @@ from appliance.core.errors import OwnerMustAct
 from appliance.domain.catalogue.admission import Known, Place, admit
 from appliance.domain.catalogue.description import Description
 from appliance.domain.catalogue.listing import Query, page, select
-from appliance.domain.catalogue.model import Goal, GoalKind, State
+from appliance.domain.catalogue.model import Goal, GoalKind, TorrentState
 from appliance.domain.catalogue.ports import EnginePhase, Snapshot, TroubleKind
 from appliance.domain.catalogue.record import Record
 from appliance.domain.catalogue.states import TorrentTrouble, state_of, trouble_of
@@ -41,7 +41,7 @@ def snap(phase: EnginePhase, **fields: object) -> Snapshot:
 
 
 def test_every_state_has_a_sentence() -> None:
-    assert all(state.sentence.endswith(".") for state in State)
+    assert all(state.sentence.endswith(".") for state in TorrentState)
 
 
 @given(
@@ -56,15 +56,15 @@ def test_every_torrent_has_a_state_and_what_failed_says_why(
 ) -> None:
     trouble = trouble_of(kind, "f", "message", None) if kind else None
     state, reason = state_of(record(paused=paused, satisfied=satisfied), snap(phase, paused=idle), trouble)
-    assert isinstance(state, State)
-    if state in (State.FAILED, State.MISSING_DATA, State.THROTTLED):
+    assert isinstance(state, TorrentState)
+    if state in (TorrentState.FAILED, TorrentState.MISSING_DATA, TorrentState.THROTTLED):
         assert reason.endswith(".")
 
 
 def test_a_full_disk_eases_and_missing_data_is_no_failure() -> None:
-    assert state_of(record(), None, TorrentTrouble(TroubleKind.DISK_FULL, "x"))[0] is State.THROTTLED
-    assert state_of(record(), None, TorrentTrouble(TroubleKind.MISSING, "x"))[0] is State.MISSING_DATA
-    assert state_of(record(), None, TorrentTrouble(TroubleKind.DENIED, "x"))[0] is State.FAILED
+    assert state_of(record(), None, TorrentTrouble(TroubleKind.DISK_FULL, "x"))[0] is TorrentState.THROTTLED
+    assert state_of(record(), None, TorrentTrouble(TroubleKind.MISSING, "x"))[0] is TorrentState.MISSING_DATA
+    assert state_of(record(), None, TorrentTrouble(TroubleKind.DENIED, "x"))[0] is TorrentState.FAILED
 
 
 @pytest.mark.parametrize(
@@ -136,20 +136,20 @@ def test_pages_show_every_torrent_once(sort: str, descending: bool, count: int) 
 
 def test_the_list_is_filtered_by_name_state_and_label() -> None:
     torrents = [Torrent(record(1, name="Ubuntu ISO", label="linux")), Torrent(record(2, name="Film"))]
-    torrents[1].state = State.SEEDING
+    torrents[1].state = TorrentState.SEEDING
     assert [t.record.name for t in select(torrents, Query(text="ubuntu"))] == ["Ubuntu ISO"]
-    assert [t.record.name for t in select(torrents, Query(state=State.SEEDING))] == ["Film"]
+    assert [t.record.name for t in select(torrents, Query(state=TorrentState.SEEDING))] == ["Film"]
     assert [t.record.name for t in select(torrents, Query(label="linux"))] == ["Ubuntu ISO"]
 
 
 @given(
-    st.dictionaries(st.sampled_from(list(State)), st.integers(0, 3)),
+    st.dictionaries(st.sampled_from(list(TorrentState)), st.integers(0, 3)),
     st.integers(0, 10**7),
     st.booleans(),
     st.booleans(),
 )
 def test_the_box_is_always_one_or_two_sentences(
-    states: dict[State, int], rate: int, mounted: bool, listening: bool
+    states: dict[TorrentState, int], rate: int, mounted: bool, listening: bool
 ) -> None:
     said = sentence(states, rate, 0, mounted=mounted, listening=listening)
     assert said[0].isupper()

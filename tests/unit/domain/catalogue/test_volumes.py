@@ -7,7 +7,7 @@ from typing import Any
 
 from appliance.domain.catalogue.catalogue import AddOptions
 from appliance.domain.catalogue.duties import LOOK_EVERY_S
-from appliance.domain.catalogue.model import State
+from appliance.domain.catalogue.model import TorrentState
 from appliance.domain.catalogue.ports import TroubleKind
 from appliance.domain.volumes.faults import Condition
 from appliance.domain.volumes.volume import Volume
@@ -78,7 +78,7 @@ async def test_data_that_lies_on_a_drive_already_is_taken_up_there_however_full_
     disks.left[TWO] = 0
     disks.put(f"{TWO}/film1")
     torrent = await house.add()
-    assert (torrent.record.folder, torrent.state) == (TWO, State.SEEDING)
+    assert (torrent.record.folder, torrent.state) == (TWO, TorrentState.SEEDING)
 
 
 @told
@@ -86,7 +86,7 @@ async def test_the_same_files_are_seeded_from_the_copy_that_is_there(house: Hous
     disks.put(f"{TWO}/film1")
     await house.add()
     twin = await house.add(parsed(2, name="film1", layout="L1"))
-    assert (twin.record.folder, twin.state) == (TWO, State.SEEDING)
+    assert (twin.record.folder, twin.state) == (TWO, TorrentState.SEEDING)
     assert twin.record.twin
 
 
@@ -97,13 +97,13 @@ async def test_only_the_torrents_of_the_drive_that_went_lack_their_data(house: H
     stays, goes = await house.add(parsed(1)), await house.add(parsed(2))
     away(house)
     await house.wait()
-    assert (goes.state, goes.reason) == (State.MISSING_DATA, GONE)
-    assert stays.state is State.SEEDING
+    assert (goes.state, goes.reason) == (TorrentState.MISSING_DATA, GONE)
+    assert stays.state is TorrentState.SEEDING
     assert list(house.engine.torrents) == [stays.record.id]
     assert house.journal.events[-1] == ("error", GONE)
     back(house)
     await house.wait()
-    assert goes.state is State.SEEDING
+    assert goes.state is TorrentState.SEEDING
     assert [kind for kind, text in house.journal.events if "/two" in text] == ["error", "info"]
 
 
@@ -128,7 +128,7 @@ async def test_a_drive_that_is_away_for_a_new_reason_says_the_new_one(house: Hou
     away(house)
     house.catalogue.volume_is(Volume(path=TWO, condition=Condition.ANOTHER))
     assert torrent.reason.startswith("Another drive is connected in place of the one with /two.")
-    assert torrent.state is State.MISSING_DATA
+    assert torrent.state is TorrentState.MISSING_DATA
 
 
 @told
@@ -137,15 +137,15 @@ async def test_a_new_download_waits_where_none_has_room_and_goes_on_by_itself(
 ) -> None:
     disks.left = {ONE: SIZE - 1, TWO: SIZE - 2}
     torrent = await house.add()
-    assert state_of(torrent) is State.THROTTLED
+    assert state_of(torrent) is TorrentState.THROTTLED
     assert torrent.reason.startswith("Every disk is too full")
     assert not house.engine.torrents
     after = await house.power_cut()
     torrent = after.catalogue.get(torrent.record.id)
-    assert state_of(torrent) is State.THROTTLED, "it waits over a restart"
+    assert state_of(torrent) is TorrentState.THROTTLED, "it waits over a restart"
     disks.left[TWO] = SIZE
     await after.wait(LOOK_EVERY_S + 5)
-    assert (torrent.record.folder, torrent.state) == (TWO, State.DOWNLOADING)
+    assert (torrent.record.folder, torrent.state) == (TWO, TorrentState.DOWNLOADING)
     assert after.store.records[torrent.record.id].folder == TWO
 
 
@@ -154,10 +154,10 @@ async def test_what_waits_for_a_drive_is_placed_as_soon_as_one_is_back(house: Ho
     disks.left[ONE] = 0
     away(house)
     torrent = await house.add()
-    assert state_of(torrent) is State.THROTTLED
+    assert state_of(torrent) is TorrentState.THROTTLED
     back(house)
     await house.wait(5)
-    assert (torrent.record.folder, torrent.state) == (TWO, State.DOWNLOADING)
+    assert (torrent.record.folder, torrent.state) == (TWO, TorrentState.DOWNLOADING)
 
 
 @told
@@ -176,11 +176,11 @@ async def test_a_link_is_placed_when_its_size_is_known(house: House, disks: Disk
     admitted = await house.catalogue.add(link, AddOptions())
     await house.wait()
     torrent = house.catalogue.get(admitted.id)
-    assert torrent.state is State.ADDING
+    assert torrent.state is TorrentState.ADDING
     disks.left[TWO] = 5 * SIZE
     house.engine.describe(torrent.record.id, parsed(1))
     await house.wait()
-    assert (torrent.record.folder, torrent.state) == (TWO, State.DOWNLOADING)
+    assert (torrent.record.folder, torrent.state) == (TWO, TorrentState.DOWNLOADING)
 
 
 @told
@@ -193,21 +193,21 @@ async def test_downloads_wait_while_their_drive_can_only_be_read_and_seeds_go_on
     load = await house.add(parsed(2))
     house.engine.fail(load.record.id, TroubleKind.DENIED)
     await house.wait()
-    assert load.state is State.FAILED
+    assert load.state is TorrentState.FAILED
     house.catalogue.volume_is(READ_ONLY)
     await house.wait()
-    assert (load.state, load.reason) == (State.THROTTLED, FROZEN)
+    assert (load.state, load.reason) == (TorrentState.THROTTLED, FROZEN)
     assert list(house.engine.torrents) == [seed.record.id]
-    assert seed.state is State.SEEDING
+    assert seed.state is TorrentState.SEEDING
     await house.catalogue.resume([load.record.id])
     await house.wait()
-    assert state_of(load) is State.THROTTLED, "however often it is tried"
+    assert state_of(load) is TorrentState.THROTTLED, "however often it is tried"
     back(house)
     await house.wait()
-    assert state_of(load) is State.DOWNLOADING
+    assert state_of(load) is TorrentState.DOWNLOADING
     house.engine.fetch(load.record.id)
     await house.wait()
-    assert state_of(load) is State.SEEDING
+    assert state_of(load) is TorrentState.SEEDING
 
 
 @told
@@ -218,7 +218,7 @@ async def test_a_frozen_drive_does_not_start_what_the_owner_has_paused(house: Ho
     await house.catalogue.pause([load.record.id])
     back(house)
     await house.wait()
-    assert load.state is State.PAUSED
+    assert load.state is TorrentState.PAUSED
     assert house.engine.torrents[load.record.id].paused
 
 
@@ -232,13 +232,13 @@ async def test_what_came_just_before_a_drive_froze_is_not_believed_to_be_on_it(
     house.engine.snapshot(load.record.id, downloaded=SIZE)
     house.engine.fetch(load.record.id)
     await house.wait(1)
-    assert state_of(load) is State.SEEDING
+    assert state_of(load) is TorrentState.SEEDING
     assert load.unsynced
     del disks.files[f"{TWO}/film1"]  # it was in memory only
     house.catalogue.volume_is(READ_ONLY)
     house.store.full = False
     await house.wait()
-    assert state_of(load) is State.MISSING_DATA
+    assert state_of(load) is TorrentState.MISSING_DATA
     assert load.record.damaged
 
 
@@ -252,11 +252,11 @@ async def test_a_start_over_a_frozen_drive_fetches_nothing_there(house: House, d
     await after.catalogue.load(after.store.load().values(), after.store.resumes)
     await after.wait()
     load = after.catalogue.get(load.record.id)
-    assert state_of(load) is State.THROTTLED
+    assert state_of(load) is TorrentState.THROTTLED
     assert not after.engine.torrents
     back(after)
     await after.wait()
-    assert state_of(load) is State.DOWNLOADING
+    assert state_of(load) is TorrentState.DOWNLOADING
 
 
 @told

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.core.config import Governor
+from appliance.core.config import GovernorConfig
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import BytesPerSecond, MonoNs, UtcMs
 from appliance.domain.governor.hysteresis import BLIND_NS, Gate, Hysteresis, follow
@@ -328,8 +328,8 @@ def test_a_wall_clock_that_went_back_only_makes_a_throttle_last_longer(wall: int
 
 
 def test_the_configuration_is_checked_with_the_name_of_the_key() -> None:
-    assert settings_of(Governor(), GovernorSettings().zone) == GovernorSettings()
+    assert settings_of(GovernorConfig(), GovernorSettings().zone) == GovernorSettings()
     with pytest.raises(OwnerMustAct, match="heat_back"):
-        settings_of(Governor(heat_ease=80, heat_hard=75), GovernorSettings().zone)
+        settings_of(GovernorConfig(heat_ease=80, heat_hard=75), GovernorSettings().zone)
     with pytest.raises(OwnerMustAct, match=r'governor\.quiet_hours holds "22-6"'):
-        settings_of(Governor(quiet_hours=("22-6",)), GovernorSettings().zone)
+        settings_of(GovernorConfig(quiet_hours=("22-6",)), GovernorSettings().zone)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.adapters.chain.fee import Prices, Resources, forecast
-from appliance.core.config import Gateway
+from appliance.core.config import GatewayConfig
 from appliance.core.errors import OwnerMustAct
 from appliance.core.keys import Address, Key
 from appliance.core.units import MOST_MONEY, MicroBtt, UtcMs
@@ -30,10 +30,10 @@ def test_amounts_are_converted_exactly_or_refused(amount: int, decimals: int) ->
 
 
 def test_limits_are_told_in_btt_and_addresses_are_checked() -> None:
-    limits = WithdrawalLimits.configured(Gateway(most_each=5, most_a_day=7, allow=(ONE,)))
+    limits = WithdrawalLimits.configured(GatewayConfig(most_each=5, most_a_day=7, allow=(ONE,)))
     assert limits == WithdrawalLimits(MicroBtt(5_000_000), MicroBtt(7_000_000), frozenset({ONE}))
     with pytest.raises(OwnerMustAct, match="not a TRON address"):
-        WithdrawalLimits.configured(Gateway(allow=("T1",)))
+        WithdrawalLimits.configured(GatewayConfig(allow=("T1",)))
     assert WithdrawalLimits().refuse(TWO, MicroBtt(MOST_MONEY)) == ""
     assert not WithdrawalLimits().wait(MicroBtt(MOST_MONEY), MicroBtt(MOST_MONEY))
 

@@ -7,7 +7,7 @@ import pytest
 
 from appliance.control import auction, machine, money
 from appliance.control.box import ConfigEntry, Event, Finding, LimitsAnswer, LimitsChange, Status, Verdict
-from appliance.control.intake import Added, Job
+from appliance.control.intake import Added, JobAnswer
 from appliance.control.torrents import (
     FileRow,
     Files,
@@ -15,10 +15,10 @@ from appliance.control.torrents import (
     PeerRow,
     Peers,
     Priority,
-    State,
     TorrentDetail,
     TorrentPage,
     TorrentRow,
+    TorrentState,
     TrackerRow,
 )
 from appliance.core.units import BytesPerSecond, UtcMs
@@ -47,10 +47,10 @@ LIMITS = Limits(
     active_downloads=1,
 )
 NOUNS = "torrent|file|peer|seed|node|slot|bidder|sector|day|hour|entry|entries|other|withdrawal|deposit"
-IDS = [one.value for one in (*State, *ThrottleRule) if "-" in one.value] + ["eased", "channel-open"]
+IDS = [one.value for one in (*TorrentState, *ThrottleRule) if "-" in one.value] + ["eased", "channel-open"]
 
 
-def row(state: State = State.MISSING_DATA) -> TorrentRow:
+def row(state: TorrentState = TorrentState.MISSING_DATA) -> TorrentRow:
     return TorrentRow(
         id=ID,
         name="film",
@@ -71,7 +71,7 @@ def row(state: State = State.MISSING_DATA) -> TorrentRow:
     )
 
 
-def detail(state: State = State.MISSING_DATA) -> TorrentDetail:
+def detail(state: TorrentState = TorrentState.MISSING_DATA) -> TorrentDetail:
     return TorrentDetail(
         row=row(state),
         sentence="",
@@ -110,7 +110,7 @@ def status() -> Status:
         uploaded=0,
         downloaded=0,
         peers=1,
-        torrents={state.value: 1 for state in State},
+        torrents={state.value: 1 for state in TorrentState},
         size=1,
         disk=None,
         listen_port=6881,
@@ -118,19 +118,19 @@ def status() -> Status:
         limits=LIMITS,
         health=Verdict.OK,
         problems=[Finding("under-voltage", Verdict.WARNING, "The supply is weak.", "")],
-        jobs=[Job(id="1", kind="share", title="film", progress=1)],
+        jobs=[JobAnswer(id="1", kind="share", title="film", progress=1)],
     )
 
 
-def page(*states: State) -> TorrentPage:
+def page(*states: TorrentState) -> TorrentPage:
     rows = [row(state) for state in states]
     return TorrentPage(
         revision=1, total=len(rows), matched=len(rows), ids=[], rows=rows, states={}, labels={}
     )
 
 
-def auction_now() -> auction.Auction:
-    return auction.Auction(
+def auction_now() -> auction.AuctionAnswer:
+    return auction.AuctionAnswer(
         on=True,
         sell=True,
         round=1,
@@ -175,7 +175,7 @@ def bids() -> auction.Bids:
         progress=1,
         sentence="",
     )
-    bid = auction.Bid(
+    bid = auction.BidAnswer(
         seller="T1",
         host="192.0.2.1",
         torrent=ID,
@@ -193,7 +193,7 @@ def bids() -> auction.Bids:
 
 def governor() -> machine.GovernorAnswer:
     return machine.GovernorAnswer(
-        throttles=[machine.ThrottleReason(rule="under-voltage", says="The supply is weak.", since=AT)],
+        throttles=[machine.ThrottleAnswer(rule="under-voltage", says="The supply is weak.", since=AT)],
         limits=LIMITS,
         wanted=LIMITS,
         override_until=AT,
@@ -244,7 +244,7 @@ def answers() -> Iterator[tuple[str, list[str]]]:
     """Every answer for people that has counts or states in it."""
     yield "status", status_lines(status())
     yield "events", event_lines([Event(id=1, at=AT, kind="info", text="Started.")])
-    yield "list", page_lines(page(*State))
+    yield "list", page_lines(page(*TorrentState))
     yield "show", detail_lines(detail())
     yield "files", file_lines(Files(total=2, files=[FileRow(path="film", size=1, done=0)]))
     yield "peers", peer_lines(Peers(peers=[peer()]))
@@ -333,7 +333,7 @@ def test_people_never_read_the_id_of_a_state(name: str) -> None:
 
 
 def test_the_list_names_each_state_in_words() -> None:
-    text = "\n".join(page_lines(page(*State)))
+    text = "\n".join(page_lines(page(*TorrentState)))
     for words in ("fetching metadata", "checking", "held back", "missing data", "failed"):
         assert words in text
 
@@ -365,5 +365,5 @@ def test_a_throttled_limit_points_to_the_governor() -> None:
 
 def test_a_box_that_does_nothing_says_how_to_begin() -> None:
     assert "seedbox add" in page_lines(page())[0]
-    assert "seedbox auction set --sell" in auction_lines(auction.Auction(on=True))[0]
+    assert "seedbox auction set --sell" in auction_lines(auction.AuctionAnswer(on=True))[0]
     assert "seedbox get" in bids_lines(auction.Bids(on=True))[0]

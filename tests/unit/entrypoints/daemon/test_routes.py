@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from appliance.adapters.store.database import Database
-from appliance.core.config import Config, Wallet
+from appliance.core.config import Config, WalletConfig
 from appliance.core.state import StateFolder
 from appliance.entrypoints.daemon.box import Box
 from appliance.entrypoints.daemon.handlers.table import routes
@@ -17,7 +17,7 @@ from tests.support.control import every_command
 def box(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Box]:
     state = StateFolder(tmp_path)
     database = Database(state.database, check=False)
-    yield Box(state, Config(wallet=Wallet(ledger=request.param)), database)
+    yield Box(state, Config(wallet=WalletConfig(ledger=request.param)), database)
     database.close()
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from gpiozero.pins.mock import MockFactory, MockPin, MockPWMPin
 
-from appliance.core.config import Panel
+from appliance.core.config import PanelConfig
 from appliance.core.errors import OwnerMustAct
 from appliance.core.power import power_off
 from appliance.core.units import MonoNs
-from appliance.domain.catalogue.model import State
+from appliance.domain.catalogue.model import TorrentState
 from appliance.domain.doctor.model import Finding, Verdict
 from appliance.entrypoints.daemon.handlers.panel import light_of
 from appliance.entrypoints.panel.button import Action
@@ -45,7 +45,7 @@ class Bench:
         self.clock = FakeClock(steady=MonoNs(10**12))
         self.factory = MockFactory(pin_class=pin_class)
         self.talk = Quiet()
-        self.keys = Panel(**keys)  # type: ignore[arg-type]
+        self.keys = PanelConfig(**keys)  # type: ignore[arg-type]
         self.pins = open_pins(self.keys, self.factory)
         self.panel = LightAndButton(self.pins, self.talk, self.clock, self._sleep)
         self.film: list[tuple[float, float]] = []
@@ -207,12 +207,12 @@ def test_the_end_leaves_a_dark_light(bench: Bench) -> None:
 
 def test_no_pins_are_wanted() -> None:
     with pytest.raises(NoGpio, match="-1"):
-        open_pins(Panel(led=-1, button=-1))
+        open_pins(PanelConfig(led=-1, button=-1))
 
 
 def test_one_pin_cannot_be_both() -> None:
     with pytest.raises(OwnerMustAct, match="both pin 4"):
-        open_pins(Panel(led=4, button=4), MockFactory())
+        open_pins(PanelConfig(led=4, button=4), MockFactory())
 
 
 @pytest.mark.parametrize("keys", [{"led": 53}, {"button": 53}])
@@ -220,17 +220,17 @@ def test_a_pin_that_the_board_has_not_is_named(keys: dict[str, Any]) -> None:
     factory = MockFactory(pin_class=MockPWMPin)
     name = next(iter(keys))
     with pytest.raises(OwnerMustAct, match=rf"panel\.{name} is pin 53"):
-        open_pins(Panel(**keys), factory)
+        open_pins(PanelConfig(**keys), factory)
     # What was taken before is free again.
-    pins = open_pins(Panel(), factory)
+    pins = open_pins(PanelConfig(), factory)
     assert isinstance(pins, Pins)
 
 
 def test_a_pin_that_is_taken_is_named() -> None:
     factory = MockFactory(pin_class=MockPWMPin)
-    first = open_pins(Panel(), factory)
+    first = open_pins(PanelConfig(), factory)
     with pytest.raises(OwnerMustAct, match=r"panel\.led is pin 17"):
-        open_pins(Panel(button=4), factory)
+        open_pins(PanelConfig(button=4), factory)
     assert first.lamp
 
 
@@ -244,19 +244,19 @@ GONE = Finding("drive", Verdict.ERROR, "The drive is gone.", "Connect it.")
 @pytest.mark.parametrize(
     ("findings", "states", "sold", "slots", "light", "says"),
     [
-        ([FINE], {State.SEEDING: 3}, 0, 0, "well", ""),
-        ([FINE, WARM], {State.SEEDING: 3}, 2, 3, "well", ""),
-        ([], {State.SEEDING: 3}, 0, 0, "busy", ""),
-        ([FINE], {State.SEEDING: 3, State.CHECKING: 1}, 3, 3, "busy", ""),
-        ([FINE], {State.SEEDING: 3}, 3, 3, "sold-out", "All 3 slots are sold."),
+        ([FINE], {TorrentState.SEEDING: 3}, 0, 0, "well", ""),
+        ([FINE, WARM], {TorrentState.SEEDING: 3}, 2, 3, "well", ""),
+        ([], {TorrentState.SEEDING: 3}, 0, 0, "busy", ""),
+        ([FINE], {TorrentState.SEEDING: 3, TorrentState.CHECKING: 1}, 3, 3, "busy", ""),
+        ([FINE], {TorrentState.SEEDING: 3}, 3, 3, "sold-out", "All 3 slots are sold."),
         ([FINE], {}, 1, 1, "sold-out", "The only slot is sold."),
-        ([FINE, GONE], {State.CHECKING: 3}, 3, 3, "needs-you", "The drive is gone. Connect it."),
-        ([FINE], {State.FAILED: 1}, 3, 3, "needs-you", "1 torrent needs attention; see the page."),
-        ([FINE], {State.FAILED: 2}, 0, 0, "needs-you", "2 torrents need attention; see the page."),
+        ([FINE, GONE], {TorrentState.CHECKING: 3}, 3, 3, "needs-you", "The drive is gone. Connect it."),
+        ([FINE], {TorrentState.FAILED: 1}, 3, 3, "needs-you", "1 torrent needs attention; see the page."),
+        ([FINE], {TorrentState.FAILED: 2}, 0, 0, "needs-you", "2 torrents need attention; see the page."),
     ],
 )
 def test_the_worst_is_what_the_light_says(
-    findings: list[Finding], states: dict[State, int], sold: int, slots: int, light: str, says: str
+    findings: list[Finding], states: dict[TorrentState, int], sold: int, slots: int, light: str, says: str
 ) -> None:
     assert light_of(findings, states, sold=sold, slots=slots) == (light, says)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.control.machine import History, PastThrottle
-from appliance.core.config import Governor
+from appliance.core.config import GovernorConfig
 from appliance.core.units import UtcMs
 from appliance.domain.governor.readings import Readings
 from appliance.domain.governor.throttle import ThrottleRule
@@ -252,7 +252,7 @@ def test_a_box_that_has_just_begun_has_no_graph_and_no_fault() -> None:
     names = (*("temperature", "disk_temperature", "io", "memory", "latency", "watts"), *("up", "limit"))
     nothing: dict[str, list[int]] = {name: [] for name in names}
     told = History(start=at(21, 18), step_s=300, decisions=[], **nothing)  # type: ignore[arg-type]
-    found, missing = graphs(told, Readings(at=UtcMs(at(21, 18))), Governor(), "day", ())
+    found, missing = graphs(told, Readings(at=UtcMs(at(21, 18))), GovernorConfig(), "day", ())
     assert not found
     assert missing == ["temperature", "upload", "latency", "disk and memory pressure", "power"]
 

@@ -3,7 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.entrypoints.web.throttle import ALL_TRIES, FREE_TRIES, LONGEST_WAIT_S, MOST_ADDRESSES, Throttle
+from appliance.entrypoints.web.throttle import (
+    ALL_TRIES,
+    FREE_TRIES,
+    LONGEST_WAIT_S,
+    MOST_ADDRESSES,
+    LoginThrottle,
+)
 
 
 class Time:
@@ -17,7 +23,7 @@ class Time:
 
 def test_a_few_slips_cost_nothing_and_then_every_one_doubles_the_wait() -> None:
     time = Time()
-    throttle = Throttle(time)
+    throttle = LoginThrottle(time)
     for _ in range(FREE_TRIES - 1):
         throttle.failed("a")
         assert throttle.wait_s("a") == 0
@@ -33,7 +39,7 @@ def test_a_few_slips_cost_nothing_and_then_every_one_doubles_the_wait() -> None:
 
 
 def test_the_right_password_clears_the_slate() -> None:
-    throttle = Throttle(Time())
+    throttle = LoginThrottle(Time())
     for _ in range(FREE_TRIES + 1):
         throttle.failed("a")
     throttle.passed("a")
@@ -42,7 +48,7 @@ def test_the_right_password_clears_the_slate() -> None:
 
 def test_many_addresses_together_slow_everybody_a_little_and_memory_is_bounded() -> None:
     time = Time()
-    throttle = Throttle(time)
+    throttle = LoginThrottle(time)
     for number in range(ALL_TRIES):
         throttle.failed(f"host{number}")
     assert 0 < throttle.wait_s("owner") <= 5
@@ -58,7 +64,7 @@ def test_many_addresses_together_slow_everybody_a_little_and_memory_is_bounded()
 )
 def test_no_wait_is_negative_or_longer_than_the_longest(steps: list[tuple[str, str, float]]) -> None:
     time = Time()
-    throttle = Throttle(time)
+    throttle = LoginThrottle(time)
     for address, what, seconds in steps:
         time.now += seconds
         if what == "fail":

@@ -13,7 +13,7 @@ from appliance.control import auction, intake, machine, money, torrents
 from appliance.control import box as status
 from appliance.control.client import ControlClient
 from appliance.control.command import Command
-from appliance.control.torrents import Goal, GoalKind, State
+from appliance.control.torrents import Goal, GoalKind, TorrentState
 from appliance.core.config import Config
 from appliance.core.units import MIB, MicroBtt
 from appliance.domain.governor.limits import LimitsChange
@@ -42,11 +42,11 @@ PAGES = (
 )
 SINGULAR = {"1 address"}
 """What ends in s and is one all the same."""
-IDS = {one.value for kind in (State, ThrottleRule) for one in kind if "-" in one.value}
+IDS = {one.value for kind in (TorrentState, ThrottleRule) for one in kind if "-" in one.value}
 ROW = torrents.TorrentRow(
     id=ID,
     name="Film",
-    state=State.MISSING_DATA,
+    state=TorrentState.MISSING_DATA,
     reason="",
     progress=10_000,
     size=MIB,
@@ -84,7 +84,7 @@ DETAIL = torrents.TorrentDetail(
     swarm_peers=1,
     trackers=[],
 )
-ONE_SLOT = auction.Auction(
+ONE_SLOT = auction.AuctionAnswer(
     on=True,
     sell=True,
     slots=1,
@@ -143,7 +143,7 @@ class OneOfEach(ControlClient):
         super().__init__(box.path)
         one_of_each(box)
         self._answers: dict[type[Command[Any]], Any] = {
-            status.GetStatus: replace(box.status(), sentence="", torrents=dict.fromkeys(State, 1)),
+            status.GetStatus: replace(box.status(), sentence="", torrents=dict.fromkeys(TorrentState, 1)),
             status.ListEvents: status.Events(events=[], more=False),
             status.GetLimits: status.LimitsAnswer(limits=WANTED, configured=WANTED, changed=LimitsChange()),
             status.GetConfig: status.ConfigAnswer(path="/etc/seedbox.toml", entries=[]),
@@ -153,7 +153,7 @@ class OneOfEach(ControlClient):
                 matched=1,
                 ids=[ID],
                 rows=[ROW],
-                states=dict.fromkeys(State, 1),
+                states=dict.fromkeys(TorrentState, 1),
                 labels={"films": 1},
             ),
             torrents.ShowTorrent: DETAIL,
@@ -162,7 +162,7 @@ class OneOfEach(ControlClient):
             torrents.ShowPieces: torrents.Pieces(total=1, have=1, buckets=[100]),
             torrents.Pause: torrents.Changed(ids=[ID]),
             intake.Browse: intake.Folder(path="/srv", parent="", folders=[], files=["film"], more=True),
-            intake.GetJob: intake.Job(id="1", kind="share", title="Film", progress=1),
+            intake.GetJob: intake.JobAnswer(id="1", kind="share", title="Film", progress=1),
             money.GetMoney: MONEY,
             money.GetTotals: money.Totals(
                 totals=[money.Total(heading="", earned=1_000_000, spent=1_000_000)], today="2026-11-21"
@@ -188,7 +188,7 @@ def one_of_each(box: FakeBox) -> None:
     box.readings = dataclasses.replace(
         box.readings, disks=tuple(dataclasses.replace(one, bad_sectors=1) for one in box.readings.disks)
     )
-    box.throttles = [machine.ThrottleReason(rule=rule, says=HEAT, since=NOW) for rule in ThrottleRule]
+    box.throttles = [machine.ThrottleAnswer(rule=rule, says=HEAT, since=NOW) for rule in ThrottleRule]
     box.decisions = [decided(rule, HEAT, local(21, 15), local(21, 16)) for rule in ThrottleRule]
 
 
@@ -238,7 +238,7 @@ def test_prices_have_one_unit(read: Callable[[str], str], path: str) -> None:
 
 
 def test_every_state_has_its_words_and_an_unknown_one_its_own() -> None:
-    assert set(STATES) == set(State)
+    assert set(STATES) == set(TorrentState)
     assert state("missing-data") == "missing data"
     assert state("of-a-newer-daemon") == "of a newer daemon"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.core.config import Content
+from appliance.core.config import ContentConfig
 from appliance.core.errors import OwnerMustAct
 from appliance.core.state import StateFolder
 from appliance.services.intake.places import MOST_ENTRIES, Places, places
@@ -30,7 +30,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def allowed(home: Path) -> Places:
-    content = Content(root="content", share=(str(home / "owner"), "relative", "/nowhere"))
+    content = ContentConfig(root="content", share=(str(home / "owner"), "relative", "/nowhere"))
     return places(content, StateFolder(home / "owner" / "box"))
 
 

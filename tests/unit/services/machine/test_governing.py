@@ -15,7 +15,7 @@ from appliance.adapters.store.journal import EventJournal
 from appliance.adapters.store.machine import DecisionLog, ReadingLog
 from appliance.adapters.store.settings import Settings
 from appliance.adapters.store.traffic import TrafficLog
-from appliance.core.config import Energy, Governor, LimitKeys
+from appliance.core.config import EnergyConfig, GovernorConfig, LimitsConfig
 from appliance.core.errors import RetryLater
 from appliance.core.units import GIB, MIB, Bytes, BytesPerSecond, MonoNs, UtcMs
 from appliance.domain.governor.limits import Limits, LimitsChange
@@ -104,7 +104,7 @@ class Attic:
         self.journal = EventJournal(self.database, self.clock)
         traffic = TrafficLog(self.database, self.clock)
         self.limits = LimitsKeeper(
-            configured_limits(LimitKeys(upload_rate=8 * 1024), Bytes(4 * GIB)),
+            configured_limits(LimitsConfig(upload_rate=8 * 1024), Bytes(4 * GIB)),
             LimitsPorts(store=settings, apply=self.applied.append, review=lambda: self.governing.decide()),
         )
         self.drives, self.downloads = Drives(), Downloads()
@@ -130,7 +130,10 @@ class Attic:
             fail=self.failed.append,
         )
         self.governing = Governing(
-            Governor(cheap_hours=()), Energy(ups="ups@localhost", price=Decimal("0.3")), ports, UTC
+            GovernorConfig(cheap_hours=()),
+            EnergyConfig(ups="ups@localhost", price=Decimal("0.3")),
+            ports,
+            UTC,
         )
 
     def take_market(self, rate: int, says: str, new_work: bool) -> None:

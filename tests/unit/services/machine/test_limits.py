@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.settings import Settings
-from appliance.core.config import LimitKeys
+from appliance.core.config import LimitsConfig
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import GIB, MIB, Bytes, BytesPerSecond
 from appliance.domain.governor.limits import Limits, LimitsChange, for_memory
 from appliance.services.machine.limits import LimitsKeeper, LimitsPorts, configured_limits
 
-BASE = configured_limits(LimitKeys(), Bytes(GIB))
+BASE = configured_limits(LimitsConfig(), Bytes(GIB))
 NAMES = [field.name for field in fields(LimitsChange)]
 
 
@@ -44,13 +44,13 @@ def test_more_memory_never_gives_less(one: int, other: int) -> None:
 
 @given(st.integers(0, 64 * GIB))
 def test_the_default_configuration_is_possible_on_every_machine(ram: int) -> None:
-    limits = configured_limits(LimitKeys(), Bytes(ram))
+    limits = configured_limits(LimitsConfig(), Bytes(ram))
     assert limits.upload_rate == limits.download_rate == 0
     assert limits.connections >= 100
 
 
 def test_rates_of_the_configuration_are_kib_and_those_of_the_limits_bytes() -> None:
-    limits = configured_limits(LimitKeys(upload_rate=100, download_rate=2_000_000), Bytes(512 * MIB))
+    limits = configured_limits(LimitsConfig(upload_rate=100, download_rate=2_000_000), Bytes(512 * MIB))
     assert limits.upload_rate == 102_400
     assert limits.download_rate == 2_000_000 * 1_024
 

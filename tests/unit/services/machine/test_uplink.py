@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from appliance.adapters.engine.pacing import even_settings
 from appliance.adapters.engine.settings import engine_settings
-from appliance.core.config import Governor, LimitKeys, Network
+from appliance.core.config import GovernorConfig, LimitsConfig, NetworkConfig
 from appliance.core.units import GIB, Bytes, BytesPerSecond, MonoNs
 from appliance.domain.governor.uplink import FLOOR, HomeLineReading, UplinkState, decide
 from appliance.services.machine.limits import configured_limits
@@ -280,7 +280,11 @@ class KnownLine:
 
 
 def guard_of(
-    config: Governor, probe: KnownLine, sent: Callable[[], int], caps: list[int | None], clock: FakeClock
+    config: GovernorConfig,
+    probe: KnownLine,
+    sent: Callable[[], int],
+    caps: list[int | None],
+    clock: FakeClock,
 ) -> UplinkGuard:
     """An uplink guard whose caps are noted."""
     ports = UplinkGuardPorts(
@@ -292,7 +296,7 @@ def guard_of(
 def test_a_cap_is_put_into_force_only_when_it_moves_by_a_hundredth() -> None:
     clock, probe, sent = FakeClock(), KnownLine(), 0
     caps: list[int | None] = []
-    guard = guard_of(Governor(), probe, lambda: sent, caps, clock)
+    guard = guard_of(GovernorConfig(), probe, lambda: sent, caps, clock)
     for tick in range(120):
         clock.advance(0.5)
         sent += min(CAPACITY, guard.cap or CAPACITY) // 2
@@ -308,7 +312,7 @@ def test_a_cap_is_put_into_force_only_when_it_moves_by_a_hundredth() -> None:
 def test_where_it_is_off_nothing_is_capped() -> None:
     clock, probe, sent = FakeClock(), KnownLine(latency_us=900_000), 0
     caps: list[int | None] = []
-    off = Governor(courtesy=False)
+    off = GovernorConfig(courtesy=False)
     guard = guard_of(off, probe, lambda: sent, caps, clock)
     for _ in range(60):
         clock.advance(0.5)
@@ -319,7 +323,7 @@ def test_where_it_is_off_nothing_is_capped() -> None:
 
 def test_the_owner_and_the_buyers_hear_of_a_cap_that_lasts_and_not_of_each_seconds() -> None:
     clock, probe, sent = FakeClock(), KnownLine(), 0
-    guard = guard_of(Governor(), probe, lambda: sent, [], clock)
+    guard = guard_of(GovernorConfig(), probe, lambda: sent, [], clock)
     shown: list[bool] = []
     for tick in range(80):
         clock.advance(0.5)
@@ -338,7 +342,7 @@ def test_the_owner_and_the_buyers_hear_of_a_cap_that_lasts_and_not_of_each_secon
 def test_the_line_is_looked_at_closely_only_while_the_box_sends() -> None:
     async def play() -> list[bool]:
         clock, probe, sent, seen = FakeClock(), KnownLine(), [0], []
-        guard = guard_of(Governor(), probe, lambda: sent[0], [], clock)
+        guard = guard_of(GovernorConfig(), probe, lambda: sent[0], [], clock)
         task = asyncio.create_task(guard.run(lambda: None))
         await asyncio.sleep(0)
         for rate in (0, CAPACITY):
@@ -355,7 +359,7 @@ def test_the_line_is_looked_at_closely_only_while_the_box_sends() -> None:
 
 
 def test_without_a_cap_the_engine_reads_ahead_as_before() -> None:
-    usual = engine_settings(Network(), configured_limits(LimitKeys(), RAM), RAM, "seedbox", "0")
+    usual = engine_settings(NetworkConfig(), configured_limits(LimitsConfig(), RAM), RAM, "seedbox", "0")
     before = even_settings(0, usual)
     assert before["tick_interval"] == 500
     assert before.items() - {"tick_interval": 500}.items() <= usual.items()

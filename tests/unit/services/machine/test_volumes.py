@@ -17,10 +17,10 @@ from appliance.adapters.board.mounts import FileSystem, Mounts
 from appliance.adapters.board.probe import _CHECK
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.settings import Settings
-from appliance.core.config import Content
+from appliance.core.config import ContentConfig
 from appliance.core.state import StateFolder
 from appliance.domain.catalogue.catalogue import AddOptions, Catalogue
-from appliance.domain.catalogue.model import Goal, State
+from appliance.domain.catalogue.model import Goal, TorrentState
 from appliance.domain.doctor.model import Finding, Verdict
 from appliance.domain.governor.readings import DiskReading
 from appliance.domain.volumes.faults import MARK
@@ -107,7 +107,7 @@ class Site:
         self.engine.disk.put(f"{self.further}/film1")
         added = await self.catalogue.add(parsed(), AddOptions())
         self.engine.deliver()
-        assert self.catalogue.get(added.id).state is State.SEEDING
+        assert self.catalogue.get(added.id).state is TorrentState.SEEDING
         assert self.catalogue.on_volume(str(self.further))
 
 
@@ -189,7 +189,7 @@ def test_a_further_folder_with_a_mark_is_taken_wherever_it_lies(site: Site) -> N
 
 
 def test_no_folder_is_named_twice(tmp_path: Path) -> None:
-    config = Content(root="content", volumes=("/mnt/a", "/mnt/a", str(tmp_path / "content")))
+    config = ContentConfig(root="content", volumes=("/mnt/a", "/mnt/a", str(tmp_path / "content")))
     folders = content_folders(config, StateFolder(tmp_path), Mounts())
     assert [str(folder.path) for folder in folders] == [str(tmp_path / "content"), "/mnt/a"]
     assert [folder.further for folder in folders] == [False, True]
@@ -260,7 +260,7 @@ def test_a_drive_that_was_pulled_is_told_though_its_mount_is_still_there(site: S
         await site.look()
         assert "was unplugged" in site.wrong()["drive"].says
         torrent = next(iter(site.catalogue.all()))
-        assert torrent.state is State.MISSING_DATA
+        assert torrent.state is TorrentState.MISSING_DATA
         assert not site.engine.torrents
 
     play(site, pull)
@@ -314,7 +314,7 @@ def test_a_write_that_fails_has_a_finding_of_its_own_and_freezes_the_downloads(s
         assert site.guard.volumes()[1].writable is False
         assert "Writing to" in site.wrong()["drive-writing"].says
         assert "drive" not in site.wrong(), "it is there, and seeded from"
-        assert next(iter(site.catalogue.all())).state is State.SEEDING
+        assert next(iter(site.catalogue.all())).state is TorrentState.SEEDING
         (site.further / _CHECK).rmdir()
         await site.look(READ_S)
         assert not site.wrong(), "tried again soon"

@@ -17,7 +17,7 @@ from appliance.domain.auction.lease import CREDIT, ROUND_NS, charge
 from appliance.domain.auction.messages import Ask, Bid, Message, Pay, Receipt, Result
 from appliance.domain.auction.records import SellerRecord
 from appliance.domain.auction.wants import Want
-from appliance.domain.catalogue.model import State
+from appliance.domain.catalogue.model import TorrentState
 from appliance.services.market.spending import TOO_LITTLE
 from tests.support.buying import LEDGER, SELLERS, FakeBox, FakeSellerLine
 
@@ -362,7 +362,7 @@ def test_a_torrent_that_is_here_is_not_bid_for_any_more_and_one_that_is_gone_is_
         await box.begin()
         await box.ask()
         line = box.line()
-        box.downloads.torrents[ONE].state = State.SEEDING
+        box.downloads.torrents[ONE].state = TorrentState.SEEDING
         await box.look()
         assert [one.max_price for one in box.bids()] == [PRICE, 0]
         await box.look(ROUND_NS / 1e9 * 2 + 3)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from appliance.core.config import Auction
+from appliance.core.config import AuctionConfig
 from appliance.core.errors import Bug
 from appliance.core.keys import Key
 from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, UtcMs, btt_per_gib
@@ -32,7 +32,7 @@ TORRENT, HOME = "ab" * 20, "10.0.0.1"
 SELLER, BIDDER = (Key(bytes(31) + bytes([number])) for number in (1, 2))
 CHANNEL, LEDGER = b"C" * 32, b"L" * 32
 PRICE, LOCK = 1_000, MicroBtt(10**6)
-CONFIG = Auction(sell=True, slots=1, reserve=btt_per_gib(MicroBttPerMib(10)), reserve_moves=False)
+CONFIG = AuctionConfig(sell=True, slots=1, reserve=btt_per_gib(MicroBttPerMib(10)), reserve_moves=False)
 
 
 class Box:

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from appliance.adapters.store.auction import AuctionMemory
 from appliance.adapters.store.database import Database
 from appliance.adapters.store.ledger_database import open_ledger
-from appliance.core.config import Auction
+from appliance.core.config import AuctionConfig
 from appliance.core.errors import RetryLater
 from appliance.core.keys import Key
 from appliance.core.units import MIB, MicroBtt, MicroBttPerMib, MonoNs, btt_per_gib
@@ -47,7 +47,7 @@ TORRENT = "ab" * 20
 CREDITED = 10**8
 HIGHEST = MicroBttPerMib(1_000)
 LOCK = MicroBtt(60_000)
-CONFIG = Auction(sell=True, slots=1, reserve=btt_per_gib(MicroBttPerMib(10)), reserve_moves=False)
+CONFIG = AuctionConfig(sell=True, slots=1, reserve=btt_per_gib(MicroBttPerMib(10)), reserve_moves=False)
 HOME = "10.0.0.1"
 WINDOW = charge(CREDIT, HIGHEST)
 
