@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import libtorrent as lt
 
 from appliance.adapters.engine.classes import ClassPool, make_pool
+from appliance.adapters.engine.foreign import BROKEN, error_said, tracker_urls
 from appliance.adapters.engine.links import Links
 from appliance.adapters.engine.metainfo import parse_resume
 from appliance.adapters.engine.network import NetworkAlerts
@@ -144,7 +145,7 @@ class LibtorrentEngine:
         params = self._params(id, resume, placement)
         try:
             handle = self.session.add_torrent(params)
-        except RuntimeError as error:
+        except BROKEN as error:
             self._links.end(id)
             raise OwnerMustAct(f"libtorrent refuses the torrent: {error}.") from error
         self._enter(id, handle, placement.priority)
@@ -240,7 +241,7 @@ class LibtorrentEngine:
         if handle is None:
             return 0
         params = parse_resume(resume)
-        known = {str(tracker["url"]) for tracker in handle.trackers()}
+        known = set(tracker_urls(handle))
         fresh = [url for url in params.trackers if url not in known]
         for url in fresh:
             handle.add_tracker({"url": url})
@@ -285,7 +286,7 @@ class LibtorrentEngine:
     def _on_added(self, alert: lt.add_torrent_alert) -> None:
         id, priority = self._coming.pop(key(hashes(alert.params)), ("", Priority.NORMAL))
         if id and alert.error.value():
-            self._refused[id] = alert.error.message()
+            self._refused[id] = error_said(alert.error)
             self._links.end(id)
         elif id:
             self._enter(id, alert.handle, priority)

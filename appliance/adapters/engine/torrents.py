@@ -6,6 +6,7 @@ from typing import Any
 import libtorrent as lt
 
 from appliance.adapters.engine.alerts import snapshot, trouble_kind
+from appliance.adapters.engine.foreign import error_said, said
 from appliance.adapters.engine.links import Links, described, description
 from appliance.adapters.engine.params import key
 from appliance.adapters.engine.pump import Handlers
@@ -101,7 +102,7 @@ class TorrentAlerts:
             lt.save_resume_data_failed_alert: self._of_torrent(lambda id, alert: ResumeSaved(id, None)),
             lt.torrent_checked_alert: self._on_checked,
             lt.torrent_error_alert: lambda alert: self._stop(alert, ""),
-            lt.file_error_alert: lambda alert: self._stop(alert, alert.filename()),
+            lt.file_error_alert: lambda alert: self._stop(alert, said(alert.filename, 4_096)),
             lt.fastresume_rejected_alert: self._of_torrent(_rejected),
             lt.metadata_received_alert: self._of_torrent(lambda id, alert: description(id, alert.handle)),
             lt.torrent_removed_alert: lambda alert: self._gone(alert, with_data=False),
@@ -150,11 +151,11 @@ class TorrentAlerts:
         id = self._torrents.id(alert.handle)
         if id is not None and id not in self._torrents.stopped:
             self._torrents.stopped.add(id)
-            self._emit(Stopped(id, trouble_kind(alert.error), file, alert.error.message()))
+            self._emit(Stopped(id, trouble_kind(alert.error), file, error_said(alert.error)))
 
     def _on_delete_failed(self, alert: lt.torrent_delete_failed_alert) -> None:
         missing = trouble_kind(alert.error) is TroubleKind.MISSING
-        self._gone(alert, with_data=True, data_error="" if missing else alert.error.message())
+        self._gone(alert, with_data=True, data_error="" if missing else error_said(alert.error))
 
     def _gone(self, alert: Any, *, with_data: bool, data_error: str = "") -> None:
         if id := self._torrents.left(alert.info_hashes, with_data=with_data):
@@ -170,4 +171,4 @@ class TorrentAlerts:
 
 
 def _rejected(id: str, alert: lt.fastresume_rejected_alert) -> TorrentEvent:
-    return ResumeRejected(id, alert.error.message())
+    return ResumeRejected(id, error_said(alert.error))

@@ -233,6 +233,7 @@ def _placement(record: Record, *, hash_all: bool) -> Placement:
         priority=record.priority,
         upload_limit=record.upload_limit,
         download_limit=record.download_limit,
+        described=bool(record.pieces),
         rename_root=record.root if record.root != record.name else "",
         uploaded=record.uploaded,
         downloaded=record.downloaded,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from appliance.core.text import shown
 from appliance.domain.catalogue.description import Description, short_hash
 from appliance.domain.catalogue.model import Goal, Priority
 
@@ -84,7 +85,7 @@ def describe(record: Record, new: Description) -> None:
     record.v1, record.v2 = new.v1 or record.v1, new.v2 or record.v2
     if not new.pieces:
         return
-    record.name, record.root, record.layout = new.name, new.name, new.layout
+    record.name, record.root, record.layout = shown(new.name), new.name, new.layout
     record.size, record.files, record.pieces = new.size, new.files, new.pieces
     record.piece_length, record.private = new.piece_length, new.private
     record.comment, record.created_by = new.comment, new.created_by

@@ -8,9 +8,10 @@ from typing import Protocol
 
 from asyncinotify import Inotify, Mask
 
-from appliance.adapters.engine.metainfo import MOST_MAGNET, MOST_METAINFO, parse_magnet, parse_torrent
+from appliance.adapters.engine.metainfo import MOST_METAINFO, parse_magnet, parse_torrent
 from appliance.core.errors import Bug, OwnerMustAct, RetryLater, SeedboxError
 from appliance.core.journal import Journal
+from appliance.core.magnets import MOST_PASTED
 from appliance.core.service import Beat
 from appliance.domain.catalogue.catalogue import Wish
 from appliance.domain.catalogue.description import Parsed
@@ -91,7 +92,7 @@ async def _parsed(path: Path) -> Parsed:
     """Raises OwnerMustAct, OSError."""
     data = _content(path)
     if path.suffix.lower() == ".magnet":
-        return parse_magnet(data[: MOST_MAGNET + 1].decode("utf-8", "replace").strip())
+        return parse_magnet(data[: MOST_PASTED + 1].decode("utf-8", "replace"))
     return await asyncio.to_thread(parse_torrent, data)
 
 
