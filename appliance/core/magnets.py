@@ -11,7 +11,7 @@ from itertools import pairwise
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 from appliance.core.errors import OwnerMustAct
-from appliance.core.text import shown
+from appliance.core.text import readable, shown
 
 MOST_LINK = 16 * 1024
 """Characters of one link."""
@@ -56,9 +56,9 @@ def pasted_links(pasted: str) -> list[str]:
     """The links in a pasted text, each in plain form and once. Raises OwnerMustAct, naming the line."""
     if len(pasted) > MOST_PASTED:
         raise OwnerMustAct(f"This is longer than {MOST_PASTED} characters; paste fewer links at once.")
-    links = list(dict.fromkeys(_plain(text, line) for line, text in _pieces(pasted)))
-    if not links:
+    if not _START.search(_bare(pasted)):
         raise OwnerMustAct('This is not a magnet link: it does not start with "magnet:?".')
+    links = list(dict.fromkeys(_plain(text, line) for line, text in _pieces(pasted)))
     if len(links) > MOST_LINKS:
         raise OwnerMustAct(f"There are {len(links)} magnet links in this; paste {MOST_LINKS} at most.")
     return links
@@ -83,7 +83,7 @@ def _pieces(pasted: str) -> Iterator[tuple[int, str]]:
 
 
 def _bare(pasted: str) -> str:
-    return _AMPERSAND.sub("&", _INVISIBLE.sub("", pasted))
+    return _AMPERSAND.sub("&", _INVISIBLE.sub("", readable(pasted)))
 
 
 def _plain(text: str, line: int) -> str:

@@ -22,12 +22,12 @@ MOST_SHOWN = 500
 
 def shown(text: str | bytes, most: int = MOST_SHOWN) -> str:
     """One line of a stranger's, as people may see it; bytes are taken for UTF-8."""
-    return _NEVER.sub("\ufffd", _decoded(text)[:most]).strip()
+    return _NEVER.sub("\ufffd", readable(text)[:most]).strip()
 
 
 def shown_lines(text: str) -> str:
     """Several lines, with their line breaks and tabs kept: what is logged."""
-    return _NOT_IN_LINES.sub("\ufffd", _decoded(text))
+    return _NOT_IN_LINES.sub("\ufffd", readable(text))
 
 
 def is_text(text: str) -> bool:
@@ -35,7 +35,8 @@ def is_text(text: str) -> bool:
     return text.isascii() or not _HALF.search(text)
 
 
-def _decoded(text: str | bytes) -> str:
+def readable(text: str | bytes) -> str:
+    """A text that can be encoded: what is not UTF-8 in it becomes U+FFFD, all else stays."""
     if isinstance(text, bytes):
         return text.decode("utf-8", "replace")
     # A file name that is not UTF-8 comes with its bytes as halves of characters (PEP 383).

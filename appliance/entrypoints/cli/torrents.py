@@ -38,6 +38,7 @@ from appliance.control.torrents import (
     TorrentRow,
 )
 from appliance.core.errors import OwnerMustAct, RetryLater
+from appliance.core.magnets import is_link, pasted_links
 from appliance.core.units import show_bytes, show_rate, show_span
 from appliance.entrypoints.cli.context import App, command
 from appliance.entrypoints.cli.words import (
@@ -79,7 +80,7 @@ def _told(label: str, priority: str, goal: Goal | None, paused: bool) -> Options
 def add(app: App, sources: tuple[str, ...], **told: Any) -> None:
     """Add torrents: a .torrent file, a magnet link, a web address, or - for standard input."""
     options = _told(**told)
-    added = [_add(app, source, options) for source in sources]
+    added = [_add(app, one, options) for source in sources for one in _each(source)]
     lines = []
     for one in added:
         lines.append(f"{'Known' if one.known else 'Added'}: {one.name} ({one.id[:8]})")
@@ -93,8 +94,13 @@ def added_from(app: App, source: str) -> Added:
     return _add(app, source, Options())
 
 
+def _each(source: str) -> list[str]:
+    """The magnet links in a source, or the source itself."""
+    return pasted_links(source) if is_link(source) else [source]
+
+
 def _add(app: App, source: str, options: Options) -> Added:
-    if source.lower().startswith("magnet:"):
+    if is_link(source):
         return app.box.call(AddMagnet(uri=source, options=options))
     if source.lower().startswith(("http://", "https://")):
         job = _follow(app, app.box.call(AddUrl(url=source, options=options)).job, "Fetching")

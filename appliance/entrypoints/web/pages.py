@@ -51,6 +51,7 @@ from appliance.control.torrents import (
     State,
 )
 from appliance.core.errors import OwnerMustAct
+from appliance.core.magnets import pasted_links
 from appliance.entrypoints.web import forms
 from appliance.entrypoints.web.auction import bought
 from appliance.entrypoints.web.graph import graph, pieces
@@ -288,7 +289,7 @@ class Views:
         elif link.lower().startswith(("http://", "https://")):
             return redirect(url_for("pages.job", id=self._box.call(AddUrl(url=link, options=told)).job))
         elif link:
-            results = [self._box.call(AddMagnet(uri=link, options=told))]
+            results = [self._box.call(AddMagnet(uri=one, options=told)) for one in pasted_links(link)]
         else:
             raise OwnerMustAct("Choose a .torrent file, paste a link, or choose a folder.")
         for one in results:

@@ -11,8 +11,9 @@ from asyncinotify import Inotify, Mask
 from appliance.adapters.engine.metainfo import MOST_METAINFO, parse_magnet, parse_torrent
 from appliance.core.errors import Bug, OwnerMustAct, RetryLater, SeedboxError
 from appliance.core.journal import Journal
-from appliance.core.magnets import MOST_PASTED
+from appliance.core.magnets import MOST_PASTED, pasted_links
 from appliance.core.service import Beat
+from appliance.core.text import shown
 from appliance.domain.catalogue.catalogue import Wish
 from appliance.domain.catalogue.description import Parsed
 
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 KINDS = (".torrent", ".magnet")
 _RETRY_S = 30.0
+_LONGEST = 255
+"""Bytes of a file name (NAME_MAX)."""
 _WATCHED = Mask.CLOSE_WRITE | Mask.MOVED_TO | Mask.DELETE_SELF | Mask.MOVE_SELF
 _GONE = Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.IGNORED
 
@@ -67,7 +70,8 @@ class WatchFolder:
     async def _take(self, path: Path) -> None:
         """Add one file; it stays for another try where that may go through later."""
         try:
-            await self._catalogue.add(await _parsed(path), Wish())
+            for parsed in await _parsed(path):
+                await self._catalogue.add(parsed, Wish())
         except RetryLater as error:
             log.warning("%s waits: %s", path, error)
         except Bug:
@@ -88,12 +92,14 @@ async def _next_event(inotify: Inotify) -> Mask:
         return Mask(0)
 
 
-async def _parsed(path: Path) -> Parsed:
-    """Raises OwnerMustAct, OSError."""
+async def _parsed(path: Path) -> list[Parsed]:
+    """What is in a file: one torrent, or any number of links. Raises OwnerMustAct, OSError."""
     data = _content(path)
     if path.suffix.lower() == ".magnet":
-        return parse_magnet(data[: MOST_PASTED + 1].decode("utf-8", "replace"))
-    return await asyncio.to_thread(parse_torrent, data)
+        return [
+            parse_magnet(link) for link in pasted_links(data[: 4 * MOST_PASTED].decode("utf-8", "replace"))
+        ]
+    return [await asyncio.to_thread(parse_torrent, data)]
 
 
 def _content(path: Path) -> bytes:
@@ -104,11 +110,17 @@ def _content(path: Path) -> bytes:
 
 def _rename(path: Path, outcome: str) -> None:
     try:
-        path.rename(path.with_name(f"{path.name}.{outcome}"))
+        path.rename(path.with_name(_marked(path.name, outcome)))
     except OSError as error:
         log.warning("%s cannot be renamed: %s", path, error)
 
 
+def _marked(name: str, outcome: str) -> str:
+    """A name that says how it went; one that is nearly too long for a file system is cut before that."""
+    end = f".{outcome}".encode()
+    return os.fsdecode(os.fsencode(name)[: _LONGEST - len(end)] + end)
+
+
 def _shown(path: Path) -> str:
     """A file's name for people; one that is not UTF-8 is shown with replacement characters."""
-    return os.fsencode(path.name).decode("utf-8", "replace")
+    return shown(path.name)

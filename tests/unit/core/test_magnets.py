@@ -48,7 +48,8 @@ def test_several_are_read_with_what_stands_around_them() -> None:
     ("pasted", "says"),
     [
         ("", "not a magnet link"),
-        ("http://x", 'Line 1: "http://x" is not understood'),
+        ("http://x", "not a magnet link"),
+        (f"Here: {PLAIN}", 'Line 1: "Here:" is not understood'),
         (f"{PLAIN}\nhello", 'Line 2: "hello" is not understood'),
         (f"{PLAIN}\n{PLAIN}0", "Line 2: .* is no info-hash"),
         (f"\n\nmagnet:?xt=urn:btih:{V1[1:]}", "Line 3: .* is no info-hash"),

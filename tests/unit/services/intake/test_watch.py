@@ -113,3 +113,20 @@ def test_a_refusal_of_the_catalogue_is_for_the_owner_and_a_bug_ends_the_loop(
     (folder / "b.torrent").write_bytes(metainfo)
     with pytest.raises(Bug, match="damaged"):
         watch(folder, Catalogue(Bug("damaged")), lambda: False)
+
+
+def test_several_links_in_one_file_are_all_added(tmp_path: Path) -> None:
+    folder, catalogue = tmp_path / "watch", Catalogue()
+    folder.mkdir()
+    lines = [f"MAGNET:?xt=urn:btih:{digit * 40}&amp;dn={digit}" for digit in "abc"]
+    (folder / "a.magnet").write_bytes("\n\n".join(lines).encode("utf-8-sig"))
+    watch(folder, catalogue, lambda: names(folder) == ["a.magnet.added"])
+    assert catalogue.names == ["a", "b", "c"]
+
+
+def test_a_name_that_is_too_long_to_be_marked_is_cut(tmp_path: Path) -> None:
+    folder = tmp_path / "watch"
+    folder.mkdir()
+    (folder / ("\udcfc" * 247 + ".torrent")).write_text("<html>")
+    watch(folder, Catalogue(), lambda: names(folder)[0].endswith(".refused"))
+    assert len(os.fsencode(names(folder)[0])) == 255
