@@ -10,6 +10,7 @@ from appliance.adapters.engine.foreign import error_said, said
 from appliance.adapters.engine.links import Links, described, description
 from appliance.adapters.engine.params import key
 from appliance.adapters.engine.pump import Handlers
+from appliance.core.crashguard import CrashGuard
 from appliance.domain.catalogue.ports import (
     Checked,
     Gone,
@@ -90,9 +91,10 @@ class TorrentAlerts:
         links: Links,
         on_event: Callable[[TorrentEvent], None],
         ask_numbers: Callable[[], None],
+        guard: CrashGuard,
     ) -> None:
         """`ask_numbers` asks the session for what has changed; the answer comes as an alert."""
-        self._torrents, self._links = torrents, links
+        self._torrents, self._links, self._guard = torrents, links, guard
         self._emit, self._ask_numbers = on_event, ask_numbers
         self._checked: set[str] = set()
         """Torrents whose check has ended, while their new numbers are on the way."""
@@ -104,7 +106,7 @@ class TorrentAlerts:
             lt.torrent_error_alert: lambda alert: self._stop(alert, ""),
             lt.file_error_alert: lambda alert: self._stop(alert, said(alert.filename, 4_096)),
             lt.fastresume_rejected_alert: self._of_torrent(_rejected),
-            lt.metadata_received_alert: self._of_torrent(lambda id, alert: description(id, alert.handle)),
+            lt.metadata_received_alert: self._on_described,
             lt.torrent_removed_alert: lambda alert: self._gone(alert, with_data=False),
             lt.torrent_deleted_alert: lambda alert: self._gone(alert, with_data=True),
             lt.torrent_delete_failed_alert: self._on_delete_failed,
@@ -119,6 +121,12 @@ class TorrentAlerts:
                 self._emit(event(id, alert))
 
         return handle
+
+    def _on_described(self, alert: lt.metadata_received_alert) -> None:
+        """Peers have said what a link is: the bytes of a stranger are read for the first time."""
+        if (id := self._torrents.id(alert.handle)) is not None:
+            with self._guard.reading(id):
+                self._emit(description(id, alert.handle))
 
     def _on_states(self, alert: lt.state_update_alert) -> None:
         for status in alert.status:

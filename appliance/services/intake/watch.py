@@ -9,6 +9,7 @@ from typing import Protocol
 from asyncinotify import Inotify, Mask
 
 from appliance.adapters.engine.metainfo import MOST_METAINFO, parse_magnet, parse_torrent
+from appliance.core.crashguard import CrashGuard
 from appliance.core.errors import Bug, OwnerMustAct, RetryLater, SeedboxError
 from appliance.core.journal import Journal
 from appliance.core.magnets import MOST_PASTED, pasted_links
@@ -38,8 +39,12 @@ class Adds(Protocol):
 class WatchFolder:
     """One folder, watched by inotify(7)."""
 
-    def __init__(self, folder: Path, journal: Journal, catalogue: Adds) -> None:
+    def __init__(
+        self, folder: Path, journal: Journal, catalogue: Adds, guard: CrashGuard | None = None
+    ) -> None:
+        """`guard` knows at which files the process has died before."""
         self._folder, self._journal, self._catalogue = folder, journal, catalogue
+        self._guard = guard or CrashGuard()
 
     async def run(self, beat: Beat) -> None:
         """Take in what is there, then what comes, for ever. The folder is made where it is missing."""
@@ -70,8 +75,9 @@ class WatchFolder:
     async def _take(self, path: Path) -> None:
         """Add one file; it stays for another try where that may go through later."""
         try:
-            for parsed in await _parsed(path):
-                await self._catalogue.add(parsed, Wish())
+            with self._guard.reading(f"watch {_shown(path)}"):
+                for parsed in await _parsed(path):
+                    await self._catalogue.add(parsed, Wish())
         except RetryLater as error:
             log.warning("%s waits: %s", path, error)
         except Bug:
@@ -79,6 +85,7 @@ class WatchFolder:
         except (SeedboxError, OSError) as error:
             self._journal.error(f"{_shown(path)} in the watch folder was refused: {error}")
             _rename(path, "refused")
+            self._guard.forgive(f"watch {_shown(path)}")
         else:
             _rename(path, "added")
 
