@@ -8,7 +8,7 @@ from typing import Any
 import libtorrent as lt
 import pytest
 
-from appliance.control.intake import AddMagnet, AddTorrent
+from appliance.control.intake import AddMagnet, AddTorrent, AddUrl, Browse, GetJob, ShareFolder
 from appliance.control.torrents import ListTorrents, Remove, ShowTorrent, State
 from tests.support.box import Box, refused
 from tests.support.peer import Peer
@@ -49,12 +49,16 @@ def test_crafted_metadata_of_a_peer_fails_its_link_alone_also_after_a_restart(
     box.wait_state(good, State.SEEDING)
     with giving(tmp_path / "peer", metainfo) as link:
         id = box.call(AddMagnet(uri=link)).id
-        for _ in range(3):
+        for again in range(3):
             row = box.wait_state(id, State.FAILED)
             assert "Remove it" in row.reason
             box.wait_state(good, State.SEEDING)
-            assert box.stop() == 0
+            if again:
+                assert box.stop() == 0
+            else:
+                box.kill()
             box.start()
+    assert box.row(id).state is State.FAILED, "nobody needs to give it once more"
     box.call(Remove(ids=[id]))
     assert box.call(ListTorrents()).total == 1
 
@@ -96,3 +100,32 @@ def test_what_the_box_died_at_twice_is_set_aside_at_the_third_start_and_told(
     metainfo = make_torrent(box.content / "bad.bin")
     box.call(Remove(ids=[bad]))
     box.wait_state(box.add(metainfo), State.SEEDING)
+
+
+def test_a_name_that_reorders_what_is_read_is_shown_marked_and_seeded_under_its_own(
+    box: Box, tmp_path: Path
+) -> None:
+    data = write_data(box.content / "film\u202egpj.bin", 300_000)
+    id = box.add(make_torrent(data))
+    for _ in range(2):
+        row = box.wait_state(id, State.SEEDING)
+        assert (row.name, row.downloaded) == ("film\ufffdgpj.bin", 0)
+        assert not any("\u202e" in text for text in [*box.events(), box.log()])
+        assert box.stop() == 0
+        box.start()
+    assert data.exists()
+
+
+def test_what_is_named_in_another_encoding_is_refused_with_words(box: Box, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "caf\udce9").mkdir(parents=True)
+    (tmp_path / "mine" / "caf\udce9" / "x").write_bytes(b"x" * 1_000)
+    found = box.call(Browse(path=str(tmp_path / "mine")))
+    assert (found.folders, found.left_out) == ([], 1)
+    job = box.call(ShareFolder(path=str(tmp_path / "mine"))).job
+    ended = until(lambda: (now := box.call(GetJob(id=job))).done and now, "the end of hashing")
+    assert "is not UTF-8; rename it" in ended.error
+    assert "half a character" in refused(box, AddUrl(url="http://[\ud800"))
+    watch = box.folder / "watch"
+    until(watch.is_dir, "the watch folder")
+    (watch / "caf\udce9.torrent").write_bytes(b"no torrent")
+    until(lambda: any("caf\ufffd.torrent" in text for text in box.events()), "an event about it")

@@ -11,14 +11,11 @@ import libtorrent as lt
 
 from appliance.core.text import shown
 
-BROKEN = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, SystemError, MemoryError)
-"""Whatever the bindings raise at the bytes of others: Boost.Python knows no narrower class for most of it.
-
-UnicodeError is a ValueError, RecursionError a RuntimeError, OverflowError an ArithmeticError that they do not
-raise: numbers out of range are a ValueError or a TypeError there.
-"""
-
-
+BROKEN = (
+    *(RuntimeError, ValueError, TypeError, LookupError, AttributeError, OverflowError),
+    *(SystemError, MemoryError),
+)
+"""Whatever the bindings raise at the bytes of others: Boost.Python knows no narrower class for most of it."""
 UNREADABLE = "How it answered is not known: one of the trackers uses an encoding that cannot be read."
 
 

@@ -75,7 +75,7 @@ def parse_magnet(pasted: str) -> Parsed:
 
 
 def parse_resume(resume: bytes) -> lt.add_torrent_params:
-    """Read resume data of our own. Raises ValueError where it is damaged, or its description is hostile."""
+    """Read resume data of our own. Raises ValueError where it is damaged."""
     try:
         params = lt.read_resume_data(resume, RESUME_LIMITS)
     except BROKEN as error:

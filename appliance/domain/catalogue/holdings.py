@@ -149,6 +149,8 @@ class Holdings:
 
     def _obstacle(self, record: Record) -> Trouble | None:
         """Why a torrent cannot be put into the engine where its data lies."""
+        if record.refused:
+            return Trouble(TroubleKind.REFUSED, record.refused)
         if not record.folder:
             return Trouble(TroubleKind.NO_PLACE, self.no_place(record.size))
         volume = self.volume_of(record)
