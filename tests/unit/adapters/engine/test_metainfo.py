@@ -1,5 +1,6 @@
 """Torrents of strangers: understood, or refused with a sentence; never anything else."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,12 @@ def test_hostile_metainfo_is_refused_with_a_reason(metainfo: bytes, says: str) -
     with pytest.raises(OwnerMustAct) as refused:
         parse_torrent(metainfo)
     assert says in str(refused.value)
+
+
+def test_an_old_torrent_whose_keys_are_in_no_order_is_read() -> None:
+    info = b"d4:name1:x6:lengthi10e12:piece lengthi16384e6:pieces20:" + b"x" * 20 + b"e"
+    parsed = parse_torrent(b"d4:info" + info + b"e")
+    assert parsed.description.v1 == hashlib.sha1(info).hexdigest()
 
 
 def test_what_libtorrent_can_load_is_never_more_than_can_be_read() -> None:
