@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import libtorrent as lt
 import pytest
@@ -12,7 +13,8 @@ from appliance.control.intake import AddMagnet, AddTorrent, AddUrl, Browse, GetJ
 from appliance.control.torrents import ListTorrents, Remove, ShowTorrent, State
 from tests.support.box import Box, refused
 from tests.support.peer import Peer
-from tests.support.torrents import make_torrent, write_data
+from tests.support.torrents import magnet, make_torrent, write_data
+from tests.support.tracker import HostileTracker
 from tests.support.until import until
 
 FIRST = {b"length": 10, b"path": [b"a"]}
@@ -129,3 +131,17 @@ def test_what_is_named_in_another_encoding_is_refused_with_words(box: Box, tmp_p
     until(watch.is_dir, "the watch folder")
     (watch / "caf\udce9.torrent").write_bytes(b"no torrent")
     until(lambda: any("caf\ufffd.torrent" in text for text in box.events()), "an event about it")
+
+
+def test_a_tracker_that_refuses_in_an_encoding_of_its_own_ends_nothing(box: Box, tmp_path: Path) -> None:
+    data = write_data(tmp_path / "seed" / "film.bin", 300_000)
+    metainfo = make_torrent(data)
+    failure: Any = {b"failure reason": "Торрент не зарегистрирован".encode("cp1251")}
+    (tmp_path / "refusal").write_bytes(lt.bencode(failure))
+    with HostileTracker(tmp_path) as tracker:
+        url = f"{tracker.url}/announce/refusal"
+        id = box.call(AddMagnet(uri=f"{magnet(metainfo)}&tr={quote(url, safe='')}")).id
+        until(lambda: "\ufffd" in box.call(ShowTorrent(id=id)).trackers[0].message, "the tracker's answer")
+        with Peer(tmp_path / "seed", metainfo, call=(box.address, box.port)):
+            box.wait_state(id, State.SEEDING)
+        assert [one.url for one in box.call(ShowTorrent(id=id)).trackers] == [url]
