@@ -109,6 +109,8 @@ class Folder(Answer, frozen=True, kw_only=True):
     files: list[str]
     more: bool
     """There are more entries than are listed."""
+    left_out: int = 0
+    """Entries whose names are not UTF-8: they can be neither listed nor shared."""
 
 
 class Browse(Command[Folder], frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from appliance.control.codes import INTERNAL, code_of
 from appliance.control.command import Command, Route
 from appliance.core.errors import Bug, OwnerMustAct, SeedboxError
 from appliance.core.tasks import Fail
+from appliance.core.text import is_text, readable
 
 log = logging.getLogger(__name__)
 
@@ -152,10 +153,24 @@ class _Validator(validators.BaseValidator):
 
     def validate_params(self, params: Any) -> dict[str, Any]:
         """The one argument of the handler; raises ValidationError where the parameters are not a command."""
+        if not _readable(params):
+            raise validators.ValidationError("a text in it holds half a character, which no text has")
         try:
             return {"command": msgspec.convert(params or {}, self._command)}
         except (msgspec.ValidationError, SeedboxError, RecursionError) as error:
             raise validators.ValidationError(str(error)) from error
+
+
+def _readable(value: Any) -> bool:
+    """Whether all texts in it can be encoded: JSON can name halves of characters (RFC 8259, 8.2)."""
+    match value:
+        case str():
+            return is_text(value)
+        case dict():
+            return all(map(_readable, value)) and all(map(_readable, value.values()))
+        case list():
+            return all(map(_readable, value))
+    return True
 
 
 def _method(handler: Callable[[Any], Awaitable[Any]], fail: Fail) -> Callable[[Any], Awaitable[Any]]:
@@ -174,6 +189,6 @@ def _method(handler: Callable[[Any], Awaitable[Any]], fail: Fail) -> Callable[[A
                 log.exception("a command failed")
             if isinstance(error, Bug):
                 fail(error)
-            raise exceptions.JsonRpcError(code=code, message=str(error)) from error
+            raise exceptions.JsonRpcError(code=code, message=readable(str(error))) from error
 
     return method

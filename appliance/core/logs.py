@@ -4,6 +4,8 @@ import logging
 import os
 import sys
 
+from appliance.core.text import shown_lines
+
 
 def set_up(level: str) -> None:
     """Send all logging to where this process's output goes."""
@@ -29,7 +31,7 @@ def _journal() -> logging.Handler:
     from systemd.journal import JournalHandler
 
     handler = JournalHandler(SYSLOG_IDENTIFIER="seedbox")
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_Plain("%(message)s"))
     return handler  # type: ignore[no-any-return]
 
 
@@ -39,7 +41,14 @@ def _lines() -> logging.Handler:
     return handler
 
 
-class _Line(logging.Formatter):
+class _Plain(logging.Formatter):
+    """Whatever is logged of strangers, fit for a terminal: a log is read on one, too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown_lines(super().format(record))
+
+
+class _Line(_Plain):
     """A line for people: the time, a word where it is bad, and the message."""
 
     def format(self, record: logging.LogRecord) -> str:

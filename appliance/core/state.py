@@ -46,6 +46,11 @@ class StateFolder:
         return self.path / "lock"
 
     @property
+    def being_read(self) -> Path:
+        """What is being read of what strangers sent; see core/crashguard.py."""
+        return self.path / "being-read"
+
+    @property
     def web(self) -> Path:
         """The folder that the web process alone may read: its password hash and cookie key."""
         return self.path / "web"

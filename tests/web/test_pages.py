@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from appliance.control.client import ControlClient
-from appliance.control.torrents import Configure, TorrentState
+from appliance.control.torrents import Configure, Remove, TorrentState
 from appliance.core.config import Config, WebConfig
 from appliance.entrypoints.web.app import create_app
 from appliance.entrypoints.web.secrets import Secrets
@@ -365,3 +365,31 @@ def test_the_page_finds_a_daemon_that_was_started_again(running: tuple[Box, str]
     assert owner.get("/")[0] == 503
     box.start()
     until(lambda: owner.get(f"/torrents/{id}")[0] == 200, "the page")
+
+
+def test_a_folder_with_names_that_are_not_utf_8_is_listed_without_them(
+    owner: Visitor, running: tuple[Box, str]
+) -> None:
+    folder = running[0].folder / "content" / "mixed"
+    (folder / "caf\udce9").mkdir(parents=True, exist_ok=True)
+    (folder / "good.bin").touch()
+    status, text = owner.get(f"/add?path={folder}")
+    assert status == 200
+    assert "good.bin" in text
+    assert "1 more item has a name that cannot be shown" in text
+    assert owner.get(f"/add?path={folder}/caf%E9")[0] == 200
+
+
+def test_several_links_are_added_at_once_as_they_were_pasted(
+    owner: Visitor, running: tuple[Box, str]
+) -> None:
+    links = [f"MAGNET:?xt=URN:BTIH:{digit * 40}&amp;dn=link {digit}" for digit in "cd"]
+    status, text = owner.post(
+        "/add", {"link": f"\ufeff<{links[0]}>\r\n\r\n{links[1]}", "back": "/add"}, "/add"
+    )
+    assert status == 200
+    assert "Added: link c" in text
+    assert "Added: link d" in text
+    refused = owner.post("/add", {"link": f"{links[0]}\nnonsense", "back": "/add"}, "/add")[1]
+    assert "Line 2: &#34;nonsense&#34; is not understood" in refused
+    running[0].call(Remove(ids=["c" * 40, "d" * 40]))

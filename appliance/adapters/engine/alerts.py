@@ -4,6 +4,7 @@ import errno
 
 import libtorrent as lt
 
+from appliance.adapters.engine.foreign import error_said
 from appliance.domain.catalogue.ports import EnginePhase, Snapshot, TroubleKind
 
 _PHASES = {
@@ -57,7 +58,7 @@ def snapshot(status: lt.torrent_status) -> Snapshot:
 
 def trouble_kind(error: lt.error_code) -> TroubleKind:
     """What kind of trouble an error of libtorrent is."""
-    message = error.message().lower()
+    message = error_said(error).lower()
     if error.category().name() in ("system", "generic"):
         return _ERRNO.get(error.value(), TroubleKind.OTHER)
     if "end of file" in message or "too short" in message or "file size" in message:

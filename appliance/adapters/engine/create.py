@@ -18,6 +18,7 @@ import msgspec
 from appliance import __version__
 from appliance.adapters.engine.metainfo import MOST_FILES
 from appliance.core.errors import OwnerMustAct
+from appliance.core.text import is_text, shown
 from appliance.core.units import MIB
 
 
@@ -107,10 +108,8 @@ def _is_skipped(path: Path) -> bool:
 
 def _check_readable(path: Path) -> None:
     """Raise OwnerMustAct where a file cannot be named in a torrent, or not be read."""
-    try:
-        path.name.encode()
-    except UnicodeEncodeError as error:
-        raise OwnerMustAct(f"{os.fsencode(path)!r} is not UTF-8; rename it, then share again.") from error
+    if not is_text(str(path)):
+        raise OwnerMustAct(f'The name of "{shown(str(path))}" is not UTF-8; rename it, then share again.')
     if not os.access(path, os.R_OK):
         raise OwnerMustAct(
             f"{path} cannot be read by the box; change its permissions, or move the file away."

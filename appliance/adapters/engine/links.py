@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import libtorrent as lt
 
+from appliance.adapters.engine.foreign import BROKEN, tracker_urls
 from appliance.adapters.engine.metainfo import checked
 from appliance.core.errors import OwnerMustAct
 from appliance.domain.catalogue.ports import Described
@@ -37,12 +38,15 @@ class Links:
 
 
 def description(id: str, handle: lt.torrent_handle) -> Described:
-    """What peers say that a link is (BEP 9), once it was looked at."""
+    """What peers say that a link is (BEP 9), once it was looked at; whatever fails at it is a refusal."""
     params = lt.add_torrent_params()
-    params.ti = handle.torrent_file()
-    params.trackers = [str(tracker["url"]) for tracker in handle.trackers()]
-    # Who gave the description is worth keeping, should it have to come back placed otherwise.
-    params.peers = [peer.ip for peer in handle.get_peer_info()]
+    try:
+        params.ti = handle.torrent_file()
+        params.trackers = tracker_urls(handle)
+        # Who gave the description is worth keeping, should it have to come back placed otherwise.
+        params.peers = [peer.ip for peer in handle.get_peer_info()]
+    except BROKEN as error:
+        return Described(id, None, f"The description that peers gave cannot be read ({error}).")
     return described(id, params)
 
 

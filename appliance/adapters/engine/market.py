@@ -8,6 +8,7 @@ from typing import Any
 
 import libtorrent as lt
 
+from appliance.adapters.engine.foreign import said
 from appliance.adapters.engine.session import LibtorrentEngine
 from appliance.domain.auction.intake import Intake, Source
 from appliance.domain.auction.meter import PeerConnection
@@ -84,11 +85,10 @@ def _intake(torrent: str, handle: lt.torrent_handle) -> Intake:
 
 def _source(torrent: str, peer: Any, unverified: dict[tuple[str, int], int]) -> Source:
     host, port = peer.ip
-    client = peer.client if isinstance(peer.client, str) else peer.client.decode("utf-8", "replace")
     return Source(
         ip=host,
         connection=PeerConnection(torrent, host, port),
-        market=shown_port(client),
+        market=shown_port(said(lambda: peer.client)),
         received=peer.total_download,
         unverified=unverified.get((host, port), 0),
         failures=peer.num_hashfails,

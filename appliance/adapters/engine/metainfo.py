@@ -2,31 +2,40 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import libtorrent as lt
+from msgspec import UNSET
 
+from appliance.adapters.engine.foreign import BROKEN, ascii_url, said
+from appliance.adapters.engine.schema import (
+    LIMITS,
+    RESUME_LIMITS,
+    FileEntry,
+    InfoDict,
+    OuterDict,
+    decoded,
+    grown,
+    listed,
+    read_info,
+    read_outer,
+)
 from appliance.core.errors import OwnerMustAct
+from appliance.core.magnets import one_link
+from appliance.core.text import shown
 from appliance.core.units import MIB
 from appliance.domain.catalogue.description import Description, Parsed
 
 MOST_METAINFO = 32 * MIB
 """Bytes of a .torrent file: one of 100,000 files has about 12 MB."""
 MOST_FILES = 200_000
-MOST_DEPTH = 64
 MOST_NAME = 255
 """Bytes of one file name, as Linux' file systems have it."""
-MOST_MAGNET = 16 * 1024
 _LEADS_OUT = re.compile(r"[/\\\x00-\x1f]")
 """Characters by which a name could lead out of its folder, or hide that it does."""
-_LIMITS: Any = {
-    "max_buffer_size": MOST_METAINFO,
-    "max_pieces": 0x200000,
-    "max_decode_depth": 100,
-    "max_decode_tokens": 6_000_000,
-}
+_MOST_TRACKERS = 500
 
 
 def parse_torrent(metainfo: bytes) -> Parsed:
@@ -38,42 +47,45 @@ def parse_torrent(metainfo: bytes) -> Parsed:
     if not metainfo.startswith(b"d"):
         raise OwnerMustAct("This is not a .torrent file. Did you save a web page instead?")
     try:
-        params = lt.load_torrent_buffer(metainfo, _LIMITS)
-    except (RuntimeError, ValueError, UnicodeError, OverflowError) as error:
+        params = lt.load_torrent_buffer(metainfo, LIMITS)
+    except BROKEN as error:
         raise OwnerMustAct(f"The .torrent file is broken: {_plain(error)}. Download it again.") from error
+    _tidy(params, read_outer(metainfo))
     return checked(params)
 
 
 def parse_own(metainfo: bytes) -> Parsed:
     """As `parse_torrent`, for one that was made here this moment: its data is known to be whole."""
     parsed = parse_torrent(metainfo)
-    params = lt.load_torrent_buffer(metainfo, _LIMITS)
+    params = lt.load_torrent_buffer(metainfo, LIMITS)
     params.have_pieces = [True] * parsed.description.pieces
     return replace(parsed, resume=lt.write_resume_data_buf(params))
 
 
-def parse_magnet(uri: str) -> Parsed:
-    """Understand a magnet link (BEP 9, BEP 53). Raises OwnerMustAct, saying what is wrong with it."""
-    if not uri.lower().startswith("magnet:?"):
-        raise OwnerMustAct('This is not a magnet link: it does not start with "magnet:?".')
-    if len(uri) > MOST_MAGNET:
-        raise OwnerMustAct(
-            f"The magnet link is longer than {MOST_MAGNET} characters; shorten its list of trackers."
-        )
+def parse_magnet(pasted: str) -> Parsed:
+    """Understand one magnet link (BEP 9, BEP 53), as people paste it. Raises OwnerMustAct."""
+    link = one_link(pasted)
     try:
-        params = lt.parse_magnet_uri(uri)
-    except (RuntimeError, ValueError, UnicodeError, OverflowError) as error:
+        params = lt.parse_magnet_uri(link)
+        v1, v2 = _hashes(params.info_hashes)
+        resume = lt.write_resume_data_buf(params)
+    except BROKEN as error:
         raise OwnerMustAct(f"The magnet link is broken: {_plain(error)}. Copy it again.") from error
-    v1, v2 = _hashes(params.info_hashes)
-    return Parsed(Description(name=_clean(params.name), v1=v1, v2=v2), lt.write_resume_data_buf(params))
+    return Parsed(Description(name=said(lambda: params.name), v1=v1, v2=v2), resume)
 
 
 def parse_resume(resume: bytes) -> lt.add_torrent_params:
     """Read resume data of our own. Raises ValueError where it is damaged."""
     try:
-        return lt.read_resume_data(resume, _LIMITS)
-    except (RuntimeError, ValueError, UnicodeError, OverflowError) as error:
+        params = lt.read_resume_data(resume, RESUME_LIMITS)
+    except BROKEN as error:
         raise ValueError(_plain(error)) from error
+    try:
+        # What is not UTF-8 in them came before such texts were mended when they came in.
+        _ = params.trackers, params.url_seeds, params.name, params.comment, params.created_by
+    except UnicodeDecodeError:
+        _mend(params, resume)
+    return params
 
 
 def torrent_file(resume: bytes) -> bytes:
@@ -90,15 +102,20 @@ def checked(params: lt.add_torrent_params) -> Parsed:
     info = params.ti
     if info is None or not info.is_valid():
         raise OwnerMustAct("The torrent has no metadata. Download it again.")
-    raw: Any = lt.bdecode(info.info_section())
-    if not isinstance(raw, dict):
-        raise OwnerMustAct("The torrent's metadata is not a dictionary. Download it again.")
-    name = _name(raw.get(b"name"))
-    files = list(_files(raw, name))
-    if not 0 < len(files) <= MOST_FILES:
-        raise OwnerMustAct(f"The torrent has {len(files)} files; the limit is {MOST_FILES}.")
+    try:
+        told = read_info(info.info_section())
+        name = _name(told.name)
+        files = _files(told, name)
+        return Parsed(_description(info, params, name, files), lt.write_resume_data_buf(params))
+    except BROKEN as error:
+        raise OwnerMustAct(f"The torrent cannot be read: {_plain(error)}. Download it again.") from error
+
+
+def _description(
+    info: lt.torrent_info, params: lt.add_torrent_params, name: str, files: list[tuple[str, int]]
+) -> Description:
     v1, v2 = _hashes(info.info_hashes())
-    description = Description(
+    return Description(
         name=name,
         v1=v1,
         v2=v2,
@@ -107,11 +124,36 @@ def checked(params: lt.add_torrent_params) -> Parsed:
         pieces=info.num_pieces(),
         piece_length=info.piece_length(),
         private=info.priv(),
-        comment=_clean(params.comment),
-        created_by=_clean(params.created_by),
+        comment=said(lambda: params.comment),
+        created_by=said(lambda: params.created_by),
         layout=_layout(files),
     )
-    return Parsed(description, lt.write_resume_data_buf(params))
+
+
+def _tidy(params: lt.add_torrent_params, outer: OuterDict) -> None:
+    """Put into the parameters what stands beside the description, so that libtorrent holds texts alone."""
+    tiers = outer.announce_list if isinstance(outer.announce_list, list) else []
+    urls = [(tier, url) for tier, group in enumerate(tiers) if isinstance(group, list) for url in group]
+    urls = urls or [(0, outer.announce)]
+    kept = [(tier, ascii_url(url)) for tier, url in urls if isinstance(url, bytes) and url][:_MOST_TRACKERS]
+    params.trackers, params.tracker_tiers = [url for _, url in kept], [min(tier, 255) for tier, _ in kept]
+    seeds = outer.url_list if isinstance(outer.url_list, list) else [outer.url_list]
+    params.url_seeds = [ascii_url(url) for url in seeds if isinstance(url, bytes) and url][:_MOST_TRACKERS]
+    params.comment = shown(outer.comment) if isinstance(outer.comment, bytes) else ""
+    params.created_by = shown(outer.created_by) if isinstance(outer.created_by, bytes) else ""
+
+
+def _mend(params: lt.add_torrent_params, resume: bytes) -> None:
+    """Resume data that holds what the bindings cannot read: keep what is text. Raises ValueError."""
+    try:
+        tree = decoded(resume)
+    except OwnerMustAct as error:
+        raise ValueError(str(error)) from error
+    named = {"announce-list": tree.get(b"trackers"), "url-list": tree.get(b"url-list")}
+    told = OuterDict(announce_list=named["announce-list"], url_list=named["url-list"] or b"")
+    _tidy(params, told)
+    name = tree.get(b"name")
+    params.name = shown(name) if isinstance(name, bytes) else ""
 
 
 def _layout(files: list[tuple[str, int]]) -> str:
@@ -121,13 +163,22 @@ def _layout(files: list[tuple[str, int]]) -> str:
     return digest.hexdigest()
 
 
-def _files(raw: dict[bytes, Any], name: str) -> Iterable[tuple[str, int]]:
+def _files(told: InfoDict, name: str) -> list[tuple[str, int]]:
     """(path, size) of every real file, from the torrent's own words and not from libtorrent's mended ones."""
-    if b"file tree" in raw:
-        return _under(name, list(_tree(raw[b"file tree"])))
-    if b"files" in raw:
-        return _listed(raw[b"files"], name)
-    return [(name, _size(raw.get(b"length")))]
+    found = list(_found(told, name))
+    if not 0 < len(found) <= MOST_FILES:
+        raise OwnerMustAct(f"The torrent has {len(found)} files; this box takes 1 to {MOST_FILES}.")
+    return found
+
+
+def _found(told: InfoDict, name: str) -> Iterator[tuple[str, int]]:
+    if isinstance(told.file_tree, dict):
+        yield from _under(name, list(_tree(told.file_tree)))
+    elif isinstance(told.files, list):
+        yield from _listed(told.files, name)
+    else:
+        length = told.length if isinstance(told.length, int) else -1
+        yield name, _size(FileEntry(length=length, attr=told.attr, symlink=told.symlink))
 
 
 def _under(name: str, found: list[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -137,38 +188,26 @@ def _under(name: str, found: list[tuple[str, int]]) -> list[tuple[str, int]]:
     return [(f"{name}/{path}", size) for path, size in found]
 
 
-def _listed(entries: Any, name: str) -> Iterator[tuple[str, int]]:
+def _listed(entries: list[dict[bytes, Any]], name: str) -> Iterator[tuple[str, int]]:
     """The files of a v1 list (BEP 3), padding (BEP 47) left out."""
-    for entry in entries:
-        _refuse_symlink(entry)
-        if b"p" not in entry.get(b"attr", b""):
-            parts = entry.get(b"path.utf-8", entry.get(b"path"))
-            yield "/".join([name, *_parts(parts)]), _size(entry.get(b"length"))
+    for entry in listed(entries):
+        size = _size(entry)
+        if b"p" not in entry.attr:
+            yield "/".join([name, *map(_name, entry.path_utf8 or entry.path)]), size
 
 
-def _tree(tree: Any) -> Iterator[tuple[str, int]]:
-    stack: list[tuple[str, int, Any]] = [("", 0, tree)]
-    while stack:
-        path, depth, node = stack.pop()
-        if not isinstance(node, dict) or depth > MOST_DEPTH:
-            raise OwnerMustAct(f"The torrent's folders are nested more than {MOST_DEPTH} deep, or broken.")
-        for key, value in node.items():
-            if key == b"":
-                _refuse_symlink(value)
-                yield path, _size(value.get(b"length"))
-            else:
-                stack.append((f"{path}/{_name(key)}" if path else _name(key), depth + 1, value))
+def _tree(tree: dict[bytes, Any]) -> Iterator[tuple[str, int]]:
+    names: dict[bytes, str] = {}
+    for path, leaf in grown(tree):
+        for part in path:
+            if part not in names:
+                names[part] = _name(part)
+        yield "/".join(names[part] for part in path), _size(leaf)
 
 
-def _parts(parts: Any) -> list[str]:
-    if not isinstance(parts, list) or not 0 < len(parts) <= MOST_DEPTH:
-        raise OwnerMustAct(f"A file of the torrent has no path, or one of more than {MOST_DEPTH} folders.")
-    return [_name(part) for part in parts]
-
-
-def _name(raw: Any) -> str:
+def _name(raw: bytes) -> str:
     """One file or folder name, refused where it would lead somewhere else."""
-    if not isinstance(raw, bytes) or not raw:
+    if not raw:
         raise OwnerMustAct("The torrent has a file without a name.")
     try:
         name = raw.decode("utf-8")
@@ -183,17 +222,15 @@ def _name(raw: Any) -> str:
     return name
 
 
-def _size(raw: Any) -> int:
-    if not isinstance(raw, int) or not 0 <= raw < 2**48:
-        raise OwnerMustAct("The torrent has a file of an impossible size.")
-    return raw
-
-
-def _refuse_symlink(entry: dict[bytes, Any]) -> None:
-    if b"symlink path" in entry or b"l" in entry.get(b"attr", b""):
+def _size(entry: FileEntry) -> int:
+    """The size of a file that is none of those that the box refuses."""
+    if entry.symlink is not UNSET or b"l" in entry.attr:
         raise OwnerMustAct(
             "The torrent contains a symbolic link. The box refuses those: they could lead out of its folder."
         )
+    if not 0 <= entry.length < 2**48:
+        raise OwnerMustAct("The torrent has a file of an impossible size.")
+    return entry.length
 
 
 def _hashes(hashes: lt.info_hash_t) -> tuple[str, str]:
@@ -201,10 +238,5 @@ def _hashes(hashes: lt.info_hash_t) -> tuple[str, str]:
     return str(hashes.v1) if hashes.has_v1() else "", str(hashes.v2) if hashes.has_v2() else ""
 
 
-def _clean(text: str) -> str:
-    """A text of a stranger, for showing: without control characters, and not endless."""
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", text).strip()[:500]
-
-
 def _plain(error: Exception) -> str:
-    return re.sub(r"\s*\[[\w:]+\]$", "", str(error)) or type(error).__name__
+    return shown(re.sub(r"\s*\[[\w:]+\]$", "", str(error)) or type(error).__name__)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import libtorrent as lt
 
+from appliance.adapters.engine.foreign import error_said, said
 from appliance.adapters.engine.pump import Handlers
 
 log = logging.getLogger(__name__)
@@ -59,13 +60,13 @@ class NetworkAlerts:
 
     def _on_listening(self, alert: lt.listen_succeeded_alert) -> None:
         endpoint = (alert.address, alert.port)
-        tcp = alert.socket_type == lt.socket_type_t.tcp or "TCP" in alert.message()
+        tcp = alert.socket_type == lt.socket_type_t.tcp or "TCP" in said(alert.message)
         if tcp and endpoint not in self.network.listening:
             self.network.listening.append(endpoint)
 
     def _on_listen_failed(self, alert: lt.listen_failed_alert) -> None:
-        self.network.listen_errors[alert.message().partition(" failed")[0]] = alert.error.message()
-        log.warning("%s", alert.message())
+        self.network.listen_errors[said(alert.message).partition(" failed")[0]] = error_said(alert.error)
+        log.warning("%s", said(alert.message))
 
     def _on_mapped(self, alert: lt.portmap_alert) -> None:
         if alert.external_port not in self.own_mappings:
@@ -73,7 +74,7 @@ class NetworkAlerts:
             self.network.map_errors.pop(_protocol(alert), None)
 
     def _on_map_failed(self, alert: lt.portmap_error_alert) -> None:
-        self.network.map_errors[_protocol(alert)] = alert.error.message()
+        self.network.map_errors[_protocol(alert)] = error_said(alert.error)
 
     def _on_dht_peers(self, alert: lt.dht_get_peers_reply_alert) -> None:
         if seeker := self.seekers.get(alert.info_hash.to_bytes()):

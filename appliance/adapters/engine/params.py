@@ -4,7 +4,8 @@ import logging
 
 import libtorrent as lt
 
-from appliance.adapters.engine.metainfo import parse_resume
+from appliance.adapters.engine.foreign import BROKEN
+from appliance.adapters.engine.metainfo import checked, parse_resume
 from appliance.domain.catalogue.model import Priority
 from appliance.domain.catalogue.ports import Placement
 
@@ -19,7 +20,7 @@ def session_params(state: bytes) -> lt.session_params:
     """Session parameters with the DHT's nodes of the last run; fresh ones where those are damaged."""
     try:
         return lt.read_session_params(state) if state else lt.session_params()
-    except (RuntimeError, ValueError, UnicodeError) as error:
+    except BROKEN as error:
         log.warning("the DHT's saved nodes are damaged (%s); it starts without them", error)
         return lt.session_params()
 
@@ -27,6 +28,8 @@ def session_params(state: bytes) -> lt.session_params:
 def torrent_params(resume: bytes, placement: Placement, *, pex: bool) -> lt.add_torrent_params:
     """The parameters of one torrent. Raises ValueError for resume data that is broken."""
     params = parse_resume(resume)
+    if params.ti is not None and not placement.described:
+        params = _undescribed(params)
     params.save_path = placement.folder
     params.upload_limit = placement.upload_limit or -1
     params.download_limit = placement.download_limit or -1
@@ -56,6 +59,19 @@ def hashes(params: lt.add_torrent_params) -> lt.info_hash_t:
 def key(known: lt.info_hash_t) -> str:
     """One of a torrent's info-hashes, the same each time: that of v1 where there is one."""
     return str(known.v1) if known.has_v1() else str(known.v2)
+
+
+def _undescribed(params: lt.add_torrent_params) -> lt.add_torrent_params:
+    """The bare link of a torrent whose description came, but was never taken over: it is asked for again.
+
+    Raises OwnerMustAct where that description is hostile.
+    """
+    checked(params)
+    link = lt.add_torrent_params()
+    link.info_hashes = hashes(params)
+    link.trackers, link.tracker_tiers, link.peers = params.trackers, params.tracker_tiers, params.peers
+    link.name = params.name
+    return link
 
 
 def _set_totals(params: lt.add_torrent_params, placement: Placement) -> None:

@@ -2,11 +2,16 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import libtorrent as lt
+
+from appliance.core.errors import OwnerMustAct, PeerMisbehaved
+
+log = logging.getLogger(__name__)
 
 Handlers = Mapping[type[Any], Callable[[Any], None]]
 """Type of an alert -> what is done with it; alerts of other types are dropped."""
@@ -39,6 +44,14 @@ class AlertPump:
         os.close(self._read)
         os.close(self.wake)
 
+    def _handle(self, alert: lt.alert) -> None:
+        """Handle one alert; what cannot be read of it concerns it alone."""
+        if handler := self._handlers.get(type(alert)):
+            try:
+                handler(alert)
+            except (UnicodeError, PeerMisbehaved, OwnerMustAct) as error:
+                log.warning("%s cannot be read, and is dropped: %s", type(alert).__name__, error)
+
     def _drain(self) -> None:
         """Take all alerts: the pipe tells only that there were none before (edge-triggered)."""
         with contextlib.suppress(BlockingIOError):
@@ -46,7 +59,6 @@ class AlertPump:
         try:
             while alerts := self._pop():
                 for alert in alerts:
-                    if handler := self._handlers.get(type(alert)):
-                        handler(alert)
+                    self._handle(alert)
         except Exception as error:  # whatever it is, the loop that owns us must end with it
             self._on_failure(error)

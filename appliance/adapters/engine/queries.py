@@ -5,14 +5,15 @@ ones are used, each in a thread.
 """
 
 import asyncio
-from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
 import libtorrent as lt
 
+from appliance.adapters.engine.foreign import error_said, said, trackers
 from appliance.adapters.engine.session import LibtorrentEngine
+from appliance.core.text import shown
 from appliance.domain.catalogue.swarm import FileRow, PeerRow, TrackerRow, Verdict
 
 MOST_BUCKETS = 400
@@ -34,7 +35,7 @@ class Queries:
 
     async def trackers(self, id: str) -> list[TrackerRow]:
         """The trackers by tier."""
-        entries: Sequence[Any] | None = await self._engine.ask(id, lambda handle: handle.trackers())
+        entries = await self._engine.ask(id, trackers)
         return [_tracker(entry) for entry in entries or ()]
 
     async def files(self, id: str, offset: int, count: int) -> tuple[int, list[FileRow]]:
@@ -49,7 +50,11 @@ class Queries:
         real = await asyncio.to_thread(_real_files, str(info.info_hashes().get_best()), _Held(files))
         chosen = real[max(0, offset) : max(0, offset) + count]
         return len(real), [
-            FileRow(path=files.file_path(index), size=files.file_size(index), done=done[index])
+            FileRow(
+                path=said(partial(files.file_path, index), 4_096),
+                size=files.file_size(index),
+                done=done[index],
+            )
             for index in chosen
         ]
 
@@ -96,7 +101,7 @@ def _peer(peer: lt.peer_info) -> PeerRow:
     host, port = peer.ip
     return PeerRow(
         address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
-        client=_text(peer.client),
+        client=said(lambda: peer.client),
         transport="utp" if peer.flags & _UTP else "tcp",
         encrypted=bool(peer.flags & lt.peer_info.rc4_encrypted),
         incoming=not peer.flags & lt.peer_info.outgoing_connection,
@@ -113,10 +118,10 @@ def _tracker(entry: Any) -> TrackerRow:
     attempts = [hashes for endpoint in entry["endpoints"] for hashes in endpoint["info_hashes"]]
     verdict = _verdict(entry["verified"], attempts)
     return TrackerRow(
-        url=entry["url"],
+        url=shown(entry["url"], 4_096),
         tier=entry["tier"],
         verdict=verdict,
-        message=_text(_message(attempts, verdict))[:300],
+        message=shown(_message(attempts, verdict), 300),
         seeds=max((attempt["scrape_complete"] for attempt in attempts), default=-1),
         peers=max((attempt["scrape_incomplete"] for attempt in attempts), default=-1),
     )
@@ -146,10 +151,4 @@ def _message(attempts: list[Any], verdict: Verdict) -> str:
 def _error_text(error: Any) -> str:
     category = {"system": lt.system_category, "libtorrent": lt.libtorrent_category, "http": lt.http_category}
     make = category.get(error["category"])
-    return lt.error_code(error["value"], make()).message() if make else f"error {error['value']}"
-
-
-def _text(text: str | bytes) -> str:
-    """Words of a stranger: printable only."""
-    shown = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    return "".join(char if char.isprintable() else "?" for char in shown)
+    return error_said(lt.error_code(error["value"], make())) if make else f"error {error['value']}"

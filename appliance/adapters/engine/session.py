@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import libtorrent as lt
 
 from appliance.adapters.engine.classes import ClassPool, make_pool
+from appliance.adapters.engine.foreign import BROKEN, error_said, tracker_urls
 from appliance.adapters.engine.links import Links
 from appliance.adapters.engine.metainfo import parse_resume
 from appliance.adapters.engine.network import NetworkAlerts
@@ -16,6 +17,7 @@ from appliance.adapters.engine.params import hashes, key, session_params, torren
 from appliance.adapters.engine.pump import AlertPump, Handlers
 from appliance.adapters.engine.settings import PREAD, limit_settings
 from appliance.adapters.engine.torrents import TorrentAlerts, Torrents
+from appliance.core.crashguard import CrashGuard
 from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.domain.catalogue.model import Priority
 from appliance.domain.catalogue.ports import Gone, Placement, ResumeSaved, TorrentEvent
@@ -39,8 +41,14 @@ _ANSWER_S = 10.0
 class LibtorrentEngine:
     """One session, and the torrents in it by the catalogue's ids."""
 
-    def __init__(self, settings: dict[str, Any], *, pex: bool, state: bytes = b"") -> None:
-        """`state` is what `state()` gave when the box last stopped: the DHT's nodes."""
+    def __init__(
+        self, settings: dict[str, Any], *, pex: bool, state: bytes = b"", guard: CrashGuard | None = None
+    ) -> None:
+        """`state` is what `state()` gave when the box last stopped: the DHT's nodes.
+
+        `guard` knows at which torrents the process has died before.
+        """
+        self._guard = guard or CrashGuard()
         self._settings: Any = settings
         self._pex = pex
         self._state = state
@@ -71,7 +79,7 @@ class LibtorrentEngine:
         self.session = lt.session(params)
         self.classes: ClassPool = make_pool(self.session)
         self._emit = on_event
-        torrents = TorrentAlerts(self._torrents, self._links, on_event, self._ask_numbers)
+        torrents = TorrentAlerts(self._torrents, self._links, on_event, self._ask_numbers, self._guard)
         ours: Handlers = {
             lt.add_torrent_alert: self._on_added,
             lt.session_stats_alert: self._on_stats,
@@ -141,19 +149,21 @@ class LibtorrentEngine:
 
     def add(self, id: str, resume: bytes, placement: Placement) -> None:
         """Start a torrent; raises OwnerMustAct where libtorrent refuses it, ValueError for broken data."""
-        params = self._params(id, resume, placement)
-        try:
-            handle = self.session.add_torrent(params)
-        except RuntimeError as error:
-            self._links.end(id)
-            raise OwnerMustAct(f"libtorrent refused the torrent: {error}.") from error
+        with self._guard.reading(id):
+            params = self._params(id, resume, placement)
+            try:
+                handle = self.session.add_torrent(params)
+            except BROKEN as error:
+                self._links.end(id)
+                raise OwnerMustAct(f"libtorrent refused the torrent: {error}.") from error
         self._enter(id, handle, placement.priority)
 
     def begin(self, id: str, resume: bytes, placement: Placement) -> None:
         """Start a torrent as `add` does, but without a round trip to libtorrent's thread; see `begun`."""
-        params = self._params(id, resume, placement)
-        self._coming[key(hashes(params))] = (id, placement.priority)
-        self.session.async_add_torrent(params)
+        with self._guard.reading(id):
+            params = self._params(id, resume, placement)
+            self._coming[key(hashes(params))] = (id, placement.priority)
+            self.session.async_add_torrent(params)
 
     async def begun(self) -> dict[str, str]:
         """Wait until all that were begun are in; why libtorrent refused some, by id. Raises RetryLater."""
@@ -178,6 +188,7 @@ class LibtorrentEngine:
 
     def remove(self, id: str, with_data: bool) -> None:
         """Forget a torrent; `Gone` follows."""
+        self._guard.forgive(id)
         handle = self._torrents.leave(id, with_data)
         if handle is None:
             self._emit(Gone(id))
@@ -240,7 +251,7 @@ class LibtorrentEngine:
         if handle is None:
             return 0
         params = parse_resume(resume)
-        known = {str(tracker["url"]) for tracker in handle.trackers()}
+        known = set(tracker_urls(handle))
         fresh = [url for url in params.trackers if url not in known]
         for url in fresh:
             handle.add_tracker({"url": url})
@@ -285,7 +296,7 @@ class LibtorrentEngine:
     def _on_added(self, alert: lt.add_torrent_alert) -> None:
         id, priority = self._coming.pop(key(hashes(alert.params)), ("", Priority.NORMAL))
         if id and alert.error.value():
-            self._refused[id] = alert.error.message()
+            self._refused[id] = error_said(alert.error)
             self._links.end(id)
         elif id:
             self._enter(id, alert.handle, priority)

@@ -6,9 +6,11 @@ from typing import Any
 import libtorrent as lt
 
 from appliance.adapters.engine.alerts import snapshot, trouble_kind
+from appliance.adapters.engine.foreign import error_said, said
 from appliance.adapters.engine.links import Links, described, description
 from appliance.adapters.engine.params import key
 from appliance.adapters.engine.pump import Handlers
+from appliance.core.crashguard import CrashGuard
 from appliance.domain.catalogue.ports import (
     Checked,
     EnginePhase,
@@ -89,9 +91,10 @@ class TorrentAlerts:
         links: Links,
         on_event: Callable[[TorrentEvent], None],
         ask_numbers: Callable[[], None],
+        guard: CrashGuard,
     ) -> None:
         """`ask_numbers` asks the session for what has changed; the answer comes as an alert."""
-        self._torrents, self._links = torrents, links
+        self._torrents, self._links, self._guard = torrents, links, guard
         self._emit, self._ask_numbers = on_event, ask_numbers
         self._checked: set[str] = set()
         """Torrents whose check has ended, while their new numbers are on the way."""
@@ -101,9 +104,9 @@ class TorrentAlerts:
             lt.save_resume_data_failed_alert: self._of_torrent(lambda id, alert: ResumeSaved(id, None)),
             lt.torrent_checked_alert: self._on_checked,
             lt.torrent_error_alert: lambda alert: self._stop(alert, ""),
-            lt.file_error_alert: lambda alert: self._stop(alert, alert.filename()),
+            lt.file_error_alert: lambda alert: self._stop(alert, said(alert.filename, 4_096)),
             lt.fastresume_rejected_alert: self._of_torrent(_rejected),
-            lt.metadata_received_alert: self._of_torrent(lambda id, alert: description(id, alert.handle)),
+            lt.metadata_received_alert: self._on_described,
             lt.torrent_removed_alert: lambda alert: self._gone(alert, with_data=False),
             lt.torrent_deleted_alert: lambda alert: self._gone(alert, with_data=True),
             lt.torrent_delete_failed_alert: self._on_delete_failed,
@@ -118,6 +121,12 @@ class TorrentAlerts:
                 self._emit(event(id, alert))
 
         return handle
+
+    def _on_described(self, alert: lt.metadata_received_alert) -> None:
+        """Peers have said what a link is: the bytes of a stranger are read for the first time."""
+        if (id := self._torrents.id(alert.handle)) is not None:
+            with self._guard.reading(id):
+                self._emit(description(id, alert.handle))
 
     def _on_states(self, alert: lt.state_update_alert) -> None:
         for status in alert.status:
@@ -150,11 +159,11 @@ class TorrentAlerts:
         id = self._torrents.id(alert.handle)
         if id is not None and id not in self._torrents.stopped:
             self._torrents.stopped.add(id)
-            self._emit(Stopped(id, trouble_kind(alert.error), file, alert.error.message()))
+            self._emit(Stopped(id, trouble_kind(alert.error), file, error_said(alert.error)))
 
     def _on_delete_failed(self, alert: lt.torrent_delete_failed_alert) -> None:
         missing = trouble_kind(alert.error) is TroubleKind.MISSING
-        self._gone(alert, with_data=True, data_error="" if missing else alert.error.message())
+        self._gone(alert, with_data=True, data_error="" if missing else error_said(alert.error))
 
     def _gone(self, alert: Any, *, with_data: bool, data_error: str = "") -> None:
         if id := self._torrents.left(alert.info_hashes, with_data=with_data):
@@ -170,4 +179,4 @@ class TorrentAlerts:
 
 
 def _rejected(id: str, alert: lt.fastresume_rejected_alert) -> TorrentEvent:
-    return ResumeRejected(id, alert.error.message())
+    return ResumeRejected(id, error_said(alert.error))

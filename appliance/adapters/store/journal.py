@@ -8,10 +8,13 @@ from typing import Literal
 
 from appliance.adapters.store.database import Database
 from appliance.core.clock import Clock
+from appliance.core.text import shown
 
 log = logging.getLogger("seedbox.events")
 
 MOST_EVENTS = 5_000
+MOST_TEXT = 1_000
+"""Characters of one event."""
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 Kind = Literal["info", "warning", "error"]
@@ -52,7 +55,7 @@ class EventJournal:
 
     def _add(self, kind: Kind, text: str, torrent: str) -> None:
         # A file's name that is not UTF-8 cannot be written, and would keep all later events from the disk.
-        plain = text[:1_000].encode("utf-8", "replace").decode()
+        plain = shown(text.replace("\n", " "), MOST_TEXT)
         log.log(_LEVELS[kind], "%s", plain, extra={"TORRENT": torrent} if torrent else {})
         self._fresh.append(Happened(self._next, self._clock.now(), kind, plain, torrent))
         self._next += 1

@@ -13,6 +13,7 @@ from pathlib import Path
 from appliance.core.clock import Clock
 from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.core.journal import Journal
+from appliance.core.text import shown
 from appliance.domain.catalogue.admission import Known, admit
 from appliance.domain.catalogue.description import Parsed
 from appliance.domain.catalogue.duties import Duties
@@ -162,7 +163,7 @@ class Catalogue:
         new = parsed.description
         record = Record(
             id=new.id,
-            name=new.name or f"magnet {new.id[:8]}",
+            name=shown(new.name) or f"magnet {new.id[:8]}",
             v1=new.v1,
             v2=new.v2,
             folder=folder,

@@ -61,6 +61,8 @@ class Listener:
     def _was_described(self, torrent: Torrent, event: Described) -> None:
         if event.parsed is None:
             self._refused(torrent, event.refusal)
+            torrent.record.refused = f"{event.refusal} Remove it."
+            self._held.dirty(torrent)
         else:
             self.described(torrent, event.parsed, held=event.held)
 

@@ -149,6 +149,8 @@ class Holdings:
 
     def _obstacle(self, record: Record) -> TorrentTrouble | None:
         """Why a torrent cannot be put into the engine where its data lies."""
+        if record.refused:
+            return TorrentTrouble(TroubleKind.REFUSED, record.refused)
         if not record.folder:
             return TorrentTrouble(TroubleKind.NO_PLACE, self.no_place(record.size))
         volume = self.volume_of(record)
@@ -233,6 +235,7 @@ def _placement(record: Record, *, hash_all: bool) -> Placement:
         priority=record.priority,
         upload_limit=record.upload_limit,
         download_limit=record.download_limit,
+        described=bool(record.pieces),
         rename_root=record.root if record.root != record.name else "",
         uploaded=record.uploaded,
         downloaded=record.downloaded,

@@ -140,6 +140,8 @@ class Placement:
     priority: Priority
     upload_limit: int
     download_limit: int
+    described: bool = True
+    """Whether its description was found good; the engine leaves out one that comes with a link unseen."""
     rename_root: str = ""
     """Name of the top-level file or folder on disk, where it differs from the torrent's."""
     uploaded: int = -1

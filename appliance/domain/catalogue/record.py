@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from appliance.core.text import shown
 from appliance.domain.catalogue.description import Description, short_hash
 from appliance.domain.catalogue.model import Goal, Priority
 
@@ -48,6 +49,8 @@ class Record:
     """Its seeding goal was reached."""
     damaged: bool = False
     """All data was here once, and a later check found some of it wrong or missing."""
+    refused: str = ""
+    """Why what peers gave as a link's description may not be used: it is not put into the engine again."""
     removing: Literal["", "keep", "delete"] = ""
     """A removal has begun, and is finished at the next start if it was cut short."""
     uploaded: int = 0
@@ -84,7 +87,8 @@ def describe(record: Record, new: Description) -> None:
     record.v1, record.v2 = new.v1 or record.v1, new.v2 or record.v2
     if not new.pieces:
         return
-    record.name, record.root, record.layout = new.name, new.name, new.layout
+    record.refused = ""
+    record.name, record.root, record.layout = shown(new.name), new.name, new.layout
     record.size, record.files, record.pieces = new.size, new.files, new.pieces
     record.piece_length, record.private = new.piece_length, new.private
     record.comment, record.created_by = new.comment, new.created_by

@@ -21,6 +21,7 @@ from appliance.control.intake import (
 )
 from appliance.control.torrents import GetMetainfo, Goal, Priority, ShowTorrent
 from appliance.core.errors import OwnerMustAct
+from appliance.core.magnets import is_link, pasted_links
 from appliance.entrypoints.cli.context import App, command
 from appliance.entrypoints.cli.params import GOAL
 
@@ -57,7 +58,7 @@ def add(app: App, sources: tuple[str, ...], **options: Any) -> None:
     SOURCE is a .torrent file, a magnet link, a web address, or - for standard input.
     """
     chosen = _options(**options)
-    added = [_add(app, source, chosen) for source in sources]
+    added = [_add(app, one, chosen) for source in sources for one in _each(source)]
     app.answer(added, *(line for one in added for line in added_lines(one)))
 
 
@@ -72,8 +73,13 @@ def added_from(app: App, source: str) -> Added:
     return _add(app, source, Options())
 
 
+def _each(source: str) -> list[str]:
+    """The magnet links in a source, or the source itself."""
+    return pasted_links(source) if is_link(source) else [source]
+
+
 def _add(app: App, source: str, options: Options) -> Added:
-    if source.lower().startswith("magnet:"):
+    if is_link(source):
         return app.box.call(AddMagnet(uri=source, options=options))
     if source.lower().startswith(("http://", "https://")):
         job = _wait(app, app.box.call(AddUrl(url=source, options=options)).job, "Downloading")

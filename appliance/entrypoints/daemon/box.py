@@ -32,6 +32,7 @@ from appliance.adapters.store.torrents import TorrentStore
 from appliance.adapters.store.traffic import TrafficLog
 from appliance.core.clock import SystemClock
 from appliance.core.config import Config
+from appliance.core.crashguard import CrashGuard
 from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.core.failure import Failure
 from appliance.core.power import UNIT, power_off
@@ -79,6 +80,7 @@ class Box:
         self.journal = EventJournal(database, self.clock)
         self.traffic = TrafficLog(database, self.clock)
         self.meter = Meter(MeterPorts(clock=self.clock, traffic=self.traffic, store=self.settings))
+        self._reads = CrashGuard(state.being_read)
         self.store = TorrentStore(database, state.torrents)
         self.machine = Machine()
         self._mounts = Mounts()
@@ -116,9 +118,8 @@ class Box:
             config.network, self.limits.current, self.machine.total_ram(), config.box.name, __version__
         )
         gentle = utp_settings(config.governor.courtesy_delay if config.governor.courtesy else None)
-        return LibtorrentEngine(
-            settings | gentle, pex=config.network.pex, state=self.settings.get("dht") or b""
-        )
+        nodes = self.settings.get("dht") or b""
+        return LibtorrentEngine(settings | gentle, pex=config.network.pex, state=nodes, guard=self._reads)
 
     def _catalogue(self, folders: list[ContentFolder]) -> Catalogue:
         seeding = self.config.seeding
@@ -345,7 +346,7 @@ class Box:
     def _optional_services(self) -> list[Part]:
         parts = []
         if folder := self.config.content.watch:
-            watch = WatchFolder(self.state.resolve(folder), self.journal, self.catalogue)
+            watch = WatchFolder(self.state.resolve(folder), self.journal, self.catalogue, self._reads)
             parts.append(Part(name="watch folder", loops={"watch folder": watch.run}))
         return parts
 

@@ -15,6 +15,7 @@ from appliance.control.intake import (
     GetJob,
 )
 from appliance.core.errors import OwnerMustAct
+from appliance.core.magnets import pasted_links
 from appliance.entrypoints.web import forms
 from appliance.entrypoints.web.routes import blueprint
 
@@ -60,7 +61,10 @@ class AddingViews:
             job = self._box.call(AddUrl(url=link, options=forms.options(request.form))).job
             return redirect(url_for("adding.job", id=job))
         if link:
-            return _report([self._box.call(AddMagnet(uri=link, options=forms.options(request.form)))])
+            options = forms.options(request.form)
+            return _report(
+                [self._box.call(AddMagnet(uri=one, options=options)) for one in pasted_links(link)]
+            )
         raise OwnerMustAct("Choose a .torrent file, paste a link, or choose a folder.")
 
     def _share(self) -> ResponseReturnValue:

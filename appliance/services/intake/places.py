@@ -8,6 +8,7 @@ from typing import NamedTuple
 from appliance.core.config import ContentConfig
 from appliance.core.errors import NotFound, OwnerMustAct
 from appliance.core.state import StateFolder
+from appliance.core.text import is_text, shown
 
 MOST_ENTRIES = 500
 
@@ -21,6 +22,8 @@ class FolderListing(NamedTuple):
     files: list[str]
     more: bool
     """There are more entries than are listed."""
+    left_out: int = 0
+    """Entries that have no name in UTF-8: they can be neither listed nor shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Places:
     def check(self, path: str) -> Path:
         """Resolve `path`, if it may be shared. Raises NotFound, OwnerMustAct."""
         real = _resolved(path)
+        if not is_text(str(real)):
+            raise OwnerMustAct(f'The name of "{shown(str(real))}" is not UTF-8. Rename it, then share it.')
         root = self._root_of(real)
         if any(part.startswith(".") for part in real.relative_to(root).parts):
             raise OwnerMustAct(f"{real} is hidden. Hidden files are never shared.")
@@ -50,12 +55,13 @@ class Places:
         if not path:
             return FolderListing("", [str(root) for root in self.roots], [], more=False)
         folder = self.check_folder(path)
-        folders, files = _entries(folder)
+        folders, files, left_out = _entries(folder)
         return FolderListing(
             parent="" if folder in self.roots else str(folder.parent),
             folders=folders[:MOST_ENTRIES],
             files=files[: max(0, MOST_ENTRIES - len(folders))],
             more=len(folders) + len(files) > MOST_ENTRIES,
+            left_out=left_out,
         )
 
     def _root_of(self, real: Path) -> Path:
@@ -80,24 +86,32 @@ def _within(path: Path, folder: Path) -> bool:
 
 def _resolved(path: str) -> Path:
     if not path.startswith(("/", "~")) or "\0" in path:
-        raise OwnerMustAct(f'"{path}" is not an absolute path. It must start with a slash.')
+        raise OwnerMustAct(f'"{shown(path)}" is not an absolute path. It must start with a slash.')
     try:
         return Path(path).expanduser().resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:
-        raise NotFound(f"There is nothing at {path} that the box can see.") from error
+        raise NotFound(f"There is nothing at {shown(path)} that the box can see.") from error
 
 
-def _entries(folder: Path) -> tuple[list[str], list[str]]:
-    """(folders, files) that are neither hidden nor links, sorted by name. Raises OwnerMustAct."""
+def _entries(folder: Path) -> tuple[list[str], list[str], int]:
+    """(folders, files) that are neither hidden nor links, sorted by name, and how many have no name in UTF-8.
+
+    Raises OwnerMustAct.
+    """
     names: dict[bool, list[str]] = {True: [], False: []}
+    left_out = 0
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if not entry.name.startswith(".") and not entry.is_symlink():
+                if entry.name.startswith(".") or entry.is_symlink():
+                    continue
+                if is_text(entry.name):
                     names[entry.is_dir()].append(entry.name)
+                else:
+                    left_out += 1
     except OSError as error:
         raise OwnerMustAct(f"{folder} cannot be read ({error.strerror}).") from error
-    return sorted(names[True], key=str.casefold), sorted(names[False], key=str.casefold)
+    return sorted(names[True], key=str.casefold), sorted(names[False], key=str.casefold), left_out
 
 
 def places(content: ContentConfig, state: StateFolder) -> Places:

@@ -8,10 +8,13 @@ from typing import Protocol
 
 from asyncinotify import Inotify, Mask
 
-from appliance.adapters.engine.metainfo import MOST_MAGNET, MOST_METAINFO, parse_magnet, parse_torrent
+from appliance.adapters.engine.metainfo import MOST_METAINFO, parse_magnet, parse_torrent
+from appliance.core.crashguard import CrashGuard
 from appliance.core.errors import Bug, OwnerMustAct, RetryLater, SeedboxError
 from appliance.core.journal import Journal
+from appliance.core.magnets import MOST_PASTED, pasted_links
 from appliance.core.service import Beat
+from appliance.core.text import shown
 from appliance.domain.catalogue.catalogue import AddOptions
 from appliance.domain.catalogue.description import Parsed
 
@@ -19,6 +22,8 @@ log = logging.getLogger(__name__)
 
 KINDS = (".torrent", ".magnet")
 _RETRY_S = 30.0
+_LONGEST = 255
+"""Bytes of a file name (NAME_MAX)."""
 _WATCHED = Mask.CLOSE_WRITE | Mask.MOVED_TO | Mask.DELETE_SELF | Mask.MOVE_SELF
 _GONE = Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.IGNORED
 
@@ -34,8 +39,12 @@ class Adds(Protocol):
 class WatchFolder:
     """One folder, watched by inotify(7)."""
 
-    def __init__(self, folder: Path, journal: Journal, catalogue: Adds) -> None:
+    def __init__(
+        self, folder: Path, journal: Journal, catalogue: Adds, guard: CrashGuard | None = None
+    ) -> None:
+        """`guard` knows at which files the process has died before."""
         self._folder, self._journal, self._catalogue = folder, journal, catalogue
+        self._guard = guard or CrashGuard()
 
     async def run(self, beat: Beat) -> None:
         """Take in what is there, then what comes, for ever. The folder is made where it is missing."""
@@ -66,7 +75,9 @@ class WatchFolder:
     async def _take(self, path: Path) -> None:
         """Add one file; it stays for another try where that may go through later."""
         try:
-            await self._catalogue.add(await _parsed(path), AddOptions())
+            with self._guard.reading(f"watch {_shown(path)}"):
+                for parsed in await _parsed(path):
+                    await self._catalogue.add(parsed, AddOptions())
         except RetryLater as error:
             log.warning("%s waits: %s", path, error)
         except Bug:
@@ -74,6 +85,7 @@ class WatchFolder:
         except (SeedboxError, OSError) as error:
             self._journal.error(f"{_shown(path)} in the watch folder was refused: {error}")
             _rename(path, "refused")
+            self._guard.forgive(f"watch {_shown(path)}")
         else:
             _rename(path, "added")
 
@@ -87,12 +99,14 @@ async def _next_event(inotify: Inotify) -> Mask:
         return Mask(0)
 
 
-async def _parsed(path: Path) -> Parsed:
-    """Raises OwnerMustAct, OSError."""
+async def _parsed(path: Path) -> list[Parsed]:
+    """What is in a file: one torrent, or any number of links. Raises OwnerMustAct, OSError."""
     data = _content(path)
     if path.suffix.lower() == ".magnet":
-        return parse_magnet(data[: MOST_MAGNET + 1].decode("utf-8", "replace").strip())
-    return await asyncio.to_thread(parse_torrent, data)
+        return [
+            parse_magnet(link) for link in pasted_links(data[: 4 * MOST_PASTED].decode("utf-8", "replace"))
+        ]
+    return [await asyncio.to_thread(parse_torrent, data)]
 
 
 def _content(path: Path) -> bytes:
@@ -103,11 +117,17 @@ def _content(path: Path) -> bytes:
 
 def _rename(path: Path, outcome: str) -> None:
     try:
-        path.rename(path.with_name(f"{path.name}.{outcome}"))
+        path.rename(path.with_name(_marked(path.name, outcome)))
     except OSError as error:
         log.warning("%s cannot be renamed: %s", path, error)
 
 
+def _marked(name: str, outcome: str) -> str:
+    """A name that says how it went; one that is nearly too long for a file system is cut before that."""
+    end = f".{outcome}".encode()
+    return os.fsdecode(os.fsencode(name)[: _LONGEST - len(end)] + end)
+
+
 def _shown(path: Path) -> str:
     """A file's name for people; one that is not UTF-8 is shown with replacement characters."""
-    return os.fsencode(path.name).decode("utf-8", "replace")
+    return shown(path.name)

@@ -186,3 +186,12 @@ def test_garbage_never_ends_the_server(server: Answering, line: bytes) -> None:
     exchange(server.path, line.replace(b"\n", b" "))
     with ControlClient(server.path) as client:
         assert client.call(Pause(ids=[])).ids == []
+
+
+@pytest.mark.parametrize("ids", [["\ud800"], ["fine", "caf\udce9"]])
+def test_half_a_character_is_refused_and_the_server_goes_on(server: Answering, ids: list[str]) -> None:
+    with ControlClient(server.path) as client:
+        with pytest.raises(OwnerMustAct, match="half a character"):
+            client.call(Pause(ids=ids))
+        assert client.call(Pause(ids=["\U0001f468"])) == Changed(ids=["\U0001f468"])
+    assert not any(isinstance(error, UnicodeError) for error in server.failed)

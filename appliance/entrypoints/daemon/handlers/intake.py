@@ -80,6 +80,7 @@ class IntakeHandlers:
             folders=found.folders,
             files=found.files,
             more=found.more,
+            left_out=found.left_out,
         )
 
 

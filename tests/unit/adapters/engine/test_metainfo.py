@@ -1,5 +1,6 @@
 """Torrents of strangers: understood, or refused with a sentence; never anything else."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.adapters.engine.metainfo import parse_magnet, parse_resume, parse_torrent, torrent_file
+from appliance.adapters.engine.schema import MOST_TOKENS
 from appliance.core.errors import OwnerMustAct
 from appliance.domain.catalogue.description import Description
 from tests.support.torrents import make_torrent, write_data
@@ -54,6 +56,13 @@ def hostile(path: list[bytes], **more: Any) -> bytes:
     return lt.bencode(made)
 
 
+def flat(**more: Any) -> bytes:
+    """A torrent whose description has these entries."""
+    info = {b"name": b"x", b"piece length": 16384, b"pieces": b"x" * 20}
+    made: Any = {b"info": info | {key.encode(): value for key, value in more.items()}}
+    return lt.bencode(made)
+
+
 @pytest.mark.parametrize(
     ("metainfo", "says"),
     [
@@ -66,6 +75,26 @@ def hostile(path: list[bytes], **more: Any) -> bytes:
         (hostile([b"d"] * 80), "64 folders"),
         (hostile([]), ""),
         (hostile([b"a"], attr=b"l", **{"symlink path": [b"etc"]}), "symbolic link"),
+        (hostile([b"a"], attr=5), "file number 2 is broken"),
+        (hostile([b"a"], attr=[[[]]]), "file number 2 is broken"),
+        (hostile([b"a"], length=[b"1"]), ""),
+        (hostile([b"a"], **{"path.utf-8": 7}), "file number 2 is broken"),
+        (hostile([b"a"], **{"path.utf-8": [[b"a"]]}), "broken"),
+        (flat(files=[5]), ""),
+        (flat(files={b"a": 1}), ""),
+        (flat(**{"file tree": 5, "meta version": 2}), ""),
+        (flat(length=2**63 - 1), ""),
+        (flat(length=10, name=5), ""),
+        (flat(length=10, **{"piece length": b"x"}), ""),
+        (flat(length=10, private=b"yes"), "description is broken"),
+        (flat(length=10, **{"symlink path": [b"etc"]}), "symbolic link"),
+        (
+            b"d4:infod"
+            + b"6:lengthi10e6:lengthi11e4:name1:x12:piece lengthi16384e6:pieces20:"
+            + b"x" * 20
+            + b"ee",
+            "twice",
+        ),
         (b"<html>", "not a .torrent"),
         (b"", "not a .torrent"),
         (b"d4:infod", "broken"),
@@ -81,6 +110,57 @@ def test_hostile_metainfo_is_refused_with_a_reason(metainfo: bytes, says: str) -
     with pytest.raises(OwnerMustAct) as refused:
         parse_torrent(metainfo)
     assert says in str(refused.value)
+
+
+def test_an_old_torrent_whose_keys_are_in_no_order_is_read() -> None:
+    info = b"d4:name1:x6:lengthi10e12:piece lengthi16384e6:pieces20:" + b"x" * 20 + b"e"
+    parsed = parse_torrent(b"d4:info" + info + b"e")
+    assert parsed.description.v1 == hashlib.sha1(info).hexdigest()
+
+
+def test_what_libtorrent_can_load_is_never_more_than_can_be_read() -> None:
+    junk: Any = {b"info": {b"name": b"x", b"piece length": 16384, b"length": 9, b"pieces": b"x" * 20}}
+    junk[b"zzz"] = [1] * (MOST_TOKENS - 110_000)
+    assert parse_torrent(lt.bencode(junk)).description.size == 9
+    junk[b"zzz"] = [1] * MOST_TOKENS
+    with pytest.raises(OwnerMustAct, match="limit exceeded"):
+        parse_torrent(lt.bencode(junk))
+
+
+FOREIGN = {
+    b"announce": b"http://127.0.0.1/\xff",
+    b"comment": "\u202ePrivet ".encode() + b"\xef\xf0\xe8",
+    b"created by": b"\x9b2J",
+    b"url-list": [b"http://127.0.0.1/\xfe/", 5],
+    b"announce-list": [[b"http://127.0.0.1/\xff", 5], 7, [b"udp://127.0.0.1:1"]],
+}
+
+
+def test_foreign_bytes_beside_the_description_are_made_text_and_kept() -> None:
+    tree: Any = lt.bdecode(hostile([b"good"]))
+    parsed = parse_torrent(lt.bencode(tree | FOREIGN))
+    assert parsed.description.comment == "\ufffdPrivet \ufffd\ufffd\ufffd"
+    assert parsed.description.created_by == "\ufffd2J"
+    params = parse_resume(parsed.resume)
+    assert params.trackers == ["http://127.0.0.1/%FF", "udp://127.0.0.1:1"]
+    assert params.tracker_tiers == [0, 2]
+    assert params.url_seeds == ["http://127.0.0.1/%FE/"]
+    assert torrent_file(parsed.resume)
+
+
+def test_foreign_bytes_in_resume_data_of_before_are_made_text() -> None:
+    params = lt.parse_magnet_uri(
+        f"magnet:?xt=urn:btih:{'a' * 40}&dn=K%F6ln&tr=http%3A%2F%2Fx%2F%FF&ws=http%3A%2F%2Fy%2F%FE"
+    )
+    again = parse_resume(lt.write_resume_data_buf(params))
+    assert (again.name, again.trackers) == ("K\ufffdln", ["http://x/%FF"])
+    assert parse_resume(lt.write_resume_data_buf(again)).trackers == ["http://x/%FF"]
+
+
+def test_a_magnet_link_with_foreign_bytes_is_read() -> None:
+    parsed = parse_magnet(f"magnet:?xt=urn:btih:{'a' * 40}&dn=K%F6ln&tr=http%3A%2F%2Fx%2F%FF")
+    assert parsed.description.name == "K\ufffdln"
+    assert parse_resume(parsed.resume).trackers == ["http://x/%FF"]
 
 
 def test_a_file_of_100_mb_is_refused_before_it_is_read() -> None:

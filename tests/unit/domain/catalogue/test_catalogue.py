@@ -13,7 +13,7 @@ from appliance.domain.catalogue.catalogue import AddOptions, Catalogue
 from appliance.domain.catalogue.description import Description, Parsed
 from appliance.domain.catalogue.duties import LOOK_EVERY_S, PRESENCE_EVERY_S
 from appliance.domain.catalogue.model import Goal, GoalKind, TorrentState
-from appliance.domain.catalogue.ports import TroubleKind
+from appliance.domain.catalogue.ports import Described, TroubleKind
 from appliance.domain.catalogue.torrent import Torrent
 from appliance.domain.volumes.faults import Condition
 from appliance.domain.volumes.volume import Volume
@@ -550,3 +550,18 @@ async def test_an_id_is_named_by_a_prefix_that_fits_one_alone(house: House) -> N
     with pytest.raises(NotFound):
         await house.catalogue.pause(["1234", "none"])
     assert one.state is TorrentState.SEEDING, "of a wrong list nothing is done"
+
+
+@told
+async def test_a_link_whose_description_was_refused_stays_aside_with_the_reason(house: House) -> None:
+    torrent = await house.add(parsed(name="", pieces=0, layout=""))
+    id = torrent.record.id
+    house.catalogue.apply(Described(id, None, "It is hostile."))
+    await house.wait(5)
+    assert state_of(torrent) is TorrentState.FAILED
+    after = await house.power_cut()
+    again = after.catalogue.get(id)
+    assert (state_of(again), again.reason) == (TorrentState.FAILED, "It is hostile. Remove it.")
+    assert id not in after.engine.torrents
+    assert await after.remove(id) == []
+    assert state_of(await after.add(parsed())) is not TorrentState.FAILED

@@ -105,12 +105,18 @@ def test_no_detour_leads_to_what_is_not_allowed(home: Path, allowed: Places, ste
 
 
 def test_looking_starts_with_the_roots_and_hides_what_cannot_be_shared(home: Path, allowed: Places) -> None:
-    parent, roots, files, more = allowed.browse("")
+    parent, roots, files, more, _ = allowed.browse("")
     assert (parent, files, more) == ("", [], False)
     assert set(roots) == {str(home / "owner"), str(home / "owner" / "box" / "content")}
-    _, folders, _, _ = allowed.browse(str(home / "owner"))
+    _, folders, _, _, _ = allowed.browse(str(home / "owner"))
     assert folders == ["box", "films"]
-    assert allowed.browse(str(home / "owner" / "films")) == (str(home / "owner"), ["deep"], ["a.bin"], False)
+    assert allowed.browse(str(home / "owner" / "films")) == (
+        str(home / "owner"),
+        ["deep"],
+        ["a.bin"],
+        False,
+        0,
+    )
 
 
 def test_a_folder_of_very_many_files_is_listed_in_part(allowed: Places, home: Path) -> None:
@@ -118,6 +124,18 @@ def test_a_folder_of_very_many_files_is_listed_in_part(allowed: Places, home: Pa
     many.mkdir()
     for number in range(MOST_ENTRIES + 1):
         (many / f"{number:04}").touch()
-    _, _, files, more = allowed.browse(str(many))
+    _, _, files, more, _ = allowed.browse(str(many))
     assert len(files) == MOST_ENTRIES
     assert more
+
+
+def test_names_that_are_not_utf_8_are_counted_and_cannot_be_shared(allowed: Places, home: Path) -> None:
+    folder = home / "owner" / "films" / "odd"
+    (folder / "caf\udce9").mkdir(parents=True)
+    (folder / "x\udcff.bin").touch()
+    (folder / "good.bin").touch()
+    found = allowed.browse(str(folder))
+    assert (found.folders, found.files, found.left_out) == ([], ["good.bin"], 2)
+    with pytest.raises(OwnerMustAct, match=r"caf\ufffd.* is not UTF-8\. Rename it") as refused:
+        allowed.check(str(folder / "caf\udce9"))
+    str(refused.value).encode()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.adapters.engine.metainfo import MOST_METAINFO
+from appliance.core.crashguard import CrashGuard
 from appliance.core.errors import Bug, OwnerMustAct, RetryLater
 from appliance.domain.catalogue.catalogue import AddOptions
 from appliance.domain.catalogue.description import Parsed
@@ -29,12 +30,14 @@ class Catalogue:
         self.names.append(parsed.description.name)
 
 
-def watch(folder: Path, catalogue: Catalogue, until: Callable[[], bool]) -> ListJournal:
+def watch(
+    folder: Path, catalogue: Catalogue, until: Callable[[], bool], guard: CrashGuard | None = None
+) -> ListJournal:
     """Watch `folder` until something is so."""
     journal = ListJournal()
 
     async def run() -> None:
-        loop = asyncio.create_task(WatchFolder(folder, journal, catalogue).run(lambda: None))
+        loop = asyncio.create_task(WatchFolder(folder, journal, catalogue, guard).run(lambda: None))
         async with asyncio.timeout(20):
             while not loop.done() and not until():
                 await asyncio.sleep(0.01)
@@ -113,3 +116,33 @@ def test_a_refusal_of_the_catalogue_is_for_the_owner_and_a_bug_ends_the_loop(
     (folder / "b.torrent").write_bytes(metainfo)
     with pytest.raises(Bug, match="damaged"):
         watch(folder, Catalogue(Bug("damaged")), lambda: False)
+
+
+def test_several_links_in_one_file_are_all_added(tmp_path: Path) -> None:
+    folder, catalogue = tmp_path / "watch", Catalogue()
+    folder.mkdir()
+    lines = [f"MAGNET:?xt=urn:btih:{digit * 40}&amp;dn={digit}" for digit in "abc"]
+    (folder / "a.magnet").write_bytes("\n\n".join(lines).encode("utf-8-sig"))
+    watch(folder, catalogue, lambda: names(folder) == ["a.magnet.added"])
+    assert catalogue.names == ["a", "b", "c"]
+
+
+def test_a_name_that_is_too_long_to_be_marked_is_cut(tmp_path: Path) -> None:
+    folder = tmp_path / "watch"
+    folder.mkdir()
+    (folder / ("\udcfc" * 247 + ".torrent")).write_text("<html>")
+    watch(folder, Catalogue(), lambda: names(folder)[0].endswith(".refused"))
+    assert len(os.fsencode(names(folder)[0])) == 255
+
+
+def test_a_file_at_which_the_box_died_twice_is_refused_and_told(tmp_path: Path, metainfo: bytes) -> None:
+    folder, mark = tmp_path / "watch", tmp_path / "being-read"
+    folder.mkdir()
+    (folder / "a.torrent").write_bytes(metainfo)
+    mark.write_bytes(b'{"reading":["watch a.torrent"],"deaths":{"watch a.torrent":1}}\n')
+    journal = watch(
+        folder, Catalogue(), lambda: names(folder) == ["a.torrent.refused"], guard=CrashGuard(mark)
+    )
+    assert "has ended the box 2 times" in journal.events[0][1]
+    (folder / "a.torrent").write_bytes(metainfo)
+    watch(folder, Catalogue(), lambda: "a.torrent.added" in names(folder), guard=CrashGuard(mark))
