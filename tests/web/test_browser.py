@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import quote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -114,7 +115,7 @@ def test_a_torrent_file_and_a_magnet_link_are_added(page: Page, site: Site, tmp_
 
 def test_names_of_strangers_are_text_and_never_markup(page: Page, site: Site) -> None:
     name = "<img src=x onerror=alert(1)>"
-    site.box.call(AddMagnet(uri="magnet:?xt=urn:btih:" + "cd" * 20 + "&dn=" + name))
+    site.box.call(AddMagnet(uri="magnet:?xt=urn:btih:" + "cd" * 20 + "&dn=" + quote(name)))
     alerts: list[object] = []
     page.on("dialog", lambda dialog: alerts.append(dialog))
     page.goto(site.url + "/torrents")
