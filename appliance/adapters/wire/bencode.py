@@ -11,7 +11,7 @@ from appliance.core.errors import PeerMisbehaved
 Value: TypeAlias = "int | bytes | list[Value] | dict[bytes, Value]"
 MOST_DEPTH = 8
 MOST_DIGITS = 19
-"""Of an integer: int64."""
+"""The most digits of an integer: int64."""
 
 
 def encode(value: Value) -> bytes:

@@ -43,7 +43,7 @@ class DeliveryState:
     """What one address was notified of, and when it may be sent more."""
 
     last_notices: Mapping[int, LastNotice] = field(default_factory=dict)
-    """By the id of the issue."""
+    """What the address knows of each issue, by the issue's id."""
     failures: int = 0
     """Attempts since the last that went through."""
     wait_s: int = 0

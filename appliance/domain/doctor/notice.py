@@ -47,7 +47,7 @@ class Notice:
     """One line."""
     body: str
     last_notices: Mapping[int, LastNotice] = field(default_factory=dict)
-    """By the id of the issue."""
+    """What the address knows of each issue once this is sent, by the issue's id."""
 
 
 def compose(
