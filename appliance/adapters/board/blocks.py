@@ -1,6 +1,7 @@
 """Block devices: from a partition, or a layer on top of some, to the drives under it."""
 
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import PurePosixPath
 
 from appliance.adapters.board.files import KernelFiles
@@ -28,9 +29,13 @@ def drives_under(kernel: KernelFiles, name: str, deep: int = _DEEPEST) -> list[s
     if kernel.has(f"{folder}/partition"):
         return drives_under(kernel, kernel.real(folder).parent.name, deep - 1)
     if slaves := kernel.names(f"{folder}/slaves/*"):
-        layers = [drives_under(kernel, PurePosixPath(slave).name, deep - 1) for slave in slaves]
-        return [drive for layer in layers for drive in layer]
+        return _under_all(kernel, slaves, deep - 1)
     return [name] if kernel.has(f"{folder}/device") else []
+
+
+def _under_all(kernel: KernelFiles, slaves: Iterable[str], deep: int) -> list[str]:
+    layers = (drives_under(kernel, PurePosixPath(slave).name, deep) for slave in slaves)
+    return list(chain.from_iterable(layers))
 
 
 def _is_block(kernel: KernelFiles, name: str) -> bool:

@@ -8,7 +8,7 @@ from appliance.adapters.board.blocks import is_usb, whole_disks
 from appliance.adapters.board.files import KernelFiles
 from appliance.adapters.board.heat import sane
 from appliance.adapters.board.programs import Run
-from appliance.adapters.board.smart import ask
+from appliance.adapters.board.smart import Smart, ask
 from appliance.domain.governor.readings import DiskReading
 
 _WORN_OUT = 0x0B
@@ -43,19 +43,21 @@ class Disks:
         if name.startswith("mmcblk"):
             return card(self._kernel, name)
         smart = ask(self._run, f"/dev/{name}", usb=is_usb(self._kernel, name))
-        heat = smart.temperature_mc
-        if heat is None and not smart.asleep:
-            heat = temperature(self._kernel, name)
         return DiskReading(
             device=f"/dev/{name}",
             model=smart.model or self._kernel.text(f"sys/class/block/{name}/device/model") or "",
             healthy=smart.healthy,
-            temperature_mc=heat,
+            temperature_mc=self._heat(name, smart),
             wear_percent=smart.wear_percent,
             bad_sectors=smart.bad_sectors,
             hours=smart.hours,
             asleep=smart.asleep,
         )
+
+    def _heat(self, name: str, smart: Smart) -> int | None:
+        if smart.temperature_mc is None and not smart.asleep:
+            return temperature(self._kernel, name)
+        return smart.temperature_mc
 
 
 def temperature(kernel: KernelFiles, name: str) -> int | None:

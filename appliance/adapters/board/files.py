@@ -25,16 +25,13 @@ class KernelFiles:
             handle = os.open(self._prefix + name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (OSError, ValueError):
             return None
-        parts, size = [], 0
         try:
-            while size < MOST and (part := os.read(handle, 16_384)):
-                parts.append(part)
-                size += len(part)
+            said = _all_of(handle)
         except OSError:
             return None
         finally:
             os.close(handle)
-        return b"".join(parts).decode("utf-8", "replace").strip("\0 \t\r\n")
+        return said.decode("utf-8", "replace").strip("\0 \t\r\n")
 
     def lines(self, name: str) -> list[str]:
         """The lines of a file; none where it cannot be read."""
@@ -62,6 +59,15 @@ class KernelFiles:
         with suppress(OSError, RuntimeError, ValueError):
             return path.resolve()
         return path
+
+
+def _all_of(handle: int) -> bytes:
+    """What can be read, up to about MOST bytes."""
+    parts, size = [], 0
+    while size < MOST and (part := os.read(handle, 16_384)):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
 
 
 def whole(text: str) -> int | None:

@@ -82,7 +82,9 @@ def beyond(hops: dict[int, str]) -> int:
     one can be seen, that one.
     """
     outside = [number for number, address in hops.items() if number > 1 and _public(address)]
-    return min(outside) if outside else 2 if 2 in hops else min(hops)
+    if outside:
+        return min(outside)
+    return 2 if 2 in hops else min(hops)
 
 
 def _public(address: str) -> bool:

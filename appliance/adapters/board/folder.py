@@ -116,16 +116,16 @@ class ContentFolder:
 
     def _recognise(self, mark: FolderMark, uuid: str) -> Condition:
         """The mark is right; the file system must be too, where both are known: a copy is another drive."""
-        differs = bool(uuid) and uuid != mark.uuid
-        if differs and mark.uuid and mark.own_device:
+        if uuid in ("", mark.uuid):
+            return Condition.WELL
+        if mark.uuid and mark.own_device:
             return Condition.ANOTHER
-        if differs:
-            self._mark = msgspec.structs.replace(mark, uuid=uuid)
+        self._mark = msgspec.structs.replace(mark, uuid=uuid)
         return Condition.WELL
 
     def _unmarked(self, mark: FolderMark, uuid: str) -> Condition:
         """A mark that was cleaned away by hand is written again, but only where this is surely the folder."""
-        right_drive = bool(uuid) and uuid == mark.uuid
+        right_drive = _known_same(uuid, mark.uuid)
         if self._marked_again(mark, right_drive):
             return Condition.WELL
         if right_drive:
@@ -138,8 +138,8 @@ class ContentFolder:
         with contextlib.suppress(OSError):
             # On the state folder's own file system nothing can be unmounted.
             self.path.mkdir(parents=not mark.own_device, exist_ok=True)
-            if right_drive or self._device() == self._state.stat().st_dev:
-                write_durably(self.path / MARK, f"{mark.secret}\n".encode(), 0o644)
+            if right_drive or self._beside_state():
+                self._write_mark(mark.secret)
                 return True
         return False
 
@@ -147,26 +147,32 @@ class ContentFolder:
 
     def _adopt(self, found: str, uuid: str) -> tuple[Condition, str]:
         """Create and mark it; a further folder only on a drive of its own, or where it was marked before."""
-        secret = found if found.isalnum() and found != ADOPT else ""
-        needs_own_drive = self.further and not secret
-        if needs_own_drive and (shared := self._shared(uuid)):
+        secret = _secret_in(found)
+        shared = self._shared(uuid) if self.further and not secret else ""
+        if shared:
             return Condition.NO_DRIVE, shared
         try:
             self._mark = self._make(secret or secrets.token_hex(8), uuid)
         except OSError as error:
-            if self.further or self._mark:
-                return Condition.UNUSABLE, _why(error)
-            raise OwnerMustAct(
-                f"The content folder {self.path} cannot be used ({error}). Connect its drive, let the box "
-                "write there, or set content.root in seedbox.toml to another folder."
-            ) from error
+            return self._not_made(error)
         return Condition.WELL, ""
+
+    def _not_made(self, error: OSError) -> tuple[Condition, str]:
+        """The condition where it cannot be made. Raises OwnerMustAct where the first folder is new."""
+        if self.further or self._mark:
+            return Condition.UNUSABLE, _why(error)
+        raise OwnerMustAct(
+            f"The content folder {self.path} cannot be used ({error}). Connect its drive, let the box "
+            "write there, or set content.root in seedbox.toml to another folder."
+        ) from error
 
     def _make(self, secret: str, uuid: str) -> FolderMark:
         self.path.mkdir(parents=True, exist_ok=True)
+        self._write_mark(secret)
+        return FolderMark(str(self.path), secret, not self._beside_state(), uuid)
+
+    def _write_mark(self, secret: str) -> None:
         write_durably(self.path / MARK, f"{secret}\n".encode(), 0o644)
-        own = self._device() != self._state.stat().st_dev
-        return FolderMark(str(self.path), secret, own, uuid)
 
     def _shared(self, uuid: str) -> str:
         """What it would share its file system with; empty where it has one of its own."""
@@ -178,12 +184,16 @@ class ContentFolder:
 
     def shares(self, device: int, uuid: str) -> bool:
         """Whether it is on the file system of this device number (st_dev) or UUID; empty: not known."""
-        return bool(uuid and uuid == self.uuid) or (self.path.is_dir() and self.path.stat().st_dev == device)
+        return _known_same(uuid, self.uuid) or (self.path.is_dir() and self.path.stat().st_dev == device)
 
     def _device(self) -> int:
         """The device number of the file system that the folder is on, or would be."""
         there = next(path for path in (self.path, *self.path.parents) if path.exists())
         return there.stat().st_dev
+
+    def _beside_state(self) -> bool:
+        """Whether it is on the file system of the state folder."""
+        return self._device() == self._state.stat().st_dev
 
     def _system_devices(self) -> set[int]:
         return {self._state.stat().st_dev, Path("/").stat().st_dev}
@@ -212,6 +222,16 @@ class ContentFolder:
         except OSError as error:
             return "" if error.errno in (errno.ENOSPC, errno.EDQUOT) else _why(error)
         return ""
+
+
+def _known_same(uuid: str, other: str) -> bool:
+    """Whether two UUIDs, empty where not known, are of one file system."""
+    return bool(uuid) and uuid == other
+
+
+def _secret_in(found: str) -> str:
+    """The secret that a mark holds; empty where it holds none, or asks for adoption."""
+    return found if found.isalnum() and found != ADOPT else ""
 
 
 def _refuse_own(path: Path, own: Path, key: str) -> None:

@@ -40,8 +40,11 @@ class Window:
         while len(self._last) > self.size:
             self._last.popleft()
         now = self.median_us
-        if now is None or now >= LOST_US:
-            return
+        if now is not None and now < LOST_US:
+            self._note(now)
+
+    def _note(self, now: int) -> None:
+        """Keep a median, where it is the least of its minute."""
         minute = self.clock.mono() // 60_000_000_000
         if self._minutes and self._minutes[-1][0] == minute:
             now = min(now, self._minutes.pop()[1])

@@ -21,7 +21,7 @@ class FolderMark(msgspec.Struct, frozen=True):
     own_device: bool
     """It was on another file system than the state folder: on a drive that can go away."""
     uuid: str = ""
-    """Of its file system; empty where that has none, or nobody has learnt it yet."""
+    """The UUID of its file system; empty where that has none, or nobody has learnt it yet."""
 
 
 class MarkMemory(Protocol):

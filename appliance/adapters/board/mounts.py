@@ -87,8 +87,7 @@ class Mounts:
         return []
 
     def _describe(self, path: Path, mount: "_Mount") -> FileSystem:
-        by_number = f"sys/dev/block/{mount.number}"
-        numbered = self._kernel.real(by_number).name if self._kernel.has(by_number) else ""
+        numbered = self._numbered(mount.number)
         device = f"/dev/{numbered}" if mount.source == "/dev/root" and numbered else mount.source
         drives = drives_under(self._kernel, numbered or block_name(self._kernel, device))
         return FileSystem(
@@ -100,6 +99,11 @@ class Mounts:
             read_only=bool(mount.options & {"ro", "emergency_ro"}),
             attached=self._attached(mount.number, device) and "shutdown" not in mount.options,
         )
+
+    def _numbered(self, number: str) -> str:
+        """The kernel's name of the device with this number; empty where there is none."""
+        by_number = f"sys/dev/block/{number}"
+        return self._kernel.real(by_number).name if self._kernel.has(by_number) else ""
 
     def _attached(self, number: str, device: str) -> bool:
         """Whether sysfs still lists the device (sysfs(5)); True where it cannot say."""
@@ -126,12 +130,12 @@ class _Mount(NamedTuple):
     """A line of mountinfo."""
 
     number: str
-    """Of its device: `major:minor`."""
+    """The number of its device: `major:minor`."""
     point: str
     kind: str
     source: str
     options: set[str]
-    """Of the mount and of the file system."""
+    """The options of the mount and of the file system."""
 
 
 def _parsed(line: str) -> _Mount | None:

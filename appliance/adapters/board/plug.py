@@ -26,6 +26,7 @@ _ADDRESS = re.compile(
 )
 """Without a path, a query or a password."""
 _MOST_PORT = 65_535
+_USUAL_PORTS = {"http": 80, "https": 443}
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,6})\r\n", re.IGNORECASE)
 
 
@@ -66,19 +67,21 @@ class Plug:
         for family, kind, protocol, _, there in socket.getaddrinfo(
             self._host, self._port, type=socket.SOCK_STREAM
         ):
-            if not _at_home(ipaddress.ip_address(str(there[0]).partition("%")[0])):
-                continue
-            line = socket.socket(family, kind, protocol)
-            try:
-                line.settimeout(_left(deadline))
-                line.connect(there)
-                if self._secure:
-                    return ssl.create_default_context().wrap_socket(line, server_hostname=self._host)
-                return line
-            except BaseException:
-                line.close()
-                raise
+            if _at_home(ipaddress.ip_address(str(there[0]).partition("%")[0])):
+                return self._opened(socket.socket(family, kind, protocol), there, deadline)
         raise OSError("no address at home")
+
+    def _opened(self, line: socket.socket, there: Any, deadline: float) -> socket.socket:
+        """The line, connected; closed where that fails."""
+        try:
+            line.settimeout(_left(deadline))
+            line.connect(there)
+            if self._secure:
+                return ssl.create_default_context().wrap_socket(line, server_hostname=self._host)
+            return line
+        except BaseException:
+            line.close()
+            raise
 
 
 def watts_mw(said: Any) -> int | None:
@@ -92,8 +95,14 @@ def watts_mw(said: Any) -> int | None:
     if "apower" in said:
         return _milli(said["apower"])
     meter = _first(said.get("meters"))
-    if isinstance(meter, dict):
-        return _milli(meter.get("power")) if meter.get("is_valid") is True else None
+    return _metered(meter) if isinstance(meter, dict) else _tasmota(said)
+
+
+def _metered(meter: dict[str, Any]) -> int | None:
+    return _milli(meter.get("power")) if meter.get("is_valid") is True else None
+
+
+def _tasmota(said: Any) -> int | None:
     for name in ("StatusSNS", "ENERGY", "Power"):
         said = said.get(name) if isinstance(said, dict) else None
     return _milli(_first(said) if isinstance(said, list) else said)
@@ -140,12 +149,13 @@ def _left(deadline: float) -> float:
 def _place(address: str) -> tuple[bool, str, int]:
     """(whether by TLS, host, port) of an address. Raises OwnerMustAct."""
     parts = _ADDRESS.fullmatch(address)
-    host = (parts["six"] or parts["host"]).lower() if parts else ""
-    port = int(parts["port"] or 0) if parts else 0
-    if not parts or _is_abroad(host) or port > _MOST_PORT:
+    if not parts:
         raise _refused(address)
-    secure = parts["scheme"].lower() == "https"
-    return secure, host, port or (443 if secure else 80)
+    scheme, host = parts["scheme"].lower(), (parts["six"] or parts["host"]).lower()
+    port = int(parts["port"] or 0) or _USUAL_PORTS[scheme]
+    if _is_abroad(host) or port > _MOST_PORT:
+        raise _refused(address)
+    return scheme == "https", host, port
 
 
 def _is_abroad(host: str) -> bool:

@@ -14,7 +14,7 @@ BLOCK = 4096
 """Bytes; a multiple of every drive's sector, as O_DIRECT wants it (open(2))."""
 _DEEPEST = 8
 _ENTRIES = 200
-"""Of a folder that are chosen from: enough for chance, few for a folder of a hundred thousand."""
+"""How many entries of a folder are chosen from: enough for chance, few for one of a hundred thousand."""
 _CHECK = ".seedbox-check"
 
 
@@ -24,18 +24,18 @@ def read_past_cache(path: Path, offset: int = 0) -> bytes:
     Where the file system knows no O_DIRECT, the kernel is asked to forget what it has of the file.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
+        return _read_direct(path, offset)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
         return _read_forgotten(path, offset)
+
+
+def _read_direct(path: Path, offset: int) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
     try:
         with mmap.mmap(-1, BLOCK) as buffer:  # a page, and so aligned
             return buffer[: os.preadv(descriptor, [buffer], offset)]
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        return _read_forgotten(path, offset)
     finally:
         os.close(descriptor)
 
@@ -68,8 +68,7 @@ class Spot:
                     return None
                 path = Path(chosen.path)
                 if chosen.is_file(follow_symlinks=False):
-                    blocks = max(1, chosen.stat().st_size // BLOCK)
-                    return cls(path, chance.randrange(blocks) * BLOCK, "").retried()
+                    return cls(path, _any_offset(chosen.stat().st_size, chance), "").retried()
         except (FileNotFoundError, PermissionError):
             return None
         except OSError as error:
@@ -95,9 +94,16 @@ def _any_entry(folder: Path, chance: random.Random) -> os.DirEntry[str] | None:
     with os.scandir(folder) as entries:
         found = [entry for entry in islice(entries, _ENTRIES) if not entry.name.startswith(".")]
     chosen = chance.choice(found) if found else None
-    if chosen and (chosen.is_file(follow_symlinks=False) or chosen.is_dir(follow_symlinks=False)):
-        return chosen
-    return None
+    return chosen if chosen and _is_plain(chosen) else None
+
+
+def _is_plain(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+
+
+def _any_offset(size: int, chance: random.Random) -> int:
+    """Where some block of a file of so many bytes begins."""
+    return chance.randrange(max(1, size // BLOCK)) * BLOCK
 
 
 def try_writing(folder: Path, mark: str, secret: str) -> None:

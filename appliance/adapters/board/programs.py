@@ -26,33 +26,48 @@ class Programs:
     def __call__(self, words: Sequence[str], seconds: float) -> str | None:
         """What the program writes to its standard output, whatever its exit status. Never raises."""
         key = tuple(words)
-        if (stuck := self._stuck.get(key)) is not None:
-            if stuck.poll() is None:
-                return None
-            del self._stuck[key]
-        try:
-            process = subprocess.Popen(
-                key,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                env={"PATH": os.environ.get("PATH", os.defpath) + _PATH, "LC_ALL": "C"},
-            )
-        except (OSError, ValueError):
+        process = None if self._is_stuck(key) else _started(key)
+        if process is None:
             return None
         deadline = time.monotonic() + seconds
         said = _all(process, deadline)
         if said is None or not _ended(process, max(0.0, deadline - time.monotonic())):
-            # Nobody has waited for it yet, so its number is still its own. What it has started itself is
-            # in the same session.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            if not _ended(process, _GRACE_S):
-                self._stuck[key] = process
+            self._kill(key, process)
         assert process.stdout
         process.stdout.close()
         return None if said is None else said.decode("utf-8", "replace")
+
+    def _is_stuck(self, key: tuple[str, ...]) -> bool:
+        """Whether the same program was started before and could not even be killed."""
+        stuck = self._stuck.get(key)
+        if stuck is None:
+            return False
+        if stuck.poll() is None:
+            return True
+        del self._stuck[key]
+        return False
+
+    def _kill(self, key: tuple[str, ...], process: subprocess.Popen[bytes]) -> None:
+        # Nobody has waited for it yet, so its number is still its own. What it has started itself is
+        # in the same session.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        if not _ended(process, _GRACE_S):
+            self._stuck[key] = process
+
+
+def _started(words: tuple[str, ...]) -> subprocess.Popen[bytes] | None:
+    try:
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env={"PATH": os.environ.get("PATH", os.defpath) + _PATH, "LC_ALL": "C"},
+        )
+    except (OSError, ValueError):
+        return None
 
 
 def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:

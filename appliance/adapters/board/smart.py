@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -56,11 +57,15 @@ def ask(run: Run, device: str, *, usb: bool) -> Smart:
 
     Many USB bridges are unknown to smartctl, but translate ATA commands all the same when told to.
     """
-    plain = parse(run(words_for(device, translated=False), ASK_S) or "")
+    plain = _asked(run, device, translated=False)
     if plain.answered or not usb:
         return plain
-    translated = parse(run(words_for(device, translated=True), ASK_S) or "")
+    translated = _asked(run, device, translated=True)
     return translated if translated.answered else plain
+
+
+def _asked(run: Run, device: str, *, translated: bool) -> Smart:
+    return parse(run(words_for(device, translated=translated), ASK_S) or "")
 
 
 def words_for(device: str, *, translated: bool) -> tuple[str, ...]:
@@ -76,16 +81,25 @@ def parse(text: str) -> Smart:
         return Smart()
     if _asleep(said):
         return Smart(asleep=True, model=_text(said, "model_name"))
-    passed = _at(said, "smart_status", "passed")
-    degrees = _count(said, "temperature", "current")
     return Smart(
         model=_text(said, "model_name") or _text(said, "scsi_model_name"),
-        healthy=passed if isinstance(passed, bool) else None,
-        temperature_mc=sane(degrees * 1_000) if degrees else None,
+        healthy=_passed(said),
+        temperature_mc=_temperature(said),
         wear_percent=_wear(said),
         bad_sectors=_bad_sectors(said),
         hours=_count(said, "power_on_time", "hours"),
     )
+
+
+def _passed(said: Any) -> bool | None:
+    passed = _at(said, "smart_status", "passed")
+    return passed if isinstance(passed, bool) else None
+
+
+def _temperature(said: Any) -> int | None:
+    """Millidegrees; drives that do not know theirs say 0."""
+    degrees = _count(said, "temperature", "current")
+    return sane(degrees * 1_000) if degrees else None
 
 
 def _asleep(said: Any) -> bool:
@@ -105,11 +119,10 @@ def _wear(said: Any) -> int | None:
 
 
 def _attribute_wear(attributes: list[Any]) -> int | None:
-    for name in _WEAR:
-        for attribute in attributes:
-            left = _count(attribute, "value", most=100)
-            if left is not None and _is_named(attribute, name):
-                return 100 - left
+    for name, attribute in product(_WEAR, attributes):
+        left = _count(attribute, "value", most=100)
+        if left is not None and _is_named(attribute, name):
+            return 100 - left
     return None
 
 

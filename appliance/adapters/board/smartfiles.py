@@ -54,8 +54,9 @@ def _questions(kernel: KernelFiles) -> Iterator[tuple[str, ...]]:
         name = link.split("/")[3]
         if name.startswith("mmcblk") or kernel.has(f"sys/class/block/{name}/partition"):
             continue
-        for translated in (False, True) if is_usb(kernel, name) else (False,):
-            yield words_for(f"/dev/{name}", translated=translated)
+        yield words_for(f"/dev/{name}", translated=False)
+        if is_usb(kernel, name):
+            yield words_for(f"/dev/{name}", translated=True)
 
 
 def _left_answer(folder: Path, run: Run, words: tuple[str, ...]) -> bool:

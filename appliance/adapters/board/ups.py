@@ -21,7 +21,7 @@ class UpsReading:
     battery_percent: int | None = None
     battery_s: int | None = None
     watts_mw: int | None = None
-    """Of everything that hangs on the UPS."""
+    """The power that everything on the UPS draws together."""
 
     def onto(self, readings: Readings) -> Readings:
         """The readings with all of these renewed."""
@@ -52,15 +52,18 @@ class Ups:
 
 def parse(text: str) -> UpsReading:
     """`name: value` lines of upsc (NUT: docs/nut-names.txt)."""
-    named = (line.partition(":") for line in text.splitlines())
-    values = {name.strip(): value.strip() for name, found, value in named if found}
-    charge, runtime = _milli(values, "battery.charge"), _milli(values, "battery.runtime")
+    values = _values(text)
     return UpsReading(
         supply=_supply(values.get("ups.status", "")),
-        battery_percent=charge // 1_000 if charge is not None and charge <= 100_000 else None,
-        battery_s=runtime // 1_000 if runtime is not None else None,
+        battery_percent=_units(_at_most(100_000, _milli(values, "battery.charge"))),
+        battery_s=_units(_milli(values, "battery.runtime")),
         watts_mw=_watts(values),
     )
+
+
+def _values(text: str) -> dict[str, str]:
+    named = (line.partition(":") for line in text.splitlines())
+    return {name.strip(): value.strip() for name, found, value in named if found}
 
 
 def _supply(status: str) -> Supply | None:
@@ -76,10 +79,21 @@ def _supply(status: str) -> Supply | None:
 def _watts(values: dict[str, str]) -> int | None:
     """Milliwatts: measured, else the load's share of what the UPS can give."""
     watts = _milli(values, "ups.realpower")
-    if watts is None:
-        load, most = _milli(values, "ups.load"), _milli(values, "ups.realpower.nominal")
-        watts = load * most // 100_000 if load is not None and most is not None else None
-    return watts if watts is not None and watts <= MOST_WATTS * 1_000 else None
+    return _at_most(MOST_WATTS * 1_000, _share(values) if watts is None else watts)
+
+
+def _share(values: dict[str, str]) -> int | None:
+    load, most = _milli(values, "ups.load"), _milli(values, "ups.realpower.nominal")
+    return load * most // 100_000 if load is not None and most is not None else None
+
+
+def _at_most(most: int, value: int | None) -> int | None:
+    """The value; None where it is more than it can be."""
+    return value if value is not None and value <= most else None
+
+
+def _units(milli: int | None) -> int | None:
+    return None if milli is None else milli // 1_000
 
 
 def _milli(values: dict[str, str], name: str) -> int | None:

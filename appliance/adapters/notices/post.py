@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 MOST_MEMORY = 384 * 1024**2
-"""Of address space, which is several times of what is used: an endless answer must not fill the board."""
+"""The most address space, several times what is used: an endless answer must not fill the board."""
 
 
 def main() -> None:

@@ -4,6 +4,8 @@ What is signed must mean one thing only, so numbers with leading zeros, keys out
 whatever follows a value are refused.
 """
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import TypeAlias
 
 from appliance.core.errors import PeerMisbehaved
@@ -11,7 +13,7 @@ from appliance.core.errors import PeerMisbehaved
 Value: TypeAlias = "int | bytes | list[Value] | dict[bytes, Value]"
 MOST_DEPTH = 8
 MOST_DIGITS = 19
-"""Of an integer: int64."""
+"""The most digits of an integer: int64."""
 
 
 def encode(value: Value) -> bytes:
@@ -27,16 +29,16 @@ def _encode(value: Value, out: list[bytes]) -> None:
     elif isinstance(value, bytes):
         out.append(b"%d:%b" % (len(value), value))
     elif isinstance(value, list):
-        out.append(b"l")
-        for item in value:
-            _encode(item, out)
-        out.append(b"e")
+        _encode_all(b"l", value, out)
     else:
-        out.append(b"d")
-        for key in sorted(value):
-            _encode(key, out)
-            _encode(value[key], out)
-        out.append(b"e")
+        _encode_all(b"d", chain.from_iterable(sorted(value.items())), out)
+
+
+def _encode_all(kind: bytes, items: Iterable[Value], out: list[bytes]) -> None:
+    out.append(kind)
+    for item in items:
+        _encode(item, out)
+    out.append(b"e")
 
 
 def decode(data: bytes) -> Value:
@@ -61,15 +63,18 @@ def _decode(data: bytes, at: int, depth: int) -> tuple[Value, int]:
     if kind.isdigit():
         return _bytes(data, at)
     if kind == b"l":
-        items: list[Value] = []
-        at += 1
-        while data[at : at + 1] != b"e":
-            item, at = _decode(data, at, depth + 1)
-            items.append(item)
-        return items, at + 1
+        return _list(data, at + 1, depth)
     if kind == b"d":
         return _dict(data, at + 1, depth)
     raise PeerMisbehaved("That is not bencoded.")
+
+
+def _list(data: bytes, at: int, depth: int) -> tuple[Value, int]:
+    items: list[Value] = []
+    while data[at : at + 1] != b"e":
+        item, at = _decode(data, at, depth + 1)
+        items.append(item)
+    return items, at + 1
 
 
 def _dict(data: bytes, at: int, depth: int) -> tuple[Value, int]:
@@ -97,7 +102,8 @@ def _number(data: bytes, at: int, until: bytes) -> tuple[int, int]:
     end = data.find(until, at, at + MOST_DIGITS + 2)
     digits = data[at:end] if end >= 0 else b""
     plain = digits.removeprefix(b"-") if until == b"e" else digits
-    if not plain.isdigit() or (plain[:1] == b"0" and digits != b"0"):
+    padded = plain[:1] == b"0" and digits != b"0"
+    if padded or not plain.isdigit():
         raise PeerMisbehaved("A number is not as bencoding has it.")
     value = int(digits)
     if not -(2**63) <= value < 2**63:

@@ -79,15 +79,20 @@ class Frames:
         if len(self._data) < 4:
             return None
         end = 4 + int.from_bytes(self._data[:4], "big")
-        if end > 4 + MOST_FRAME:
-            raise PeerMisbehaved(f"A message of {end - 4} bytes is too long.")
-        if end > 4 and len(self._data) > 4 and self._data[4] not in _KNOWN:
-            raise PeerMisbehaved(f"There is no message {self._data[4]}.")
+        self._refuse_early(end)
         if len(self._data) < end:
             return None
         whole = bytes(self._data[4:end])
         del self._data[:end]
         return whole
+
+    def _refuse_early(self, end: int) -> None:
+        """Raises PeerMisbehaved by the first bytes of a message that ends at `end`: it is not waited for."""
+        if end > 4 + MOST_FRAME:
+            raise PeerMisbehaved(f"A message of {end - 4} bytes is too long.")
+        kind = self._data[4:5] if end > 4 else b""
+        if kind and kind[0] not in _KNOWN:
+            raise PeerMisbehaved(f"There is no message {kind[0]}.")
 
 
 def _extended(whole: bytes) -> Extended:

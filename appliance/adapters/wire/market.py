@@ -172,6 +172,12 @@ class Market:
             writer.write(answer)
         return messages
 
+    def _take(self, connection: MarketConnection, message: Message | UnknownMessage) -> None:
+        if isinstance(message, UnknownMessage):
+            connection.send(Trouble(code=b"unknown", text=to_text(str(message))))
+        else:
+            self._trader.received(connection, message)
+
     async def _talk(
         self,
         session: Session,
@@ -187,10 +193,7 @@ class Market:
             if allowed < 0:
                 raise PeerMisbehaved("Too many messages.")
             for message in messages:
-                if isinstance(message, UnknownMessage):
-                    connection.send(Trouble(code=b"unknown", text=to_text(str(message))))
-                else:
-                    self._trader.received(connection, message)
+                self._take(connection, message)
             async with asyncio.timeout(IDLE_S):
                 data = await _some(reader)
             answer, messages = session.feed(data)

@@ -9,6 +9,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from appliance.adapters.wire import bencode
 from appliance.adapters.wire.frames import HANDSHAKE_BYTES, Extended, Frames, Handshake, frame, shake, shaken
@@ -83,22 +84,25 @@ class Session:
 
     def feed(self, data: bytes) -> tuple[bytes, list[Message | UnknownMessage]]:
         """(bytes to send, messages that came); unknown ones as the error that says so."""
+        if self._shaken:
+            return self._framed(data)
+        self._head += data
+        found = shaken(bytes(self._head[:HANDSHAKE_BYTES]))
+        if found is None:
+            return b"", []
+        self._shaken = True
+        greeting = self._greet(found)
+        answer, messages = self._framed(bytes(self._head[HANDSHAKE_BYTES:]))
+        return greeting + answer, messages
+
+    def _framed(self, data: bytes) -> tuple[bytes, list[Message | UnknownMessage]]:
         answer = b""
-        if not self._shaken:
-            self._head += data
-            found = shaken(bytes(self._head[:HANDSHAKE_BYTES]))
-            if found is None:
-                return b"", []
-            self._shaken = True
-            data = bytes(self._head[HANDSHAKE_BYTES:])
-            answer = self._greet(found)
         messages: list[Message | UnknownMessage] = []
         for one in self._frames.feed(data):
             if one.id == 0:
                 answer += self._introduced(one.payload)
             elif one.id == OURS:
-                if (message := self._read(one.payload)) is not None:
-                    messages.append(message)
+                messages += self._read(one.payload)
             else:
                 raise PeerMisbehaved(f"Nobody has named an extension {one.id}.")
         return answer, messages
@@ -140,7 +144,8 @@ class Session:
         signature = self._key.sign(_DOMAIN, self._session + self._key.public + plain)
         return frame(Extended(self._theirs, bencode.encode(value | {b"sig": signature})))
 
-    def _read(self, payload: bytes) -> Message | UnknownMessage | None:
+    def _read(self, payload: bytes) -> list[Message | UnknownMessage]:
+        """The message that came; none where it is the proof of who they are."""
         value = self._verified(payload)
         if value.get(b"n") != self._received:
             raise PeerMisbehaved("A message is missing, or came twice.")
@@ -148,13 +153,13 @@ class Session:
         try:
             message = from_value(value)
         except UnknownMessage as error:
-            return error
+            return [error]
         if isinstance(message, Auth) is not (self._received == 1):
             raise PeerMisbehaved("A peer proves who it is once, and before all else.")
         if isinstance(message, Auth):
             self.peer = self._claimed
-            return None
-        return message
+            return []
+        return [message]
 
     def _verified(self, payload: bytes) -> dict[bytes, bencode.Value]:
         """A message that the peer has signed for this very connection."""
@@ -164,7 +169,7 @@ class Session:
         if not isinstance(value, dict):
             raise PeerMisbehaved("A message is no dictionary.")
         signature = value.pop(b"sig", b"")
-        if not isinstance(signature, bytes) or len(signature) != SIGNATURE_BYTES:
+        if not _is_bytes(signature, SIGNATURE_BYTES):
             raise PeerMisbehaved("A message is not signed.")
         signed = self._session + self._claimed.key + bencode.encode(value)
         if not verify(self._claimed.key, _DOMAIN, signed, signature):
@@ -180,9 +185,14 @@ def _introduction(payload: bytes) -> tuple[int, bytes, bytes, str]:
     number, key, nonce = named.get(AUCTION), value.get(b"sb_id"), value.get(b"sb_nonce")
     if not isinstance(number, int) or not 0 < number < 256:
         raise PeerMisbehaved("The peer takes no part in auctions.")
-    if not isinstance(key, bytes) or not isinstance(nonce, bytes) or len(nonce) != NONCE_BYTES:
+    if not isinstance(key, bytes) or not _is_bytes(nonce, NONCE_BYTES):
         raise PeerMisbehaved("An extension handshake has no key, or no nonce.")
     return number, key, nonce, _shown(value.get(b"v", b""))
+
+
+def _is_bytes(value: object, length: int) -> TypeGuard[bytes]:
+    """Whether a value is bytes of this length."""
+    return isinstance(value, bytes) and len(value) == length
 
 
 def _shown(client: bencode.Value) -> str:

@@ -36,7 +36,7 @@ class CallBacks:
     """
 
     _calls: dict[str, _Call] = field(default_factory=dict)
-    """By address; also of those that are connected, for a while: who leaves at once is not called at once."""
+    """The calls by address, for a while also of who is connected: who leaves at once waits."""
 
     def called(self, targets: Iterable[Reconnect], now: MonoNs) -> None:
         """These were cut, and called for the first time."""

@@ -59,7 +59,7 @@ class Contact:
 
     @property
     def id(self) -> ContactId:
-        """By which it is found again when its connection has changed."""
+        """The name by which it is found again when its connection has changed."""
         return self.torrent, self.seller
 
     @property

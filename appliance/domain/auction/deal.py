@@ -71,11 +71,11 @@ class Deal:
     """The bid that stands; 0: none. Set by `says`."""
     won: bool = False
     price: MicroBttPerMib = MicroBttPerMib(0)
-    """Of the lease, or what won last."""
+    """The price of the lease, or what won last."""
     received: int = 0
     """Bytes since the first lease began."""
     unverified: int = 0
-    """Of them, in pieces that are not complete."""
+    """How many of those bytes are in pieces that are not complete."""
     failed: int = 0
     """Bytes in pieces that failed their check."""
     repeated: bool = False

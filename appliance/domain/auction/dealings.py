@@ -10,7 +10,7 @@ from appliance.domain.auction.purchase import Download, Purchase
 from appliance.domain.auction.records import SellerRecord, rank
 
 SELLERS = 4
-"""To how many sellers a torrent is bid for at once."""
+"""How many sellers are bid to at once for one torrent."""
 
 
 class Dealings:
@@ -18,10 +18,10 @@ class Dealings:
 
     def __init__(self) -> None:
         self.purchases: dict[str, Purchase] = {}
-        """By torrent."""
+        """What is bought, by torrent."""
         self.contacts: dict[ContactId, Contact] = {}
         self.lines: dict[int, Contact] = {}
-        """By the connection to their market."""
+        """Those that are connected, by the connection to their market."""
 
     @property
     def torrents(self) -> list[str]:

@@ -27,7 +27,7 @@ class Source:
     received: int
     """Payload bytes."""
     unverified: int
-    """Of them, bytes in pieces that are not complete."""
+    """How many of those bytes are in pieces that are not complete."""
     failures: int
     """Pieces with data from it that failed their check."""
 

@@ -101,7 +101,7 @@ class Lanes:
     """All lanes, and who has them."""
 
     taken: dict[int, Lane] = field(default_factory=dict)
-    """By number."""
+    """The lanes that somebody has, by number."""
 
     @property
     def map(self) -> dict[str, int]:

@@ -141,7 +141,7 @@ class SellerMemory:
     reserve: MicroBttPerMib = MicroBttPerMib(0)
     sold: tuple[SoldSlot, ...] = ()
     debts: Mapping[bytes, Debt] = field(default_factory=dict)
-    """By the debtor's key."""
+    """What is still owed, by the debtor's key."""
 
 
 NOTHING_SAVED = SellerMemory()

@@ -69,7 +69,7 @@ class Purchase:
 
     @property
     def left(self) -> MicroBtt:
-        """Of the budget."""
+        """What is left of the budget."""
         return MicroBtt(max(0, self.want.budget - self.used))
 
     def goes_on_as(self, download: Download) -> bool:

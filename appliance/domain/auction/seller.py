@@ -77,13 +77,13 @@ class Seller:
         self._chance = chance
         self._seed = chance(SEED_BYTES)
         self.bidders: dict[int, Bidder] = {}
-        """By the number of their connection."""
+        """All that are connected, by the number of their connection."""
         self.served: dict[bytes, Served] = {
             slot.key: resumed(slot, paid[slot.channel], terms.credit, now)
             for slot in memory.sold
             if slot.channel in paid
         }
-        """By the bidder's key."""
+        """The leases that run, by the bidder's key."""
         self._throttled, self._new_work = "", True
         self.debts: dict[bytes, Debt] = {}
         for key, debt in memory.debts.items():

@@ -42,7 +42,7 @@ class Need:
     spent: MicroBtt
     """For it, since the owner set its terms."""
     sellers: int
-    """To which a bid stands."""
+    """How many sellers a bid stands to."""
     rate: int
     """Bytes a second that leases bring, or could."""
 

@@ -93,10 +93,13 @@ def _room(check: str, name: str, volume: Volume, reserve: int) -> Finding:
         says = f"{name} has almost no room for more files (inodes)."
         return warning(check, says, "Delete small files that you do not need.")
     says = f"{name} has {show_bytes(volume.free)} free of {show_bytes(volume.total)}."
-    floor = floor_of(volume.total, reserve)
-    if volume.free < min(SPENT, floor):
+    return _free(check, says, volume.free, floor_of(volume.total, reserve))
+
+
+def _free(check: str, says: str, free: int, floor: int) -> Finding:
+    if free < min(SPENT, floor):
         return error(check, says, "Free up space: remove torrents together with their data.")
-    if volume.free < floor:
+    if free < floor:
         return warning(check, says, "Free up space soon, or connect a larger drive.")
     return ok(check, says)
 

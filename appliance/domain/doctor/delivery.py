@@ -43,7 +43,7 @@ class DeliveryState:
     """What one address was notified of, and when it may be sent more."""
 
     last_notices: Mapping[int, LastNotice] = field(default_factory=dict)
-    """By the id of the issue."""
+    """What the address knows of each issue, by the issue's id."""
     failures: int = 0
     """Attempts since the last that went through."""
     wait_s: int = 0
@@ -80,8 +80,13 @@ def aged(state: DeliveryState, issues: IssueList, rules: NoticeRules, passed_s: 
     notices = {issue.id: _ticked_off(issue, state.last_notices.get(issue.id), rules) for issue in issues}
     known = {id: last for id, last in notices.items() if last}
     later = replace(state, last_notices=known, wait_s=max(0, state.wait_s - passed_s))
+    return _hour_on(later, passed_s)
+
+
+def _hour_on(state: DeliveryState, passed_s: int) -> DeliveryState:
+    """The running hour some seconds later; none begins before a notice is sent."""
     hour = state.hour_s + passed_s if state.recent else 0
-    return replace(later, recent=0, hour_s=0) if hour >= HOUR_S else replace(later, hour_s=hour)
+    return replace(state, recent=0, hour_s=0) if hour >= HOUR_S else replace(state, hour_s=hour)
 
 
 def _ticked_off(issue: Issue, last: LastNotice | None, rules: NoticeRules) -> LastNotice | None:
@@ -121,12 +126,15 @@ def _ended(issue: Issue, last: LastNotice, worst: Verdict) -> News | None:
 
 def reached(issue: Issue, rules: NoticeRules) -> Verdict:
     """The worst that an issue has been for long enough to notify of it; `ok`: nothing."""
-    was_error = issue.severity is Verdict.ERROR or issue.error_s
-    if was_error and issue.error_s >= rules.after_s:
+    if _was_error(issue) and issue.error_s >= rules.after_s:
         return Verdict.ERROR
     if rules.least is Verdict.WARNING and issue.lasted_s >= rules.after_s:
         return Verdict.WARNING
     return Verdict.OK
+
+
+def _was_error(issue: Issue) -> bool:
+    return issue.severity is Verdict.ERROR or issue.error_s > 0
 
 
 def sent(state: DeliveryState, last_notices: Mapping[int, LastNotice]) -> DeliveryState:

@@ -10,7 +10,7 @@ class MachineFacts:
     """This machine, as read from the kernel."""
 
     year: int
-    """By its clock."""
+    """The year, by the machine's clock."""
     clock_synchronised: bool | None
     ram_total: int | None
     """Bytes."""
@@ -31,7 +31,7 @@ class NetworkFacts:
 
     wanted_port: int
     ports: tuple[int, ...]
-    """That it listens on."""
+    """The ports that the daemon listens on."""
     listen_errors: tuple[str, ...]
     mapped: tuple[str, ...]
     """`upnp`, `nat-pmp`: who opened the port in the router."""

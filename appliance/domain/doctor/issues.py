@@ -6,7 +6,7 @@ same issue. Every span is counted in seconds that the box ran, so that a clock t
 doubles anything; UtcMs is for people only.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from appliance.core.units import UtcMs
@@ -84,9 +84,8 @@ def update(known: IssueList, findings: Iterable[Finding], now: UtcMs, passed_s: 
     `passed_s`: seconds of the monotonic clock since the last round, 0 at the first of this process.
     """
     found = _worst(findings)
-    running = {issue.check for issue in known if not issue.settled}
     later = [_next(issue, found.get(issue.check), now, passed_s) for issue in known]
-    fresh = [one for check, one in found.items() if one.verdict in BAD and check not in running]
+    fresh = _fresh(found, known)
     begun = _begun(fresh, known, room=MOST - sum(not issue.settled for issue in later), now=now)
     mended = [after for before, after in zip(known, later, strict=True) if after.settled > before.settled]
     return IssueUpdate(_bounded([*later, *begun]), begun, tuple(mended))
@@ -106,6 +105,12 @@ def listed(known: IssueList, *, mended: bool) -> list[Issue]:
     )
     over = sorted((issue for issue in known if not issue.open), key=lambda issue: issue.well_s)
     return [*opened, *(over if mended else [])]
+
+
+def _fresh(found: Mapping[str, Finding], known: IssueList) -> list[Finding]:
+    """What is wrong, and is no issue yet."""
+    running = {issue.check for issue in known if not issue.settled}
+    return [one for check, one in found.items() if one.verdict in BAD and check not in running]
 
 
 def _worst(findings: Iterable[Finding]) -> dict[str, Finding]:
@@ -140,6 +145,11 @@ def _next(issue: Issue, finding: Finding | None, now: UtcMs, passed_s: int) -> I
         return _found(issue, finding, now, passed_s)
     if issue.mended:
         return replace(issue, well_s=issue.well_s + passed_s, lost=issue.lost and verdict is not Verdict.OK)
+    return _not_found(issue, verdict, now, passed_s)
+
+
+def _not_found(issue: Issue, verdict: Verdict, now: UtcMs, passed_s: int) -> Issue:
+    """An open issue that was not found: mended, unless nobody could see."""
     if verdict is Verdict.UNKNOWN:
         return _unseen(issue, now, passed_s)
     return replace(issue, mended=max(now, issue.last), unseen_s=0, well_s=0)
@@ -174,9 +184,7 @@ def _found(issue: Issue, finding: Finding, now: UtcMs, passed_s: int) -> Issue:
 def _bounded(issues: Sequence[Issue]) -> IssueList:
     """The issues without those that were mended long ago: by the time that the box ran, not by the clock."""
     kept = [issue for issue in issues if issue.well_s < KEEP_S]
-    surplus = len(kept) - MOST
-    if surplus <= 0:
-        return tuple(kept)
+    surplus = max(0, len(kept) - MOST)
     oldest = sorted((issue for issue in kept if issue.settled), key=lambda issue: -issue.well_s)
     gone = {issue.id for issue in oldest[:surplus]}
     return tuple(issue for issue in kept if issue.id not in gone)

@@ -47,7 +47,7 @@ class Notice:
     """One line."""
     body: str
     last_notices: Mapping[int, LastNotice] = field(default_factory=dict)
-    """By the id of the issue."""
+    """What the address knows of each issue once this is sent, by the issue's id."""
 
 
 def compose(
@@ -101,18 +101,26 @@ def _parts(items: Sequence[tuple[News, Issue]], state: DeliveryState, name: str,
 
 
 def _kind(items: Sequence[tuple[News, Issue]]) -> Literal["failure", "warning", "success"]:
-    if any(issue.severity is Verdict.ERROR and news not in _ENDS for news, issue in items):
+    if any(_is_failure(news, issue) for news, issue in items):
         return "failure"
-    resolved = all(news in (News.MENDED, News.PASSED) for news, _ in items)
+    resolved = {news for news, _ in items} <= {News.MENDED, News.PASSED}
     return "success" if resolved else "warning"
+
+
+def _is_failure(news: News, issue: Issue) -> bool:
+    return issue.severity is Verdict.ERROR and news not in _ENDS
+
+
+def _label(news: News, issue: Issue) -> str:
+    label = "Error" if issue.severity is Verdict.ERROR else "Warning"
+    return f"{label}: It got worse. " if news is News.RISEN else f"{label}: "
 
 
 def _item(news: News, issue: Issue) -> str:
     says, lasted = _plain(issue.says), show_span(issue.lasted_s)
     if news in _ENDS:
         return _ENDS[news].format(says=says, lasted=lasted)
-    label = "Error" if issue.severity is Verdict.ERROR else "Warning"
-    lines = [f"{label}: {'It got worse. ' if news is News.RISEN else ''}{says}"]
+    lines = [f"{_label(news, issue)}{says}"]
     if issue.remedy:
         lines.append(f"What to do: {_plain(issue.remedy)}")
     if issue.lasted_s:

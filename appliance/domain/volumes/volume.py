@@ -21,11 +21,11 @@ class Volume:
     why: str = ""
     """The system's own word for `condition`."""
     uuid: str = ""
-    """Of the file system that the box adopted."""
+    """The UUID of the file system that the box adopted."""
     device: str = ""
     """Such as `/dev/sda1`; empty while it is away."""
     kind: str = ""
-    """Of file system, such as `ext4`."""
+    """The kind of file system, such as `ext4`."""
     drives: tuple[str, ...] = ()
     """The whole drives under it, such as `/dev/sda`."""
     read_only: bool = False
@@ -39,7 +39,7 @@ class Volume:
     failing: str = ""
     """Model or device of a drive under it that reports that it is failing."""
     wear_percent: int | None = None
-    """Of the life of the most worn drive under it, used up."""
+    """How much of its life the most worn drive under it has used up."""
     total: int | None = None
     """Bytes of the file system."""
     free: int | None = None

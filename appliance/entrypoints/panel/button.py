@@ -50,9 +50,9 @@ class Button:
     contact: bool = True
     """Closed at the last sample."""
     since: MonoNs = MonoNs(0)
-    """Of the first sample in a row that said so."""
+    """When the first sample in a row said so."""
     seen: MonoNs = MonoNs(0)
-    """Of the last sample."""
+    """When the last sample was taken."""
     pressed: MonoNs | None = None
     """Since when it is pressed; None: it is not, or the press does not count."""
     armed: bool = False

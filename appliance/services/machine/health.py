@@ -57,7 +57,7 @@ class HealthWatch:
         self._turn = asyncio.Lock()
         self._machine: MachineFacts | None = None
         self.findings: list[Finding] = []
-        """Of the last examination; empty before the first."""
+        """What the last examination found; empty before the first."""
 
     async def run(self, beat: Beat) -> None:
         """Examine the box every minute, for ever."""

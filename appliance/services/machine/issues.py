@@ -92,7 +92,7 @@ class IssueKeeper:
         self._ports, self._rules, self._name = ports, rules, name
         self._known: IssueList = ()
         self._deliveries: dict[str, DeliveryState] = {}
-        """By the label of the address."""
+        """What each address was notified of, by the label of the address."""
         self._round: int | None = None
         self._addresses = Addresses()
         self._checked: tuple[Address, ...] = ()

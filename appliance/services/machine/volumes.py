@@ -93,7 +93,7 @@ class VolumeStatus(NamedTuple):
 
     volume: Volume
     torrents: int
-    """That keep their data on it."""
+    """How many torrents keep their data on it."""
     worst: Finding
 
 

@@ -22,7 +22,7 @@ class SellerIdentity(Protocol):
 
     @property
     def address(self) -> Address:
-        """Of its account."""
+        """The address of its account."""
         ...
 
 
@@ -41,7 +41,7 @@ class SellerLine(Protocol):
 
     @property
     def info_hash(self) -> bytes:
-        """Of the torrent that it was called about."""
+        """The info-hash of the torrent that it was called about."""
         ...
 
     def send(self, message: Message) -> None:

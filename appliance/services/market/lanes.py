@@ -76,7 +76,7 @@ class LaneKeeper:
         """What the box may send for a while, in bytes a second; 0: as usual."""
         self.lanes = Lanes()
         self._services: dict[bytes, LaneService] = {}
-        """By the bidder's key; LIMITED where it is not in here."""
+        """How each bidder is served, by its key; LIMITED where it is not in here."""
         self._calls = CallBacks()
         self.others = 0
         """Peers that are in no lane, when they were last counted."""
