@@ -1,11 +1,11 @@
 """Setting up the box, signing in and signing out."""
 
-from flask import Blueprint, flash, redirect, render_template, request, session, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import plural
-from appliance.entrypoints.web.guard import secrets_of, sign_in, throttle
+from appliance.entrypoints.web.guard import secrets_of, sign_in, sign_out, throttle
 from appliance.entrypoints.web.secrets import Secrets
 
 gate = Blueprint("gate", __name__)
@@ -54,7 +54,7 @@ def login() -> ResponseReturnValue:
 @gate.post("/logout")
 def logout() -> ResponseReturnValue:
     """End this session."""
-    session.clear()
+    sign_out()
     return redirect(url_for("gate.login"))
 
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import secrets as chance
 import socket
 import time
 from datetime import timedelta
@@ -88,12 +89,20 @@ def sign_in() -> None:
     session.clear()
     session.permanent = True
     session["epoch"] = secrets_of().epoch
+    session["id"] = chance.token_hex(16)
+
+
+def sign_out() -> None:
+    """End this session, for every copy of its cookie."""
+    secrets_of().end_session(session["id"])
+    session.clear()
 
 
 def signed_in() -> bool:
-    """Whether this visitor has signed in, and the sessions were not ended since."""
-    secrets = secrets_of()
-    return not secrets.claim_code and session.get("epoch") == secrets.epoch
+    """Whether this visitor has signed in, and neither this session nor all were ended since."""
+    secrets, name = secrets_of(), session.get("id")
+    current = not secrets.claim_code and session.get("epoch") == secrets.epoch
+    return current and isinstance(name, str) and not secrets.ended(name)
 
 
 def own_names(web: Web) -> frozenset[str]:
