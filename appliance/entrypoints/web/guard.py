@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from appliance.core.config import Web
 from appliance.entrypoints.web.secrets import Secrets
-from appliance.entrypoints.web.throttle import Throttle
+from appliance.entrypoints.web.throttle import Throttle, Turns, neighbour
 
 IDLE = timedelta(days=30)
 _OPEN = {"gate.login", "gate.claim", "metrics.metrics", "metrics.healthz", "static"}
@@ -36,6 +36,7 @@ def guard(app: Flask, secrets: Secrets, web: Web) -> None:
     """Check every request to `app`, and set the security headers of every answer."""
     app.extensions["secrets"] = secrets
     app.extensions["throttle"] = Throttle(time.monotonic)
+    app.extensions["turns"] = Turns()
     app.config.update(
         SECRET_KEY=secrets.cookie_key,
         SESSION_COOKIE_NAME="seedbox",
@@ -78,6 +79,25 @@ def throttle() -> Throttle:
     return found
 
 
+def turns() -> Turns:
+    """The queue for checks of passwords in the running app."""
+    found: Turns = current_app.extensions["turns"]
+    return found
+
+
+def begin_try() -> tuple[str, int]:
+    """Who tries a password, and the seconds that they must wait; see Throttle.begin.
+
+    A browser that has signed in before is counted by itself, so that whoever guesses beside it, even behind
+    the same proxy, does not lock the owner out; nor does a thief of its cookie, as it is a neighbour too.
+    """
+    device = session.get("device")
+    if isinstance(device, str) and not throttle().begin(f"device {device}", known=True):
+        return f"device {device}", 0
+    here = neighbour(request.remote_addr)
+    return here, throttle().begin(here)
+
+
 def secrets_of() -> Secrets:
     """The secrets of the running app."""
     found: Secrets = current_app.extensions["secrets"]
@@ -86,8 +106,7 @@ def secrets_of() -> Secrets:
 
 def sign_in() -> None:
     """Begin a session."""
-    session.clear()
-    session.permanent = True
+    _start_over(session.get("device") or chance.token_hex(16))
     session["epoch"] = secrets_of().epoch
     session["id"] = chance.token_hex(16)
 
@@ -95,7 +114,15 @@ def sign_in() -> None:
 def sign_out() -> None:
     """End this session, for every copy of its cookie."""
     secrets_of().end_session(session["id"])
+    _start_over(session.get("device"))
+
+
+def _start_over(device: str | None) -> None:
+    """An empty session of a browser, which may be known already."""
     session.clear()
+    session.permanent = True
+    if device:
+        session["device"] = device
 
 
 def signed_in() -> bool:
