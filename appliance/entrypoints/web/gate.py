@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from appliance.core.errors import SeedboxError
 from appliance.core.units import plural
-from appliance.entrypoints.web.guard import begin_try, secrets_of, sign_in, sign_out, throttle, turns
+from appliance.entrypoints.web.guard import guesser, secrets_of, sign_in, sign_out, throttle, turns
 from appliance.entrypoints.web.secrets import Secrets
 
 gate = Blueprint("gate", __name__)
@@ -69,7 +69,8 @@ def tried(check: Callable[[], bool], wrong: str) -> bool:
 
     Every form that takes one goes through here, as each is a place to guess at.
     """
-    who, wait = begin_try()
+    who = guesser()
+    wait = throttle().begin(*who)
     if wait:
         flash(f"Too many failed attempts. Wait {plural(wait, 'second')} and try again.", "error")
         return False
@@ -78,11 +79,11 @@ def tried(check: Callable[[], bool], wrong: str) -> bool:
             right = check()
     except SeedboxError as error:
         # Nothing was guessed: others were first, or the new password is too short.
-        throttle().take_back(who)
+        throttle().take_back(*who)
         flash(str(error), "error")
         return False
     if right:
-        throttle().passed(who)
+        throttle().passed(*who)
     else:
         flash(wrong, "error")
     return right

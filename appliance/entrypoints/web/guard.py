@@ -85,17 +85,10 @@ def turns() -> Turns:
     return found
 
 
-def begin_try() -> tuple[str, int]:
-    """Who tries a password, and the seconds that they must wait; see Throttle.begin.
-
-    A browser that has signed in before is counted by itself, so that whoever guesses beside it, even behind
-    the same proxy, does not lock the owner out; nor does a thief of its cookie, as it is a neighbour too.
-    """
+def guesser() -> tuple[str, str]:
+    """Who tries a password: a neighbour, and the browser if it has signed in before (see Throttle.begin)."""
     device = session.get("device")
-    if isinstance(device, str) and not throttle().begin(f"device {device}", known=True):
-        return f"device {device}", 0
-    here = neighbour(request.remote_addr)
-    return here, throttle().begin(here)
+    return neighbour(request.remote_addr), f"device {device}" if isinstance(device, str) else ""
 
 
 def secrets_of() -> Secrets:

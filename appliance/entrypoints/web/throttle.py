@@ -29,47 +29,63 @@ class Throttle:
         self._all: list[float] = []
         self._lock = threading.Lock()
 
-    def begin(self, neighbour: str, *, known: bool = False) -> int:
-        """Count a try, and return 0; or the seconds that this neighbour must wait instead.
+    def begin(self, neighbour: str, device: str = "") -> int:
+        """Count a try, and return 0; or the seconds that must pass before the next one instead.
 
-        A try counts as a failure from its beginning, so that many at once are no way around. `known` are
-        browsers that have signed in before: what others do holds them up in nothing.
+        A try counts as a failure from its beginning, so that many at once are no way around. `device` is a
+        browser that has signed in before: its tries count for both, and either may let it in. So others at
+        its address do not hold it up, nor does, at another address, a thief of its cookie.
         """
         with self._lock:
             now = self._mono()
-            wait = self._wait_s(neighbour, now, known)
-            if wait:
-                return wait
-            count, last = self._failures.pop(neighbour, (0, now))
-            self._failures[neighbour] = (1 if now - last > LONGEST_WAIT_S * 2 else count + 1, now)
-            self._all.append(now)
-            while len(self._failures) > MOST_NEIGHBOURS:
-                self._failures.popitem(last=False)
-            return 0
+            self._all = [at for at in self._all if now - at < LONGEST_WAIT_S]
+            wait = max(self._own_wait_s(neighbour, now), self._all_wait_s(now))
+            if device:
+                wait = min(wait, self._own_wait_s(device, now))
+            if not wait:
+                self._count(neighbour, now)
+                if device:
+                    self._count(device, now)
+                self._all.append(now)
+            return wait
 
-    def _wait_s(self, neighbour: str, now: float, known: bool) -> int:
-        self._all = [at for at in self._all if now - at < LONGEST_WAIT_S]
-        count, last = self._failures.get(neighbour, (0, now))
-        free_at = now
-        if count >= FREE_TRIES:
-            free_at = last + min(LONGEST_WAIT_S, 2.0 ** min(count - FREE_TRIES + 1, 10))
-        if len(self._all) >= ALL_TRIES and not known:
-            free_at = max(free_at, self._all[-1] + ALL_WAIT_S)
+    def _own_wait_s(self, name: str, now: float) -> int:
+        count, last = self._failures.get(name, (0, now))
+        if count < FREE_TRIES:
+            return 0
+        free_at = last + min(LONGEST_WAIT_S, 2.0 ** min(count - FREE_TRIES + 1, 10))
         return max(0, math.ceil(free_at - now))
 
-    def passed(self, neighbour: str) -> None:
-        """Forget the failures of a neighbour who knew the password."""
+    def _all_wait_s(self, now: float) -> int:
+        if len(self._all) < ALL_TRIES:
+            return 0
+        return max(0, math.ceil(self._all[-1] + ALL_WAIT_S - now))
+
+    def _count(self, name: str, now: float) -> None:
+        count, last = self._failures.pop(name, (0, now))
+        self._failures[name] = (1 if now - last > LONGEST_WAIT_S * 2 else count + 1, now)
+        while len(self._failures) > MOST_NEIGHBOURS:
+            self._failures.popitem(last=False)
+
+    def passed(self, neighbour: str, device: str = "") -> None:
+        """Forget the failures of who knew the password; not those of others at a known browser's address."""
         with self._lock:
-            self._failures.pop(neighbour, None)
+            self._failures.pop(device or neighbour, None)
+            if device:
+                self._uncount(neighbour)
             del self._all[-1:]
 
-    def take_back(self, neighbour: str) -> None:
+    def take_back(self, neighbour: str, device: str = "") -> None:
         """Forget one try, which came to no answer."""
         with self._lock:
-            count, last = self._failures.get(neighbour, (0, 0.0))
-            if count:
-                self._failures[neighbour] = (count - 1, last)
+            self._uncount(neighbour)
+            self._uncount(device)
             del self._all[-1:]
+
+    def _uncount(self, name: str) -> None:
+        count, last = self._failures.get(name, (0, 0.0))
+        if count:
+            self._failures[name] = (count - 1, last)
 
 
 class Turns:

@@ -74,13 +74,26 @@ def test_many_neighbours_together_slow_everybody_a_little_and_memory_is_bounded(
     for number in range(ALL_TRIES):
         throttle.begin(f"host{number}")
     assert 0 < throttle.begin("owner") <= 5
-    assert throttle.begin("the owner's browser", known=True) == 0
+    assert throttle.begin("owner", "the owner's browser") == 0
     time.now += 5
     assert throttle.begin("owner") == 0
     for number in range(3 * MOST_NEIGHBOURS):
         time.now += 6
         throttle.begin(f"other{number}")
     assert len(throttle._failures) <= MOST_NEIGHBOURS
+
+
+def test_a_known_browser_has_no_more_tries_than_others_and_is_held_up_by_nobody_else() -> None:
+    throttle = Throttle(Time())
+    assert [throttle.begin("thief", "browser") for _ in range(20)].count(0) == FREE_TRIES
+    assert throttle.begin("home", "browser") == 0
+    throttle.passed("home", "browser")
+    for _ in range(FREE_TRIES):
+        throttle.begin("home")
+    assert throttle.begin("home") > 0
+    assert throttle.begin("home", "browser") == 0
+    throttle.passed("home", "browser")
+    assert throttle.begin("home") > 0
 
 
 @pytest.mark.parametrize("since", [0, 7, 61, 599, 3_600])
