@@ -18,6 +18,7 @@ import pytest
 
 from appliance.control import money
 from appliance.control.box import GetStatus, Verdict
+from appliance.control.client import ControlClient, DaemonAway
 from tests.support.addresses import address, free_port
 from tests.support.box import SEEDBOX, Box
 from tests.support.processes import end, start
@@ -53,6 +54,14 @@ class Run:
                     words = set(child.cmdline()) & {"daemon", "web", "ledger"}
                     found |= dict.fromkeys(words, child)
         return found
+
+    def answers(self) -> bool:
+        """Whether the daemon does."""
+        try:
+            with ControlClient(self.box.folder / "control.sock", timeout=5) as client:
+                return bool(client.call(GetStatus()))
+        except DaemonAway:
+            return False
 
     def healthy(self) -> bool:
         try:
@@ -156,10 +165,47 @@ def test_when_it_is_killed_its_children_end_too(run: Run) -> None:
     assert psutil.wait_procs(children, timeout=30)[1] == []
 
 
-def test_a_daemon_that_dies_ends_the_box_with_its_code(run: Run) -> None:
-    run.children()["daemon"].kill()
-    assert run.process.wait(30) == 128 + 9
-    until(lambda: not run.healthy(), "the page's end")
+def test_a_daemon_that_was_killed_is_started_again_behind_the_same_page(run: Run) -> None:
+    until(run.healthy, "the page")
+    killed, page = run.children()["daemon"], run.children()["web"]
+    killed.kill()
+    until(lambda: run.children().get("daemon", killed).pid != killed.pid, "another process")
+    until(run.answers, "the daemon")
+    until(run.healthy, "the page again")
+    assert run.children()["web"].pid == page.pid
+    assert "seedbox daemon ended (exit code -9) and was started again" in run.said()
+
+
+def test_a_daemon_that_was_told_to_end_ends_the_box(run: Run) -> None:
+    until(run.healthy, "the page")
+    run.children()["daemon"].terminate()
+    assert run.process.wait(60) == 0
+    assert not run.healthy()
+
+
+def test_a_box_whose_owner_must_act_says_so_and_ends(run: Run) -> None:
+    second = subprocess.run(
+        [*SEEDBOX, "--state", run.box.folder, "run"], capture_output=True, text=True, timeout=60
+    )
+    assert second.returncode == 1
+    assert "Another seedbox already runs" in second.stderr
+
+
+def test_a_daemon_that_was_stopped_for_a_while_goes_on_where_it_was(run: Run) -> None:
+    until(run.healthy, "the page")
+    daemon = run.children()["daemon"]
+    daemon.send_signal(signal.SIGSTOP)
+    try:
+        until(lambda: daemon.status() == psutil.STATUS_STOPPED, "the stop")
+        # Longer than the ten seconds that libtorrent has for an answer.
+        with ControlClient(run.box.folder / "control.sock", timeout=13) as client, pytest.raises(DaemonAway):
+            client.call(GetStatus())
+    finally:
+        daemon.send_signal(signal.SIGCONT)
+    until(run.answers, "the daemon")
+    until(run.healthy, "the page")
+    assert run.children()["daemon"].pid == daemon.pid
+    assert "started again" not in run.said()
 
 
 def test_a_broken_configuration_is_told_with_its_line_and_nothing_starts(tmp_path: Path) -> None:

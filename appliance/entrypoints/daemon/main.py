@@ -123,6 +123,13 @@ def _only_one(state: StateFolder) -> Iterator[bool]:
         _rewrite(file.fileno(), "")
 
 
+def holder(state: StateFolder) -> int:
+    """The id of the process that holds the state folder, or held it when it was killed; 0: none."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int(state.lock.read_text("utf-8").split()[1])
+    return 0
+
+
 def _rewrite(descriptor: int, text: str) -> None:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, text.encode(), 0)

@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 
 from appliance.control.box import SayHello
 from appliance.control.client import ControlClient, DaemonAway
+from appliance.core.clock import Clock, SystemClock
 from appliance.core.config import Config
 from appliance.core.errors import SeedboxError
 from appliance.core.logs import set_up
 from appliance.core.state import StateFolder
+from appliance.entrypoints.daemon.main import REFUSED, holder
 
 log = logging.getLogger(__name__)
 
-START_S = 120.0
-"""A database that is checked on a slow card may take a while."""
 STOP_S = 40.0
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 """Before a process that has died is started again."""
@@ -30,7 +30,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(state: StateFolder, config: Config) -> int:
-    """Run the box until Ctrl-C; returns the daemon's exit code."""
+    """Run the box until Ctrl-C, or until its owner must act; returns the daemon's exit code."""
     set_up(config.box.log_level)
     with _stop_on_signal() as stop:
         processes = _Processes(state)
@@ -40,15 +40,13 @@ def run(state: StateFolder, config: Config) -> int:
                 # Money to try things out with: on this machine alone, and worth what its owner puts in.
                 processes.keep_running("ledger")
                 options = ["--ledger", _ledger_url(config)]
-            daemon = processes.start_daemon(*options)
-            if _wait_for_daemon(state, daemon, stop):
-                processes.keep_running("web")
-            while daemon.poll() is None and not stop.requested:
+            processes.start_daemon(*options)
+            while not stop.requested and not processes.over():
                 processes.restart_the_dead()
                 time.sleep(0.2)
         finally:
             processes.terminate()
-    return daemon.returncode if daemon.returncode >= 0 else 128 - daemon.returncode
+    return processes.code()
 
 
 def _ledger_url(config: Config) -> str:
@@ -68,60 +66,107 @@ class _Processes:
 
     def __init__(self, state: StateFolder) -> None:
         self._state = state
-        self._daemon: subprocess.Popen[bytes] | None = None
+        self._daemon: _Restarted | None = None
+        self._answered = False
+        """Whether the daemon has answered since it was last started."""
+        self._with_page = False
         self._others: list[_Restarted] = []
 
-    def start_daemon(self, *options: str) -> subprocess.Popen[bytes]:
-        """Start the daemon."""
-        self._daemon = _start(self._state, "daemon", *options)
-        return self._daemon
+    def start_daemon(self, *options: str) -> None:
+        """Start the daemon; the page follows when it answers."""
+        self._daemon = _Restarted(self._state, "daemon", options)
 
     def keep_running(self, command: str) -> None:
         """Start `seedbox COMMAND`, and start it again when it dies."""
         self._others.append(_Restarted(self._state, command))
 
+    def over(self) -> bool:
+        """Whether the daemon ended so that another start would help nobody.
+
+        It was told to end, or it says at its start that the owner must act.
+        """
+        code = self._daemon.process.poll() if self._daemon else 0
+        return code == 0 or (code == REFUSED and not self._answered)
+
     def restart_the_dead(self) -> None:
         """Start again what has died."""
         for other in self._others:
             other.restart_if_dead()
+        if self._daemon and self._daemon.restart_if_dead():
+            self._answered = False
+        if self._daemon and not self._answered and self._daemon.process.poll() is None:
+            # Another daemon that holds the folder already would answer in its place.
+            self._answered = holder(self._state) == self._daemon.process.pid and _answers(self._state)
+        if self._answered and not self._with_page:
+            self._with_page = True
+            self.keep_running("web")
 
     def terminate(self) -> None:
         """End all of them, the daemon last."""
         for other in reversed(self._others):
             _terminate(other.process)
-        if self._daemon is not None:
-            _terminate(self._daemon)
+        if self._daemon:
+            _terminate(self._daemon.process)
+
+    def code(self) -> int:
+        """The exit code of the daemon, once it has ended."""
+        code = self._daemon.process.returncode if self._daemon else 0
+        return code if code >= 0 else 128 - code
+
+
+class Patience:
+    """How long what has died waits for its next start: longer each time, until it lives for a while."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._wait_s = SHORTEST_WAIT_S
+        self._died: int | None = None
+        self._started = clock.mono()
+
+    def started(self) -> None:
+        """Note that it was started at this moment."""
+        self._started, self._died = self._clock.mono(), None
+
+    def over(self) -> bool:
+        """Whether what is dead now has waited long enough."""
+        now = self._clock.mono()
+        if self._died is None:
+            self._died = now
+            if (now - self._started) / 1e9 > LONGEST_WAIT_S:
+                self._wait_s = SHORTEST_WAIT_S
+        if (now - self._died) / 1e9 < self._wait_s:
+            return False
+        self._wait_s = min(LONGEST_WAIT_S, self._wait_s * 2)
+        return True
 
 
 @dataclass
 class _Restarted:
-    """A process beside the daemon: when it dies it is started again, later each time."""
+    """A process that is started again when it dies, later each time."""
 
     state: StateFolder
     command: str
+    options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] = field(init=False)
-    _wait: float = SHORTEST_WAIT_S
-    _since: float = 0.0
+    _patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
+        self._patience = Patience(SystemClock())
         self._start()
 
-    def restart_if_dead(self) -> None:
-        """Start it again if it has died, and has waited for its turn."""
-        if self.process.poll() is None:
-            return
-        lived = time.monotonic() - self._since
-        if lived < self._wait:
-            return
+    def restart_if_dead(self) -> bool:
+        """Start it again if it has died, and has waited for its turn; whether it was."""
+        if self.process.poll() is None or not self._patience.over():
+            return False
         log.warning(
             "seedbox %s ended (exit code %s) and was started again", self.command, self.process.returncode
         )
-        self._wait = SHORTEST_WAIT_S if lived > LONGEST_WAIT_S else min(LONGEST_WAIT_S, self._wait * 2)
         self._start()
+        return True
 
     def _start(self) -> None:
-        self._since = time.monotonic()
-        self.process = _start(self.state, self.command)
+        self._patience.started()
+        self.process = _start(self.state, self.command, *self.options)
 
 
 def _start(state: StateFolder, *arguments: str) -> subprocess.Popen[bytes]:
@@ -135,16 +180,6 @@ def _die_with_parent() -> None:
     """A child must not outlive us, however we end (prctl(2)); nor does Ctrl-C reach it before us."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     os.setpgid(0, 0)
-
-
-def _wait_for_daemon(state: StateFolder, daemon: subprocess.Popen[bytes], stop: _Stop) -> bool:
-    """Wait until the daemon answers; False where it ended instead."""
-    deadline = time.monotonic() + START_S
-    while daemon.poll() is None and not stop.requested and time.monotonic() < deadline:
-        if _answers(state):
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def _answers(state: StateFolder) -> bool:

@@ -1,11 +1,13 @@
 """Setting up the box, signing in and signing out."""
 
-from flask import Blueprint, flash, redirect, render_template, request, session, url_for
+from collections.abc import Callable
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance.core.errors import OwnerMustAct
+from appliance.core.errors import SeedboxError
 from appliance.core.units import plural
-from appliance.entrypoints.web.guard import secrets_of, sign_in, throttle
+from appliance.entrypoints.web.guard import guesser, secrets_of, sign_in, sign_out, throttle, turns
 from appliance.entrypoints.web.secrets import Secrets
 
 gate = Blueprint("gate", __name__)
@@ -17,7 +19,7 @@ def claim() -> ResponseReturnValue:
     secrets = secrets_of()
     if not secrets.claim_code:
         return redirect(url_for("gate.login"))
-    if request.method == "POST" and _may_try() and _claimed(secrets):
+    if request.method == "POST" and _claimed(secrets):
         return _in()
     return render_template("claim.html")
 
@@ -28,14 +30,11 @@ def _claimed(secrets: Secrets) -> bool:
     if password != request.form.get("again", ""):
         flash("The passwords do not match.", "error")
         return False
-    try:
-        if secrets.claim(request.form.get("code", "")[:40], password):
-            return True
-    except OwnerMustAct as error:
-        flash(str(error), "error")
-        return False
-    _failed("Wrong code. It is shown in the terminal where you started the box, and in its log.")
-    return False
+    code = request.form.get("code", "")[:40]
+    return tried(
+        lambda: secrets.claim(code, password),
+        "Wrong code. It is shown in the terminal where you started the box, and in its log.",
+    )
 
 
 @gate.route("/login", methods=["GET", "POST"])
@@ -44,51 +43,52 @@ def login() -> ResponseReturnValue:
     secrets = secrets_of()
     if secrets.claim_code:
         return redirect(url_for("gate.claim"))
-    if request.method == "POST" and _may_try():
-        if secrets.right(request.form.get("password", "")):
-            return _in()
-        _failed("Wrong password.")
+    if request.method == "POST" and password_given():
+        return _in()
     return render_template("login.html")
 
 
 @gate.post("/logout")
 def logout() -> ResponseReturnValue:
     """End this session."""
-    session.clear()
+    sign_out()
     return redirect(url_for("gate.login"))
 
 
 def password_given() -> bool:
     """Whether the form holds the right password; if not, the page says why.
 
-    Moving money asks for it, so that a stolen session is not enough.
+    Moving money asks for it again, so that a stolen session is not enough.
     """
-    if not _may_try():
-        return False
-    if secrets_of().right(request.form.get("password", "")):
-        throttle().passed(_address())
-        return True
-    _failed("Wrong password.")
-    return False
+    password = request.form.get("password", "")
+    return tried(lambda: secrets_of().right(password), "Wrong password.")
 
 
-def _may_try() -> bool:
-    wait = throttle().wait_s(_address())
+def tried(check: Callable[[], bool], wrong: str) -> bool:
+    """Whether a password or code is right; if not, or if it may not be tried now, the page says why.
+
+    Every form that takes one goes through here, as each is a place to guess at.
+    """
+    who = guesser()
+    wait = throttle().begin(*who)
     if wait:
         flash(f"Too many failed attempts. Wait {plural(wait, 'second')} and try again.", "error")
-    return not wait
-
-
-def _failed(text: str) -> None:
-    throttle().failed(_address())
-    flash(text, "error")
+        return False
+    try:
+        with turns().turn():
+            right = check()
+    except SeedboxError as error:
+        # Nothing was guessed: others were first, or the new password is too short.
+        throttle().take_back(*who)
+        flash(str(error), "error")
+        return False
+    if right:
+        throttle().passed(*who)
+    else:
+        flash(wrong, "error")
+    return right
 
 
 def _in() -> ResponseReturnValue:
-    throttle().passed(_address())
     sign_in()
     return redirect(url_for("home.overview"))
-
-
-def _address() -> str:
-    return request.remote_addr or "?"

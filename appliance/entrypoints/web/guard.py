@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import secrets as chance
 import socket
 import time
 from datetime import timedelta
@@ -11,7 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from appliance.core.config import WebConfig
 from appliance.entrypoints.web.secrets import Secrets
-from appliance.entrypoints.web.throttle import LoginThrottle
+from appliance.entrypoints.web.throttle import LoginThrottle, Turns, neighbour
 
 IDLE = timedelta(days=30)
 _OPEN = {"gate.login", "gate.claim", "metrics.metrics", "metrics.healthz", "static"}
@@ -35,6 +36,7 @@ def guard(app: Flask, secrets: Secrets, web: WebConfig) -> None:
     """Check every request to `app`, and set the security headers of every answer."""
     app.extensions["secrets"] = secrets
     app.extensions["throttle"] = LoginThrottle(time.monotonic)
+    app.extensions["turns"] = Turns()
     app.config.update(
         SECRET_KEY=secrets.cookie_key,
         SESSION_COOKIE_NAME="seedbox",
@@ -77,6 +79,18 @@ def throttle() -> LoginThrottle:
     return found
 
 
+def turns() -> Turns:
+    """The queue for checks of passwords in the running app."""
+    found: Turns = current_app.extensions["turns"]
+    return found
+
+
+def guesser() -> tuple[str, str]:
+    """Who tries a password: a neighbour, and the browser if it has signed in before (see Throttle.begin)."""
+    device = session.get("device")
+    return neighbour(request.remote_addr), f"device {device}" if isinstance(device, str) else ""
+
+
 def secrets_of() -> Secrets:
     """The secrets of the running app."""
     found: Secrets = current_app.extensions["secrets"]
@@ -85,15 +99,30 @@ def secrets_of() -> Secrets:
 
 def sign_in() -> None:
     """Begin a session."""
+    _start_over(session.get("device") or chance.token_hex(16))
+    session["epoch"] = secrets_of().epoch
+    session["id"] = chance.token_hex(16)
+
+
+def sign_out() -> None:
+    """End this session, for every copy of its cookie."""
+    secrets_of().end_session(session["id"])
+    _start_over(session.get("device"))
+
+
+def _start_over(device: str | None) -> None:
+    """An empty session of a browser, which may be known already."""
     session.clear()
     session.permanent = True
-    session["epoch"] = secrets_of().epoch
+    if device:
+        session["device"] = device
 
 
 def signed_in() -> bool:
-    """Whether this visitor has signed in, and the sessions were not ended since."""
-    secrets = secrets_of()
-    return not secrets.claim_code and session.get("epoch") == secrets.epoch
+    """Whether this visitor has signed in, and neither this session nor all were ended since."""
+    secrets, name = secrets_of(), session.get("id")
+    current = not secrets.claim_code and session.get("epoch") == secrets.epoch
+    return current and isinstance(name, str) and not secrets.ended(name)
 
 
 def own_names(web: WebConfig) -> frozenset[str]:

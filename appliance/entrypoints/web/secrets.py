@@ -12,6 +12,8 @@ from appliance.core.files import write_durably
 
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 200
+MOST_ENDED = 100
+"""Sessions that were signed out one by one and are remembered; with one more, all sessions end."""
 _LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 """Letters and digits that cannot be mistaken for each other."""
 
@@ -23,6 +25,8 @@ class _Kept(msgspec.Struct):
     password_hash: str = ""
     epoch: int = 0
     """Rises to end all sessions."""
+    ended: tuple[str, ...] = ()
+    """The sessions of this epoch that were signed out."""
     obeyed: str = ""
     """The last reset word that was obeyed."""
 
@@ -110,6 +114,20 @@ class Secrets:
         """Whether this is the password (scrypt, by werkzeug)."""
         kept = self._kept.password_hash
         return bool(kept) and len(password) <= LONGEST_PASSWORD and check_password_hash(kept, password)
+
+    def ended(self, session: str) -> bool:
+        """Whether this session was signed out, whatever cookie still names it."""
+        return session in self._kept.ended
+
+    def end_session(self, session: str) -> None:
+        """Sign this session out, for good; where too many are remembered, sign out everywhere."""
+        with self._lock:
+            if session in self._kept.ended:
+                return
+            if len(self._kept.ended) >= MOST_ENDED:
+                self._keep(epoch=self._kept.epoch + 1, ended=())
+            else:
+                self._keep(ended=(*self._kept.ended, session))
 
     def end_sessions(self) -> None:
         """Sign out everywhere."""

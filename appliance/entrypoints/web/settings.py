@@ -7,6 +7,7 @@ from appliance.control.box import GetConfig, GetLimits, ResetLimits, SetLimits
 from appliance.control.client import ControlClient
 from appliance.core.errors import OwnerMustAct
 from appliance.entrypoints.web import forms
+from appliance.entrypoints.web.gate import tried
 from appliance.entrypoints.web.guard import secrets_of, sign_in
 from appliance.entrypoints.web.routes import blueprint
 
@@ -54,10 +55,10 @@ class SettingsViews:
         form = request.form
         if form.get("new", "") != form.get("again", ""):
             raise OwnerMustAct("The new passwords do not match.")
-        if not secrets_of().change(form.get("old", ""), form.get("new", "")):
-            raise OwnerMustAct("The current password is wrong.")
-        sign_in()
-        flash("Password changed. All other sessions were signed out.", "ok")
+        old, new = form.get("old", ""), form.get("new", "")
+        if tried(lambda: secrets_of().change(old, new), "The current password is wrong."):
+            sign_in()
+            flash("Password changed. All other sessions were signed out.", "ok")
         return redirect(url_for("settings.show"))
 
     def sessions(self) -> ResponseReturnValue:
