@@ -149,11 +149,14 @@ class Buyer:
             case Receipt():
                 return self._receipt(contact, line, message, now)
             case Trouble():
-                if message.code == THROTTLED:
-                    contact.deal.throttled = bool(message.text)
-                return []
+                return self._troubled(contact, message)
             case _:
                 raise PeerMisbehaved("A seller says what only bidders say.")
+
+    def _troubled(self, contact: Contact, trouble: Trouble) -> list[BuyerEffect]:
+        if trouble.code == THROTTLED:
+            contact.deal.throttled = bool(trouble.text)
+        return []
 
     # ------------------------------------------------------------------------------------------ rounds
 

@@ -164,10 +164,10 @@ class Deal:
         outcome = RoundReport(ask.rule, ask.commit, seed, won, price, tie, full)
         if not any(fair(self.key, said, outcome) for said in in_force):
             return LIED
-        if not won:
-            self.won = False
-            return None
-        return self._has_won(ask, price)
+        if won:
+            return self._has_won(ask, price)
+        self.won = False
+        return None
 
     def _has_won(self, ask: Asked, price: MicroBttPerMib) -> Misconduct | None:
         if self.won and price != self.price:
