@@ -84,8 +84,11 @@ class Buyer:
             count = one.arrived(intake.of(one.host))
             if purchase:
                 purchase.received(count)
-            effects += self._shun(one, BAD_DATA, now) if one.spoilt(now.mono) else self._settle(one)
+            effects += self._pay_or_shun(one, now)
         return effects + (self._call(purchase, intake, now.mono) if purchase else [])
+
+    def _pay_or_shun(self, contact: Contact, now: Moment) -> list[BuyerEffect]:
+        return self._shun(contact, BAD_DATA, now) if contact.spoilt(now.mono) else self._settle(contact)
 
     def tick(self, now: Moment) -> list[BuyerEffect]:
         """Time has passed."""

@@ -174,8 +174,12 @@ class Deal:
             self._slack += abs(price - self.price) * (ask.credit + self.piece)
         self.silent = 0 if self._fresh else self.silent + 1
         self.won, self.price, self._fresh = True, price, False
-        patient = THROTTLED_ROUNDS if self.throttled else SILENT_ROUNDS
-        return SILENT if self.silent > patient else None
+        return SILENT if self.silent > self._patience else None
+
+    @property
+    def _patience(self) -> int:
+        """For how many rounds a seller whose lease was won may send nothing."""
+        return THROTTLED_ROUNDS if self.throttled else SILENT_ROUNDS
 
     # ------------------------------------------------------------------------------------------- money
 
