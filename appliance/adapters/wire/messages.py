@@ -32,6 +32,10 @@ def from_value(value: Value) -> Message:
         raise PeerMisbehaved("A message has no name.")
     if name not in KINDS:
         raise UnknownMessage(f"There is no message {name[:40]!r}.")
+    return _converted(name, value)
+
+
+def _converted(name: bytes, value: dict[bytes, Value]) -> Message:
     fields: dict[str, Any] = {key.decode("latin-1"): held for key, held in value.items()}
     try:
         return msgspec.convert(fields, KINDS[name])

@@ -168,13 +168,16 @@ class Session:
         value = bencode.decode(payload)
         if not isinstance(value, dict):
             raise PeerMisbehaved("A message is no dictionary.")
-        signature = value.pop(b"sig", b"")
+        self._check(value.pop(b"sig", b""), bencode.encode(value))
+        return value
+
+    def _check(self, signature: bencode.Value, plain: bytes) -> None:
+        """Raises PeerMisbehaved where that is not the peer's signature of a message in this connection."""
         if not _is_bytes(signature, SIGNATURE_BYTES):
             raise PeerMisbehaved("A message is not signed.")
-        signed = self._session + self._claimed.key + bencode.encode(value)
+        signed = self._session + self._claimed.key + plain
         if not verify(self._claimed.key, _DOMAIN, signed, signature):
             raise PeerMisbehaved("A message is not signed by the peer, or is of another connection.")
-        return value
 
 
 def _introduction(payload: bytes) -> tuple[int, bytes, bytes, str]:
@@ -182,12 +185,19 @@ def _introduction(payload: bytes) -> tuple[int, bytes, bytes, str]:
     value, _ = bencode.decode_first(payload)
     if not isinstance(value, dict) or not isinstance(named := value.get(b"m"), dict):
         raise PeerMisbehaved("An extension handshake names no extensions.")
-    number, key, nonce = named.get(AUCTION), value.get(b"sb_id"), value.get(b"sb_nonce")
-    if not isinstance(number, int) or not 0 < number < 256:
-        raise PeerMisbehaved("The peer takes no part in auctions.")
+    number = _number_of(named)
+    key, nonce = value.get(b"sb_id"), value.get(b"sb_nonce")
     if not isinstance(key, bytes) or not _is_bytes(nonce, NONCE_BYTES):
         raise PeerMisbehaved("An extension handshake has no key, or no nonce.")
     return number, key, nonce, _shown(value.get(b"v", b""))
+
+
+def _number_of(named: dict[bytes, bencode.Value]) -> int:
+    """The number that a peer has given to messages of the auction."""
+    number = named.get(AUCTION)
+    if not isinstance(number, int) or not 0 < number < 256:
+        raise PeerMisbehaved("The peer takes no part in auctions.")
+    return number
 
 
 def _is_bytes(value: object, length: int) -> TypeGuard[bytes]:

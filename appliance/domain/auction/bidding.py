@@ -52,9 +52,15 @@ class Bidding:
             return self.bid(contact, NO_BID)
         if purchase.want.simulate:
             return self._simulate(contact, purchase)
+        return self._offer(contact, price, purchase, funds=funds, sole=not bidding)
+
+    def _offer(
+        self, contact: Contact, price: MicroBttPerMib, purchase: Purchase, *, funds: bool, sole: bool
+    ) -> list[BuyerEffect]:
+        """Bid what the channel covers; else have one funded first, where that is allowed."""
         if contact.deal.covers(price, purchase.download.missing):
             return self.bid(contact, price)
-        return self._fund(contact, price, purchase, sole=not bidding) if funds else self.bid(contact, NO_BID)
+        return self._fund(contact, price, purchase, sole=sole) if funds else self.bid(contact, NO_BID)
 
     def _fund(
         self, contact: Contact, price: MicroBttPerMib, purchase: Purchase, *, sole: bool
@@ -84,11 +90,10 @@ class Bidding:
         if deal.last is None or line is None or not port or price == deal.said:
             return []
         deal.says(price)
-        purchase = self._dealings.purchases.get(contact.torrent)
         bid = Bid(
             round=deal.last.round,
             max_price=price,
-            bytes=max(1, purchase.download.missing) if purchase else 0,
+            bytes=self._wanted(contact.torrent),
             port=port,
             channel=deal.channel or _NO_CHANNEL,
         )
@@ -96,6 +101,11 @@ class Bidding:
             return [SendMessage(line, bid)]
         deal.repeated = True
         return [SendMessage(line, bid), RepeatPayments(line, contact.seller)]
+
+    def _wanted(self, torrent: str) -> int:
+        """The bytes that a bid is for; 0 where the torrent is not bought any more."""
+        purchase = self._dealings.purchases.get(torrent)
+        return max(1, purchase.download.missing) if purchase else 0
 
     def _simulate(self, contact: Contact, purchase: Purchase) -> list[BuyerEffect]:
         offer = f"{purchase.price} µBTT/MiB"

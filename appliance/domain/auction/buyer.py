@@ -84,8 +84,11 @@ class Buyer:
             count = one.arrived(intake.of(one.host))
             if purchase:
                 purchase.received(count)
-            effects += self._shun(one, BAD_DATA, now) if one.spoilt(now.mono) else self._settle(one)
+            effects += self._pay_or_shun(one, now)
         return effects + (self._call(purchase, intake, now.mono) if purchase else [])
+
+    def _pay_or_shun(self, contact: Contact, now: Moment) -> list[BuyerEffect]:
+        return self._shun(contact, BAD_DATA, now) if contact.spoilt(now.mono) else self._settle(contact)
 
     def tick(self, now: Moment) -> list[BuyerEffect]:
         """Time has passed."""
@@ -149,11 +152,14 @@ class Buyer:
             case Receipt():
                 return self._receipt(contact, line, message, now)
             case Trouble():
-                if message.code == THROTTLED:
-                    contact.deal.throttled = bool(message.text)
-                return []
+                return self._troubled(contact, message)
             case _:
                 raise PeerMisbehaved("A seller says what only bidders say.")
+
+    def _troubled(self, contact: Contact, trouble: Trouble) -> list[BuyerEffect]:
+        if trouble.code == THROTTLED:
+            contact.deal.throttled = bool(trouble.text)
+        return []
 
     # ------------------------------------------------------------------------------------------ rounds
 

@@ -1,6 +1,6 @@
 """When a bidder who has a lane and is not connected is called back."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from appliance.core.units import MonoNs
@@ -46,12 +46,15 @@ class CallBacks:
         """Whom to call now. Holders of lanes are called for good, others that were cut for a while."""
         wanted = {one.ip: one for one in holders}
         self._forget(wanted, now)
-        for ip, target in wanted.items():
-            known = self._calls.get(ip, _Call(target, 0, now))
-            self._calls[ip] = replace(known, target=target)
+        self._want(wanted, now)
         due = [call for ip, call in self._calls.items() if ip not in connected and call.due(now)]
         self._calls |= {one.target.ip: replace(one, count=one.count + 1, last=now) for one in due}
         return [one.target for one in due]
+
+    def _want(self, wanted: Mapping[str, Reconnect], now: MonoNs) -> None:
+        for ip, target in wanted.items():
+            known = self._calls.get(ip, _Call(target, 0, now))
+            self._calls[ip] = replace(known, target=target)
 
     def _forget(self, wanted: Collection[str], now: MonoNs) -> None:
         """Forget calls of long ago, and those to peers without a lane that were called often enough."""

@@ -134,7 +134,11 @@ def fair(key: bytes, bid: MicroBttPerMib, report: RoundReport) -> bool:
     overcharged = report.won and report.price > bid
     if commitment(report.seed) != report.commit or overcharged:
         return False
-    if report.won or report.full or bid < report.price:
+    return report.won or _lost_fairly(key, bid, report)
+
+
+def _lost_fairly(key: bytes, bid: MicroBttPerMib, report: RoundReport) -> bool:
+    if report.full or bid < report.price:
         return True
     return bid == report.price and _lost_tie(key, report)
 

@@ -164,18 +164,22 @@ class Deal:
         outcome = RoundReport(ask.rule, ask.commit, seed, won, price, tie, full)
         if not any(fair(self.key, said, outcome) for said in in_force):
             return LIED
-        if not won:
-            self.won = False
-            return None
-        return self._has_won(ask, price)
+        if won:
+            return self._has_won(ask, price)
+        self.won = False
+        return None
 
     def _has_won(self, ask: Asked, price: MicroBttPerMib) -> Misconduct | None:
         if self.won and price != self.price:
             self._slack += abs(price - self.price) * (ask.credit + self.piece)
         self.silent = 0 if self._fresh else self.silent + 1
         self.won, self.price, self._fresh = True, price, False
-        patient = THROTTLED_ROUNDS if self.throttled else SILENT_ROUNDS
-        return SILENT if self.silent > patient else None
+        return SILENT if self.silent > self._patience else None
+
+    @property
+    def _patience(self) -> int:
+        """For how many rounds a seller whose lease was won may send nothing."""
+        return THROTTLED_ROUNDS if self.throttled else SILENT_ROUNDS
 
     # ------------------------------------------------------------------------------------------- money
 

@@ -143,19 +143,21 @@ class Lanes:
         return [lane.holder.reconnect]
 
     def _enter(self, best: list[LaneRequest], connections: Connections) -> list[Reconnect]:
-        # Who comes back from another address does not wait until the old one is gone.
-        keys = {lane.holder.key for lane in self.taken.values() if not lane.left}
-        ips = {lane.holder.ip for lane in self.taken.values()}
-        newcomers = [one for one in best if one.key not in keys and one.ip not in ips]
         free = sorted(set(range(LANES)) - self.taken.keys())
         entering = []
-        for number, request in zip(free, newcomers, strict=False):
+        for number, request in zip(free, self._newcomers(best), strict=False):
             old = frozenset(connections.get(request.ip, ()))
             phase = LanePhase.ENTERING if old else LanePhase.SETTLED
             self.taken[number] = Lane(number, request, phase, old)
             # Called also where nobody is connected yet: who bids wants to be served.
             entering.append(request.reconnect)
         return entering
+
+    def _newcomers(self, best: list[LaneRequest]) -> list[LaneRequest]:
+        # Who comes back from another address does not wait until the old one is gone.
+        keys = {lane.holder.key for lane in self.taken.values() if not lane.left}
+        ips = {lane.holder.ip for lane in self.taken.values()}
+        return [one for one in best if one.key not in keys and one.ip not in ips]
 
     def refresh(self, connections: Connections) -> bool:
         """Note which old connections have gone; whether anything has changed."""

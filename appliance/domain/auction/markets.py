@@ -59,10 +59,13 @@ class Markets:
             if lines + len(self._calling) >= MOST_LINES:
                 break
             if place[0] not in there and self._free(place, now):
-                self._calling.add(place)
-                self._again[place] = MonoNs(now + AGAIN_NS)
+                self._begin(place, now)
                 chosen.append(place)
         return chosen
+
+    def _begin(self, place: Place, now: MonoNs) -> None:
+        self._calling.add(place)
+        self._again[place] = MonoNs(now + AGAIN_NS)
 
     def _free(self, place: Place, now: MonoNs) -> bool:
         return place not in self._calling and self._again.get(place, now) <= now

@@ -114,7 +114,11 @@ class Purchase:
         last = self._round
         if last and now - last.began < ROUND_NS:
             return
-        if last and bidding and self.pace:
-            self.pace = pacing.after(self.pace, MicroBtt(last.spent), self.price)
-        self.rate = last.got * _SECOND_NS // (now - last.began) if last else 0
+        self.rate = self._learnt(last, now, bidding) if last else 0
         self._round = _Round(now)
+
+    def _learnt(self, last: _Round, now: MonoNs, bidding: bool) -> int:
+        """Bytes a second that the round has brought, once the pace has learnt from what it has cost."""
+        if bidding and self.pace:
+            self.pace = pacing.after(self.pace, MicroBtt(last.spent), self.price)
+        return last.got * _SECOND_NS // (now - last.began)

@@ -28,12 +28,15 @@ def after(reserve: Reserve, *, slots: int, sold: int, waiting: int, clearing: Mi
     """
     if not reserve.adaptive or not slots:
         return reserve
+    price = reserve.price
     if sold < slots:
-        price = reserve.price - max(1, reserve.price * DOWN // ONE)
-    elif waiting and clearing > reserve.price:
-        price = min(reserve.price + max(1, reserve.price * UP // ONE), clearing)
-    else:
-        return reserve
+        return _at(reserve, price - max(1, price * DOWN // ONE))
+    if waiting and clearing > price:
+        return _at(reserve, min(price + max(1, price * UP // ONE), clearing))
+    return reserve
+
+
+def _at(reserve: Reserve, price: int) -> Reserve:
     return limited(replace(reserve, price=MicroBttPerMib(price)))
 
 

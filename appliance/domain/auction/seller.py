@@ -199,14 +199,14 @@ class Seller:
         effects += [Send(number, round.result(offer)) for number, offer in offers.items()]
         effects += self._serve(round.latest)
         effects.append(round.decided)
-        # Where the ledger did not answer, it is asked again.
-        effects += [
-            Inspect(number, offer.channel)
-            for number, offer in offers.items()
-            if not self.bidders[number].lock
-        ]
+        effects += self._unknown_channels(offers)
         self._begin_next(round, now)
         return effects + self._asks(self.bidders, now)
+
+    def _unknown_channels(self, offers: Mapping[int, Offer]) -> list[Effect]:
+        """Where the ledger did not answer, it is asked again."""
+        unknown = (number for number in offers if not self.bidders[number].lock)
+        return [Inspect(number, offers[number].channel) for number in unknown]
 
     def _end_moved(self, offers: Iterable[Offer]) -> None:
         """End leases whose holders want to pay with another channel: the first is settled before that."""

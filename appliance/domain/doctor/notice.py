@@ -90,14 +90,18 @@ def _parts(items: Sequence[tuple[News, Issue]], state: DeliveryState, name: str,
     for news, issue in items[:MOST_ITEMS]:
         yield _item(news, issue)
     if rest := [issue.check for _, issue in items[MOST_ITEMS:]]:
-        names = _plain(", ".join(rest))[:_MOST_NAMED]
-        yield f"And {len(rest)} more: {names}. To see them all, run: seedbox issues"
+        yield _and_more(rest)
     if state.recent + 1 >= MOST_AN_HOUR:
         yield (
             f"This is notification {MOST_AN_HOUR} within an hour. Whatever comes next is sent as one message "
             "an hour from now."
         )
     yield f"{name}: {page}" if page else f"For more, run on {name}: seedbox issues"
+
+
+def _and_more(checks: Sequence[str]) -> str:
+    names = _plain(", ".join(checks))[:_MOST_NAMED]
+    return f"And {len(checks)} more: {names}. To see them all, run: seedbox issues"
 
 
 def _kind(items: Sequence[tuple[News, Issue]]) -> Literal["failure", "warning", "success"]:

@@ -150,13 +150,17 @@ def _planned(
     rates = _rates(budget, base, settings.cap_counts)
     if not _due(state, rates, month, gate):
         return state
-    # The figure of the day's first rate stays: one sentence a day, and not one an hour.
-    same_day = state.day == month.day and not state.spent
-    says = _says(budget, rates, state.says if same_day else "")
+    says = _says(budget, rates, _said_today(state, month))
     upload, download = rates
     return AllowanceState(
         upload=upload, download=download, says=says, day=month.day, set=gate.now, known=True
     )
+
+
+def _said_today(state: AllowanceState, month: CapMonth) -> str:
+    """The figure of the day's first rate stays: one sentence a day, and not one an hour."""
+    same_day = state.day == month.day and not state.spent
+    return state.says if same_day else ""
 
 
 def _rates(budget: _Budget, base: int, counts: Counts) -> _Rates:
@@ -175,7 +179,8 @@ def _due(state: AllowanceState, rates: _Rates, month: CapMonth, gate: Gate) -> b
     if fresh or _any(_twice_too_high, pairs):
         return True
     hour_over = gate.now - state.set >= HOUR_NS
-    if gate.relax and (hour_over or state.day != month.day):
+    new_day = state.day != month.day
+    if gate.relax and (hour_over or new_day):
         return _any(_differs, pairs)
     # Lower is not asked of the gate: the cap is kept.
     return hour_over and _any(_lower, pairs)

@@ -124,11 +124,15 @@ def kind_of(device: str, *, rotational: bool | None, inches_tenths: int | None =
 
     A drive that does not tell its size is a small one: those are what a board's USB port feeds.
     """
-    name = device.rpartition("/")[2]
-    by_name = next((kind for prefix, kind in _BY_NAME if name.startswith(prefix)), None)
-    if by_name or rotational is False:
-        return by_name or DriveKind.SSD
+    if by_name := _kind_by_name(device.rpartition("/")[2]):
+        return by_name
+    if rotational is False:
+        return DriveKind.SSD
     return DriveKind.LARGE if (inches_tenths or 0) > 30 else DriveKind.SMALL
+
+
+def _kind_by_name(name: str) -> DriveKind | None:
+    return next((kind for prefix, kind in _BY_NAME if name.startswith(prefix)), None)
 
 
 _BY_NAME = (("nvme", DriveKind.NVME), ("mmcblk", DriveKind.CARD))
@@ -205,9 +209,13 @@ def _sentence(draw: PowerDraw, tariff: Tariff, cost: int | None, earned: MicroBt
     if worth is None:
         return _without_worth(costs, cost, tariff, earned)
     both = f"It {costs} and earned {_amount(worth, tariff, earned)} in the last 24 hours."
-    if draw.source == "model" and abs(worth - cost) * 100 <= cost * FEW_PERCENT:
+    if draw.source == "model" and _is_near(worth, cost):
         return f"About break-even. {both} Measure the power and set energy.watts to be sure."
     return f"It pays for itself. {both}" if worth >= cost else both
+
+
+def _is_near(worth: int, cost: int) -> bool:
+    return abs(worth - cost) * 100 <= cost * FEW_PERCENT
 
 
 def _without_worth(costs: str, cost: int, tariff: Tariff, earned: MicroBtt) -> str:

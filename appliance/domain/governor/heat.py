@@ -73,6 +73,10 @@ class _Course:
     settings: GovernorSettings
     gate: Gate
 
+    def may_relax(self, after_ns: int) -> bool:
+        """Whether the cap may be raised, where it must have stood for so long."""
+        return self.since >= after_ns and self.gate.relax
+
 
 def assess(
     state: HeatState, temperature: int | None, sent: int, base: int, settings: GovernorSettings, gate: Gate
@@ -146,7 +150,7 @@ def _at_hard(state: HeatState, now: _Course) -> HeatState:
 
 def _after_hard(state: HeatState, now: _Course) -> HeatState:
     cool = max(now.temperature, now.fast) < now.settings.heat_ease
-    if not (cool and now.since >= HARD_NS and now.gate.relax):
+    if not (cool and now.may_relax(HARD_NS)):
         return state
     says = f"The processor was too hot; upload reduced until it is below {_degrees(now.settings.heat_back)}."
     return replace(state, hard=False, cap=4 * now.least, says=says, moved=now.gate.now)
@@ -167,7 +171,7 @@ def _adjusted(state: HeatState, cap: int, now: _Course) -> HeatState:
     over = now.expected - now.target
     if over > ABOVE:
         return _lowered(state, cap, over, now)
-    if over < -BELOW and now.since >= UP_NS and now.gate.relax:
+    if over < -BELOW and now.may_relax(UP_NS):
         return _raised(state, cap, -over, now)
     return state
 

@@ -36,13 +36,17 @@ def _tariff(settings: GovernorSettings, now: int) -> Iterator[Throttle]:
     cheap, percent = settings.cheap, settings.dear_percent
     if not cheap or percent >= 100 or lies_in(cheap, now):
         return
-    until = _clock(min((span.start for span in cheap), key=lambda start: (start - now) % DAY_MIN))
+    until = _clock(_next_start(cheap, now))
     less = f"upload limited to {percent} %" if percent else "uploads are paused"
     yield Throttle(
         rule=ThrottleRule.TARIFF,
         says=f"Electricity is expensive right now; {less} until {until}.",
         cut=Cut(upload_ppm=percent * ONE // 100, sending=percent > 0),
     )
+
+
+def _next_start(spans: tuple[HourSpan, ...], now: int) -> int:
+    return min((span.start for span in spans), key=lambda start: (start - now) % DAY_MIN)
 
 
 def _quiet(settings: GovernorSettings, now: int) -> Iterator[Throttle]:

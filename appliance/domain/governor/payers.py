@@ -16,9 +16,13 @@ def left_for_payers(upload: int, usual: int, free_percent: int) -> int:
     return max(0, min(usual - usual * free_percent // 100, upload - LEAST_FREE))
 
 
+def _slows(throttle: Throttle) -> bool:
+    return throttle.cut.reduces_upload or throttle.rule is ThrottleRule.UPLINK
+
+
 def notice_to_payers(throttles: list[Throttle], upload: int, usual: int, moment: GovernorMoment) -> str:
     """The sentence for buyers, where there are any and they get less than usual; else empty."""
-    slowing = [one for one in throttles if one.cut.reduces_upload or one.rule is ThrottleRule.UPLINK]
+    slowing = [one for one in throttles if _slows(one)]
     if not slowing or not moment.leased:
         return ""
     worst = min(slowing, key=lambda one: (one.cut.sending, one.cut.upload_ppm))

@@ -9,7 +9,7 @@ An owner's override leaves only what keeps box, data and bill from harm: the har
 under-voltage, an empty battery, the room that stays free, and a month's data that is used up.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from appliance.core.units import MIB, MonoNs, UtcMs
@@ -86,8 +86,8 @@ def decide(
         changed=changed,
         overridden=overridden,
         payers=notice_to_payers(throttles, upload, state.base, moment),
-        no_writing=_first(one.says for one in throttles if not one.cut.writing),
-        no_sending=_first(one.says for one in throttles if not one.cut.sending),
+        no_writing=_why_not(throttles, lambda cut: cut.writing),
+        no_sending=_why_not(throttles, lambda cut: cut.sending),
         full=state.room.full,
         shut_down=power.battery_low(readings),
     )
@@ -167,8 +167,9 @@ def _left(throttles: list[Throttle], overridden: bool) -> list[Throttle]:
     return [left for one in throttles if (left := one.under_override)]
 
 
-def _first(says: Iterable[str]) -> str:
-    return next(iter(says), "")
+def _why_not(throttles: list[Throttle], allows: Callable[[Cut], bool]) -> str:
+    """What the first throttle says whose cut does not allow it; empty where all do."""
+    return next((one.says for one in throttles if not allows(one.cut)), "")
 
 
 def _under(rate: int, uplink_cap: int | None) -> int:

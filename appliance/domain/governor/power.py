@@ -69,12 +69,16 @@ def _weak_level(state: SupplyState, firmware: Firmware | None, gate: Gate) -> in
     if firmware is None:
         return None
     level = state.weak.level
-    # A dip between two readings shows only in the flag that stays set until the next boot.
-    dipped = state.before is False and firmware.under_voltage_before
-    if not (firmware.under_voltage or dipped):
+    if not _too_low(state, firmware):
         return int(level > 1)
     worse = level > 0 and gate.now - state.weak.since >= WORSE_NS
     return min(_WORST, max(1, level + worse))
+
+
+def _too_low(state: SupplyState, firmware: Firmware) -> bool:
+    # A dip between two readings shows only in the flag that stays set until the next boot.
+    dipped = state.before is False and firmware.under_voltage_before
+    return firmware.under_voltage or dipped
 
 
 def _weak_says(level: int) -> str:

@@ -130,12 +130,16 @@ def _recovered(state: UplinkState, cap: BytesPerSecond, now: MonoNs, passed: int
     return _grown(cap, min(_FAST, _SLOW + _SLOW * well * well // _MILLION), passed)
 
 
+def _settling(state: UplinkState, line: HomeLineReading) -> bool:
+    """Whether the last cut has yet to show."""
+    return state.cut_at is not None and line.now - state.cut_at < _SETTLE
+
+
 def _late(state: UplinkState, line: HomeLineReading, delay: int, target: int) -> UplinkState:
     """Others wait: less, unless the last cut has yet to show, or the box sends nearly nothing anyway."""
     state = replace(state, late_at=line.now)
     sending = line.up_rate if state.cap is None else min(state.cap, line.up_rate)
-    settling = state.cut_at is not None and line.now - state.cut_at < _SETTLE
-    if settling or sending <= FLOOR:
+    if _settling(state, line) or sending <= FLOOR:
         return state
     cut = _LEAST_CUT + _CUT_PER_TARGET * (delay - target) // target
     most = BytesPerSecond(max(sending, state.most * 63 // 64))
@@ -170,6 +174,10 @@ def _at_floor(
     """
     if not late or line.up_rate > 2 * FLOOR:
         return replace(state, floor=None)
+    return _held_at_floor(state, line, latency, target)
+
+
+def _held_at_floor(state: UplinkState, line: HomeLineReading, latency: int, target: int) -> UplinkState:
     since, least, most = state.floor or (line.now, latency, latency)
     least, most = min(least, latency), max(most, latency)
     if most - least > target:
@@ -193,13 +201,17 @@ def _unused(state: UplinkState, line: HomeLineReading) -> UplinkState:
 def _shown(state: UplinkState, line: HomeLineReading) -> UplinkState:
     """What the owner sees: only what lasts."""
     if _binds(state, line):
-        began = line.now if state.bound_since is None else state.bound_since
-        shown = state.gives_way or line.now - began >= _SHOW
-        return replace(state, bound_since=began, bound_at=line.now, gives_way=shown)
+        return _bound(state, line)
     pause = line.now - state.bound_at
     # A pause of a moment, as when a peer's turn ends, does not count.
     since = state.bound_since if pause < _SETTLE else None
     return replace(state, bound_since=since, gives_way=state.gives_way and pause < _HIDE)
+
+
+def _bound(state: UplinkState, line: HomeLineReading) -> UplinkState:
+    began = line.now if state.bound_since is None else state.bound_since
+    shown = state.gives_way or line.now - began >= _SHOW
+    return replace(state, bound_since=began, bound_at=line.now, gives_way=shown)
 
 
 def _binds(state: UplinkState, line: HomeLineReading) -> bool:

@@ -32,13 +32,16 @@ def assess(
 
     `cap` is what others leave of the uplink, and `upload` what would be sent, in bytes a second.
     """
-    if cap is not None and cap < upload:
-        notice = UplinkNotice(says=notice.says or _says(readings), last=gate.now)
-    elif gate.now - notice.last >= CALM_NS:
-        notice = UplinkNotice()
+    notice = _renewed(notice, cap is not None and cap < upload, readings, gate)
     if not notice.says:
         return notice, []
     return notice, [Throttle(rule=ThrottleRule.UPLINK, says=notice.says, cut=Cut())]
+
+
+def _renewed(notice: UplinkNotice, binds: bool, readings: Readings, gate: Gate) -> UplinkNotice:
+    if binds:
+        return UplinkNotice(says=notice.says or _says(readings), last=gate.now)
+    return UplinkNotice() if gate.now - notice.last >= CALM_NS else notice
 
 
 def _says(readings: Readings) -> str:
