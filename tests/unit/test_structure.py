@@ -15,10 +15,10 @@ TREES = {name: ast.parse(text) for name, text in SOURCES.items()}
 
 # What is still to do: these only ever get less.
 LONG_MODULES: set[str] = set()
-LONG_FUNCTIONS = 17
-MEAN_BRANCHES = 3.05
-HANGING_DOCSTRINGS = 56
-SHARED_CLASS_NAMES = 49
+LONG_FUNCTIONS = 0
+MEAN_BRANCHES = 2.5
+HANGING_DOCSTRINGS = 0
+SHARED_CLASS_NAMES = 0
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _BRANCHES = (
