@@ -72,6 +72,11 @@ def test_memory_is_low_where_connections_are_closed_for_it(available: int, total
     assert (said is Verdict.WARNING) is (ThrottleRule.MEMORY in rules(decision))
 
 
+def test_what_no_sensor_reports_is_unknown_and_not_left_out() -> None:
+    said = {one.check: one.verdict for one in examine_sensors(Readings(at=START))}
+    assert said == dict.fromkeys(("power-supply", "mains", "link"), Verdict.UNKNOWN)
+
+
 @given(
     st.sampled_from(list(Supply)),
     st.none() | st.integers(0, 100),
