@@ -7,12 +7,34 @@ from appliance.domain.governor.readings import Firmware, Readings, Supply
 
 SLOW_LINK_MBIT = 10
 """What a damaged cable falls back to."""
+SILENT_S = 5 * 60
+"""A UPS or a plug that has not answered for so long is a trouble of its own."""
+HEARD_S = 90
+"""One that has answered within this is there: a plug is asked every 30 seconds."""
+_UPS_REMEDY = (
+    "Check its cable and Network UPS Tools (run: upsc -l), and energy.ups in seedbox.toml. Until it answers, "
+    "the box does not notice a power cut."
+)
+_PLUG_REMEDY = "Check that it is switched on and in the network, and energy.plug in seedbox.toml."
 _CHANGE = "Replace the power supply with one made for this board, with a short thick cable."
 
 
 def examine_sensors(readings: Readings) -> list[Finding]:
     """One finding for each thing looked at; what could not be read is `unknown`, and never left out."""
-    return [_voltage(readings.firmware), _mains(readings), _link(readings)]
+    found = [_voltage(readings.firmware), _mains(readings), _link(readings)]
+    if readings.ups_silent_s is not None:
+        found.append(_answering("ups", "UPS", readings.ups_silent_s, _UPS_REMEDY))
+    if readings.plug_silent_s is not None:
+        found.append(_answering("plug", "smart plug", readings.plug_silent_s, _PLUG_REMEDY))
+    return found
+
+
+def _answering(check: str, name: str, silent_s: int, remedy: str) -> Finding:
+    if silent_s >= SILENT_S:
+        return warning(check, f"The {name} does not answer.", remedy)
+    if silent_s >= HEARD_S:
+        return unknown(check, f"The {name} has not answered for {show_span(silent_s)}.")
+    return ok(check, f"The {name} answers.")
 
 
 def _voltage(firmware: Firmware | None) -> Finding:
