@@ -397,6 +397,24 @@ def test_names_that_others_choose_cannot_break_a_message_into_lines_or_headers()
     assert len(trial_notice("attic", "").title.splitlines()) == 1
 
 
+def test_what_is_told_again_has_the_same_id_and_other_news_another() -> None:
+    house = House(NoticeRules(Verdict.WARNING, 0))
+    house.round(finding())
+    rules, page = house.rules, ""
+    (issue,) = house.known
+    ids = [
+        compose([(news, one)], house.delivery, rules, name, page).id
+        for news, one, name in (
+            (News.BEGUN, issue, "attic"),
+            (News.BEGUN, replace(issue, lasted_s=9), "attic"),
+            (News.MENDED, issue, "attic"),
+            (News.BEGUN, issue, "cellar"),
+        )
+    ]
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 3
+
+
 def test_a_long_sentence_is_cut_in_the_title_alone() -> None:
     house = House(NoticeRules(Verdict.WARNING, 0))
     house.round(finding(says="word " * 60))
