@@ -177,6 +177,8 @@ class IssueAnswer(Answer, frozen=True, kw_only=True):
     last: int
     mended: int
     """0: it is still so."""
+    unknown_since: int = 0
+    """When it was found last, where it cannot be looked at now; 0: it can be."""
 
 
 class Issues(Answer, frozen=True, kw_only=True):

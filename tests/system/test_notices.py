@@ -58,7 +58,14 @@ class Webhook:
                     with contextlib.suppress(OSError):
                         hook.behave(self)
                     return
-                hook.posts.append(body | {"path": self.path, "auth": self.headers.get("Authorization", "")})
+                hook.posts.append(
+                    body
+                    | {
+                        "path": self.path,
+                        "auth": self.headers.get("Authorization", ""),
+                        "id": self.headers.get("Idempotency-Key", ""),
+                    }
+                )
                 self.send_response(hook.status)
                 self.end_headers()
 
@@ -245,6 +252,43 @@ def test_while_the_network_is_away_all_waits_and_comes_when_it_is_back_even_afte
             assert hook.titles == ["attic: The processor is at 85 °C."]
         finally:
             hook.stop()
+
+
+def test_a_webhook_that_takes_seconds_to_answer_is_told_once(tmp_path: Path, webhook: Webhook) -> None:
+    arrived: list[str] = []
+    quiet = threading.Event()
+
+    def dawdle(handler: BaseHTTPRequestHandler) -> None:
+        arrived.append(handler.headers["Idempotency-Key"])
+        quiet.wait(6)
+        handler.send_response(200)
+        handler.end_headers()
+
+    webhook.behave = dawdle
+    with home(tmp_path, webhook.url, after=0) as house:
+        house.round(HOT)
+        until(lambda: arrived, "the message")
+        until(lambda: not senders(), "the answer", 60)
+        assert house.failures() == 0
+        house.round(HOT, seconds=3_600)
+    assert len(arrived) == 1
+    assert len(arrived[0]) == 32
+
+
+def test_a_redirect_is_not_sent_and_what_is_repeated_has_the_same_id(
+    tmp_path: Path, webhook: Webhook
+) -> None:
+    webhook.status = 302
+    with home(tmp_path, webhook.url, after=0) as house:
+        house.round(HOT)
+        until(lambda: house.failures() == 1, "the refusal")
+        (line,) = house.do(house.keeper.test())
+        assert "redirects to another one (code 302)" in line
+        webhook.status = 200
+        house.round(HOT, seconds=61)
+        until(lambda: len(webhook.posts) == 3, "the second attempt")
+    first, _, again = webhook.posts
+    assert first["id"] == again["id"] != ""
 
 
 def test_who_refuses_is_asked_again_and_the_code_is_told(tmp_path: Path, webhook: Webhook) -> None:

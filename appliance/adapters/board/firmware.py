@@ -5,6 +5,7 @@ Bits of `vcgencmd get_throttled` (Raspberry Pi documentation): 0 under-voltage, 
 """
 
 import re
+from dataclasses import replace
 
 from appliance.adapters.board.files import KernelFiles
 from appliance.adapters.board.model import board_model
@@ -21,8 +22,9 @@ _NOW = 0b1111
 class FirmwareFlags:
     """The flags now, and whether they were ever set since boot or since this began to look.
 
-    The kernel's voltage driver (raspberrypi-hwmon) clears the firmware's own memory whenever it looks,
-    every two seconds; so what was seen is remembered here too.
+    The kernel's file of all flags holds what its voltage driver (raspberrypi-hwmon) was told last: without
+    that driver nobody renews it, and it is not believed. The driver asks every two seconds, and clears the
+    firmware's own memory by that; so what was seen is remembered here too.
     """
 
     def __init__(self, kernel: KernelFiles, run: Run) -> None:
@@ -51,16 +53,19 @@ class FirmwareFlags:
 
     def read(self) -> Firmware | None:
         """The flags, by the kernel's files or by what vcgencmd said last; None: they are not known."""
-        bits = self._bits()
+        voltage, bits = self._voltage(), self._bits()
         if bits is None:
             bits = self._answer
-        if bits is not None:
-            self._seen |= bits & _NOW | bits >> 16 & _NOW
-            return _firmware(bits, self._seen)
-        return self._voltage()
+        if bits is None:
+            return voltage
+        self._seen |= bits & _NOW | bits >> 16 & _NOW
+        flags = _firmware(bits, self._seen)
+        # The alarm is of this moment; what vcgencmd said is some seconds old.
+        return replace(flags, under_voltage=True) if voltage and voltage.under_voltage else flags
 
     def _bits(self) -> int | None:
-        for name in self._files:
+        """The kernel's flags, where something renews them."""
+        for name in self._files if self._alarms else ():
             if (bits := hex_bits(self._kernel.text(name) or "")) is not None:
                 return bits
         return None

@@ -15,12 +15,18 @@ from typing import Any
 MOST_MEMORY = 384 * 1024**2
 """The most address space, several times what is used: an endless answer must not fill the board."""
 
+CONNECT_S, ANSWER_S = 10.0, 20.0
+"""How long a server may take: many answer only when they have passed a message on. Both together and the
+start of this process are less than the sender waits."""
+ID_HEADER = "Idempotency-Key"
+"""The id of a message to web services and mail; it stays the same when the message is sent again."""
+
 
 def main() -> None:
     """Serve one request: which of its `urls` apprise understands, or with `title`, `body`, `kind` a message.
 
-    The answer holds for each address `ok`, and `why` where it is not: `address`, `refused`, `away` or
-    `failed`, with the other side's `code` where it gave one.
+    The answer holds for each address `ok`, and `why` where it is not: `address`, `moved`, `refused`, `away`
+    or `failed`, with the other side's `code` where it gave one.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _cap(resource.RLIMIT_AS, MOST_MEMORY)
@@ -46,12 +52,15 @@ def _serve(url: str, request: dict[str, Any]) -> dict[str, object]:
     asset = apprise.AppriseAsset(
         app_id="Seedbox", app_desc="Seedbox", app_url="", result_log_disk_size=0, async_mode=False
     )
+    # A message that is redirected arrives nowhere: the second request is one without it.
+    asset.http_redirects = False
     try:
         service = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
         if service is None:
             return {"ok": False, "why": "address"}
         if "body" not in request:
             return {"ok": True}
+        _prepare(service, request["id"])
         sender = apprise.Apprise(asset=asset)
         sender.add(service)
         done = sender.notify(
@@ -64,6 +73,18 @@ def _serve(url: str, request: dict[str, Any]) -> dict[str, object]:
     except Exception:
         return {"ok": False, "why": "failed"}
     return {"ok": True} if done else {"ok": False, **reasons.summary()}
+
+
+def _prepare(service: Any, id: str) -> None:
+    """Give a service its times, where its address sets none of its own, and the message its id."""
+    usual = type(service)
+    if service.socket_connect_timeout == usual.socket_connect_timeout:
+        service.socket_connect_timeout = CONNECT_S
+    if service.socket_read_timeout == usual.socket_read_timeout:
+        service.socket_read_timeout = ANSWER_S
+    headers = getattr(service, "headers", None)
+    if id and isinstance(headers, dict):
+        headers.setdefault(ID_HEADER, id)
 
 
 class _Reasons(logging.Handler):
@@ -85,6 +106,8 @@ class _Reasons(logging.Handler):
 
     def summary(self) -> dict[str, object]:
         """Why it did not go through."""
+        if 300 <= self._code < 400:
+            return {"why": "moved", "code": self._code}
         if self._code:
             return {"why": "refused", "code": self._code}
         return {"why": "away" if self._away else "failed"}

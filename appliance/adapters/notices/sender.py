@@ -17,6 +17,7 @@ TIMEOUT_S = 45.0
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "PYTHONPATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _REASONS = {
     "address": "apprise does not understand the address",
+    "moved": "the address redirects to another one (code {code}); use that one",
     "refused": "the server rejected it (code {code})",
     "away": "no connection",
 }
@@ -31,7 +32,7 @@ class Sender:
 
     async def send(self, address: Address, notice: Notice) -> str:
         """Send one notice; returns why it did not go through, and nothing where it did."""
-        request = {"title": notice.title, "body": notice.body, "kind": notice.kind}
+        request = {"title": notice.title, "body": notice.body, "kind": notice.kind, "id": notice.id}
         answers = await self._ask([address.url], request)
         if answers is None:
             return f"no answer within {self._timeout_s:.0f} s"

@@ -2,7 +2,8 @@
 
 An issue is *open* while the last finding that knew anything said so; *mended* when it said otherwise; and
 *settled* when it has then stayed well for a while. Until it is settled, the same trouble coming back is the
-same issue. Every span is counted in seconds that the box ran, so that a clock that jumps neither loses nor
+same issue. What cannot be looked at any more stays open, as last found, until it can be: unknown is not well.
+Every span is counted in seconds that the box ran, so that a clock that jumps neither loses nor
 doubles anything; UtcMs is for people only.
 """
 
@@ -14,8 +15,6 @@ from appliance.domain.doctor.model import Finding, Verdict
 
 SETTLED_S = 15 * 60
 """A mended issue that returns before that never went away."""
-UNSEEN_S = 30 * 60
-"""An open issue of which nothing could be learnt for so long is listed no longer as open."""
 KEEP_S = 30 * 86_400
 MOST = 500
 """Issues that are kept, open and mended."""
@@ -42,7 +41,7 @@ class Issue:
     mended: UtcMs = UtcMs(0)
     """0: it is open."""
     lost: bool = False
-    """It may not be mended: nobody could see any more whether it is still so."""
+    """It may not be mended: nobody could see whether it was, and now it is looked at no more."""
     lasted_s: int = 0
     """How long it was found, as anything bad, in all."""
     error_s: int = 0
@@ -56,6 +55,11 @@ class Issue:
     def open(self) -> bool:
         """It is still so."""
         return not self.mended
+
+    @property
+    def unknown_since(self) -> UtcMs:
+        """When an open issue was found last that cannot be looked at now; 0: it can be."""
+        return self.last if self.open and self.unseen_s else UtcMs(0)
 
     @property
     def settled(self) -> bool:
@@ -143,24 +147,13 @@ def _next(issue: Issue, finding: Finding | None, now: UtcMs, passed_s: int) -> I
         return replace(issue, well_s=issue.well_s + passed_s)
     if finding and verdict in BAD:
         return _found(issue, finding, now, passed_s)
-    if issue.mended:
-        return replace(issue, well_s=issue.well_s + passed_s, lost=issue.lost and verdict is not Verdict.OK)
-    return _not_found(issue, verdict, now, passed_s)
-
-
-def _not_found(issue: Issue, verdict: Verdict, now: UtcMs, passed_s: int) -> Issue:
-    """An open issue that was not found: mended, unless nobody could see."""
     if verdict is Verdict.UNKNOWN:
-        return _unseen(issue, now, passed_s)
-    return replace(issue, mended=max(now, issue.last), unseen_s=0, well_s=0)
-
-
-def _unseen(issue: Issue, now: UtcMs, passed_s: int) -> Issue:
-    """An open issue of which nothing could be learnt in a round."""
-    unseen = issue.unseen_s + passed_s
-    if unseen < UNSEEN_S:
-        return replace(issue, unseen_s=unseen)
-    return replace(issue, mended=max(now, issue.last), lost=True, unseen_s=unseen, well_s=0)
+        # It neither ends nor has been well for any longer. A second at least, so that the first round counts.
+        return replace(issue, unseen_s=issue.unseen_s + max(1, passed_s)) if issue.open else issue
+    if issue.mended:
+        return replace(issue, well_s=issue.well_s + passed_s, lost=issue.lost and finding is None)
+    lost = finding is None and bool(issue.unseen_s)
+    return replace(issue, mended=max(now, issue.last), lost=lost, unseen_s=0, well_s=0)
 
 
 def _found(issue: Issue, finding: Finding, now: UtcMs, passed_s: int) -> Issue:

@@ -1,5 +1,6 @@
 """Notices: what is new about the issues of the box, in words for its owner."""
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,8 @@ class Notice:
     title: str
     """One line."""
     body: str
+    id: str = ""
+    """The same for every attempt to tell the same, so that a receiver can drop repeats; may be empty."""
     last_notices: Mapping[int, LastNotice] = field(default_factory=dict)
     """What the address knows of each issue once this is sent, by the issue's id."""
 
@@ -59,7 +62,8 @@ def compose(
     """
     known = {issue.id: _known(issue, rules) for _, issue in items}
     body = "\n\n".join(_parts(items, state, name, page))
-    return Notice(kind=_kind(items), title=_title(items, name), body=body, last_notices=known)
+    title = _title(items, name)
+    return Notice(kind=_kind(items), title=title, body=body, id=_id(items, name), last_notices=known)
 
 
 def trial_notice(name: str, page: str) -> Notice:
@@ -70,6 +74,12 @@ def trial_notice(name: str, page: str) -> Notice:
         title=f"{name}: test notification",
         body=f"This is how {name} notifies you when something is wrong. This is only a test.{where}",
     )
+
+
+def _id(items: Sequence[tuple[News, Issue]], name: str) -> str:
+    """By what is told, and not by its words: how long it has lasted grows with every attempt."""
+    told = sorted((issue.id, issue.first, news.value) for news, issue in items)
+    return hashlib.sha256(repr((name, told)).encode()).hexdigest()[:32]
 
 
 def _known(issue: Issue, rules: NoticeRules) -> LastNotice:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from appliance.core.units import show_bytes
-from appliance.domain.doctor.model import Finding, error, ok, warning
+from appliance.domain.doctor.model import Finding, error, ok, unknown, warning
 from appliance.domain.volumes import faults
 from appliance.domain.volumes.faults import Fault
 from appliance.domain.volumes.volume import Volume
@@ -14,6 +14,8 @@ def examine_volume(volume: Volume) -> list[Finding]:
     found = [_presence(volume), *_writing(volume)]
     if volume.read_error:
         found.append(_error("drive-reading", volume, faults.read_failed(volume.path, volume.read_error)))
+    elif not volume.present:
+        found.append(_unseen("drive-reading", volume))
     return [*found, *_health(volume)]
 
 
@@ -26,11 +28,15 @@ def _presence(volume: Volume) -> Finding:
 
 def _writing(volume: Volume) -> Iterator[Finding]:
     if not volume.present:
-        return
-    if volume.read_only:
+        yield _unseen("drive-read-only", volume)
+        yield _unseen("drive-writing", volume)
+    elif volume.read_only:
         yield _error("drive-read-only", volume, faults.read_only(volume.path))
+        yield _unseen("drive-writing", volume)
     elif volume.write_error:
         yield _error("drive-writing", volume, faults.write_failed(volume.path, volume.write_error))
+    elif volume.writable is None:
+        yield unknown(f"drive-writing:{volume.path}", f"Nothing has been written to {volume.path} yet.")
 
 
 def _health(volume: Volume) -> Iterator[Finding]:
@@ -38,6 +44,15 @@ def _health(volume: Volume) -> Iterator[Finding]:
         yield _error("drive-health", volume, faults.failing(volume.path, volume.failing))
     elif volume.worn and volume.wear_percent is not None:
         yield warning(f"drive-health:{volume.path}", *faults.worn(volume.path, volume.wear_percent))
+    elif volume.healthy is None:
+        says = f"The drive with {volume.path} does not report whether it is failing."
+        yield unknown(f"drive-health:{volume.path}", says)
+    else:
+        yield ok(f"drive-health:{volume.path}", f"The drive with {volume.path} reports no failure.")
+
+
+def _unseen(check: str, volume: Volume) -> Finding:
+    return unknown(f"{check}:{volume.path}", f"The drive with {volume.path} cannot be examined now.")
 
 
 def _error(check: str, volume: Volume, fault: Fault) -> Finding:

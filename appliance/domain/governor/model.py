@@ -125,7 +125,7 @@ def resumed(state: GovernorState, at: UtcMs, mono: MonoNs) -> GovernorState:
     return replace(
         state,
         heat=replace(heat_, moved=MonoNs(heat_.moved + by), seen=moved(heat_.seen, by)),
-        power=replace(power_, weak=power_.weak.moved(by), ups=power_.ups.moved(by)),
+        power=replace(power_, weak=power_.weak.moved(by), ups=power_.ups.moved(by), battery=None),
         stalls=replace(stalls, io=stalls.io.moved(by), memory=stalls.memory.moved(by)),
         room=replace(room_, hysteresis=room_.hysteresis.moved(by)),
         spread=replace(state.spread, set=MonoNs(state.spread.set + by)),

@@ -89,7 +89,7 @@ def decide(
         no_writing=_why_not(throttles, lambda cut: cut.writing),
         no_sending=_why_not(throttles, lambda cut: cut.sending),
         full=state.room.full,
-        shut_down=power.battery_low(readings),
+        shut_down=state.power.empty,
     )
     changes = (*state.changes, *([moment.mono] * changed))
     return replace(state, uplink_notice=notice, cut=cut, changes=changes, in_force=reasons), decision

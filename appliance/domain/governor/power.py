@@ -2,11 +2,15 @@
 
 Under-voltage is what a Raspberry Pi's firmware says below 4.63 V (raspberrypi.com, "Power supply warnings"):
 it corrupts what is being written, so writes stop first, and come back last.
+
+A UPS that falls silent while it runs on its battery is taken for empty after a while, as NUT itself does
+(upsmon.conf: DEADTIME). Cheap ones report 0 seconds left whatever their charge: that alone is not believed.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from appliance.core.units import MonoNs
 from appliance.domain.governor.hysteresis import MINUTE_NS, SECOND_NS, Gate, Hysteresis, follow
 from appliance.domain.governor.readings import Firmware, Readings, Supply
 from appliance.domain.governor.throttle import ONE, Cut, Throttle, ThrottleRule, always
@@ -19,11 +23,28 @@ MAINS_NS = 3 * MINUTE_NS
 """On mains again, before a battery is forgotten."""
 LOW_PERCENT, LOW_S = 15, 180
 """A battery with less is low, whatever its UPS says."""
+FULL_PERCENT = 50
+"""Beside such a charge few seconds left are believed only while the charge falls."""
+FALLING_NS = MINUTE_NS
+"""Over so long."""
+DEAD_NS = 3 * MINUTE_NS
+"""After so long without a word of a UPS that was on its battery, that is taken for empty."""
 
 _STILL = Cut(writing=False, checking=False, new_work=False)
 _WEAK_SHARES = {1: ONE, 2: 500_000, 3: 250_000}
 _WORST = max(_WEAK_SHARES)
 _UPS_CUTS = {1: replace(_STILL, upload_ppm=500_000), 2: replace(_STILL, sending=False)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnBattery:
+    """What is remembered while the UPS runs on its battery, as far as anybody knows."""
+
+    since: MonoNs
+    percent: int | None = None
+    """Its charge then."""
+    lost: MonoNs | None = None
+    """Since when the UPS has not answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +55,14 @@ class SupplyState:
     before: bool | None = None
     """Whether the firmware had seen under-voltage since the boot, when it was last asked."""
     ups: Hysteresis = Hysteresis()
+    battery: OnBattery | None = None
+    """None: by the last answer of the UPS there is mains, or it never answered."""
+    empty: bool = False
+    """The battery is nearly empty now, or must be taken for it: save everything and power off."""
+
+    def started(self) -> "SupplyState":
+        """The same after a start of the box: nobody has asked the UPS while it was off."""
+        return replace(self, battery=replace(self.battery, lost=None) if self.battery else None)
 
 
 def assess(state: SupplyState, readings: Readings, gate: Gate) -> tuple[SupplyState, list[Throttle]]:
@@ -43,18 +72,28 @@ def assess(state: SupplyState, readings: Readings, gate: Gate) -> tuple[SupplySt
     weak = follow(
         state.weak, _weak_level(state, firmware, gate), gate, calm_ns=WELL_NS, harm=not state.weak.level
     ).explained(_weak_says)
-    ups = follow(state.ups, _ups_level(state.ups, readings), gate, calm_ns=MAINS_NS, harm=True).explained(
+    battery = _on_battery(state.battery, readings, gate.now)
+    empty = battery_low(readings) or _taken_for_empty(battery, readings, gate.now)
+    asked = 2 if empty else _ups_level(state.ups, readings)
+    ups = follow(state.ups, asked, gate, calm_ns=MAINS_NS, harm=True).explained(
         lambda level: _ups_says(level, readings)
     )
     before = state.before if firmware is None else firmware.under_voltage_before
-    return SupplyState(weak=weak, before=before, ups=ups), [*_weak_throttle(weak), *_ups_throttle(ups)]
+    after = SupplyState(weak=weak, before=before, ups=ups, battery=battery, empty=empty)
+    return after, [*_weak_throttle(weak), *_ups_throttle(ups)]
 
 
 def battery_low(readings: Readings) -> bool:
-    """Whether the battery is nearly empty now: save everything and power off. Never by an old reading."""
+    """Whether the battery is nearly empty by this reading alone."""
     if readings.supply is not Supply.BATTERY:
         return readings.supply is Supply.LOW
-    return _below(readings.battery_percent, LOW_PERCENT) or _below(readings.battery_s, LOW_S)
+    if _below(readings.battery_percent, LOW_PERCENT):
+        return True
+    return _below(readings.battery_s, LOW_S) and not _charged(readings)
+
+
+def _charged(readings: Readings) -> bool:
+    return readings.battery_percent is not None and readings.battery_percent >= FULL_PERCENT
 
 
 def _below(value: int | None, bound: int) -> bool:
@@ -105,9 +144,29 @@ def _weak_throttle(weak: Hysteresis) -> Iterator[Throttle]:
 def _ups_level(before: Hysteresis, readings: Readings) -> int | None:
     if readings.supply is None:
         return None
-    if readings.supply is Supply.MAINS:
-        return 0
-    return 2 if battery_low(readings) else max(1, before.level)
+    return 0 if readings.supply is Supply.MAINS else max(1, before.level)
+
+
+def _on_battery(before: OnBattery | None, readings: Readings, now: MonoNs) -> OnBattery | None:
+    if readings.supply is Supply.MAINS or (before is None and readings.supply is None):
+        return None
+    if before is None:
+        return OnBattery(since=now, percent=readings.battery_percent)
+    if readings.supply is None:
+        return replace(before, lost=now if before.lost is None else before.lost)
+    if before.percent is None and readings.battery_percent is not None:
+        return OnBattery(since=now, percent=readings.battery_percent)
+    return replace(before, lost=None)
+
+
+def _taken_for_empty(battery: OnBattery | None, readings: Readings, now: MonoNs) -> bool:
+    """What one reading does not show: the UPS died on battery, or little is left of a falling charge."""
+    if battery is None:
+        return False
+    if battery.lost is not None:
+        return now - battery.lost >= DEAD_NS
+    falls = battery.percent is not None and _below(readings.battery_percent, battery.percent)
+    return falls and now - battery.since >= FALLING_NS and _below(readings.battery_s, LOW_S)
 
 
 def _ups_says(level: int, readings: Readings) -> str:
@@ -116,6 +175,11 @@ def _ups_says(level: int, readings: Readings) -> str:
         return (
             f"Mains power is off; the box is running on the UPS battery{left}. Upload is halved and "
             "downloads are paused."
+        )
+    if readings.supply is None:
+        return (
+            f"The UPS has not answered for {DEAD_NS // MINUTE_NS} minutes since mains power went off: its "
+            "battery is taken for empty. All transfers are paused, and the box shuts down."
         )
     return f"The UPS battery is low{left}. All transfers are paused, and the box shuts down."
 

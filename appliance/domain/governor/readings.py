@@ -90,6 +90,10 @@ class Readings:
     """Seconds that the battery lasts, as the UPS guesses."""
     watts_mw: int | None = None
     """Measured, milliwatts."""
+    ups_silent_s: int | None = None
+    """For how long the configured UPS has not answered; None where there is none."""
+    plug_silent_s: int | None = None
+    """The same of the smart plug."""
     link_up: bool | None = None
     """The interface of the default route."""
     link_mbit: int | None = None

@@ -36,8 +36,10 @@ class Volume:
     """What could not be read from it when that was tried last."""
     write_error: str = ""
     """Why the last attempt to write failed."""
+    healthy: bool | None = None
+    """What the worst drive under it reports of itself now; None: nothing."""
     failing: str = ""
-    """Model or device of a drive under it that reports that it is failing."""
+    """Model or device of a drive under it that reports that it is failing, or did when it reported last."""
     wear_percent: int | None = None
     """How much of its life the most worn drive under it has used up."""
     total: int | None = None

@@ -44,7 +44,8 @@ def issue_lines(issues: list[api.IssueAnswer]) -> list[str]:
 
 
 def _issue(one: api.IssueAnswer) -> list[str]:
-    since = f"Since {minute(one.first)}; last seen {minute(one.last)}."
+    seen = "unknown since" if one.unknown_since else "last seen"
+    since = f"Since {minute(one.first)}; {seen} {minute(one.last)}."
     return [*shown([Finding(one.check, one.severity, one.says, one.remedy)]), f"{'':11}{since}"]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from appliance.adapters.board.ups import UpsReading
 from appliance.adapters.store.machine import DecisionRecord, Past
 from appliance.core.blocking import BlockingCall
 from appliance.core.config import EnergyConfig, GovernorConfig
@@ -67,6 +68,8 @@ class Governing:
         self._kept_at = 0.0
         self._ending = False
         self._plug_mw: int | None = None
+        self._answered = dict.fromkeys(("ups", "plug"), self._seconds())
+        """When each of what the owner configured answered last."""
 
     # ------------------------------------------------------------------------------------------ life
 
@@ -108,6 +111,8 @@ class Governing:
             latency_base_us=line.base_us,
             up_rate=ports.meter.up_rate,
             down_rate=ports.meter.down_rate,
+            ups_silent_s=self._silence("ups") if self._costs.ups else None,
+            plug_silent_s=self._silence("plug") if self._costs.plug else None,
         )
         self.decide()
         ports.readings.add(self.readings, self.power().milliwatts, ports.limits.current.upload_rate)
@@ -135,7 +140,14 @@ class Governing:
             self._running.discard(name)
 
     async def _read_supply(self) -> None:
-        power = await self._blocking["supply"].run(self._ports.sensors.supply, SUPPLY_S)
+        try:
+            power = await self._blocking["supply"].run(self._ports.sensors.supply, SUPPLY_S)
+        except TimeoutError:
+            # An old answer is none: it must not keep a box on mains that has none.
+            self.readings = UpsReading().onto(self.readings)
+            raise
+        if power.supply is not None:
+            self._answered["ups"] = self._seconds()
         # What the plug has measured is truer than what the UPS guesses.
         mw = self._plug_mw if self._plug_mw is not None else power.watts_mw
         self.readings = replace(power, watts_mw=mw).onto(self.readings)
@@ -145,7 +157,11 @@ class Governing:
             return
         self._plug_mw = await self._blocking["watts"].run(self._ports.sensors.watts, WATTS_S)
         if self._plug_mw is not None:
+            self._answered["plug"] = self._seconds()
             self.readings = replace(self.readings, watts_mw=self._plug_mw)
+
+    def _silence(self, name: str) -> int:
+        return int(self._seconds() - self._answered[name])
 
     async def _read_disks(self) -> None:
         devices = [volume.device for volume in self._ports.volumes() if volume.device]

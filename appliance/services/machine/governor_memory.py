@@ -1,6 +1,7 @@
 """What the governor remembers over a restart."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -30,6 +31,7 @@ def recall(store: SettingStore, boot: str, clock: Clock) -> GovernorState:
     except msgspec.ValidationError as error:
         log.warning("the governor's state was damaged (%s) and is dropped", error)
         return GovernorState()
+    state = replace(state, power=state.power.started())
     return state if kept.boot == boot else resumed(state, clock.now(), clock.mono())
 
 

@@ -30,6 +30,10 @@ class KeptFolder:
         self.write_due = 0.0
         self.disk: DiskReading | None = None
         """What the worst drive under it reports."""
+        self._failing = ""
+        """The drive that was failing when it reported last."""
+        self._failing_on = ""
+        """The file system under which that was."""
         self.applied: Volume | None = None
         """As the catalogue knows it."""
 
@@ -37,6 +41,13 @@ class KeptFolder:
         """Have it read and written at once."""
         self.read_due = self.write_due = 0.0
         self.wake.set()
+
+    def judge(self, disk: DiskReading | None) -> None:
+        """Take what the worst drive under it reports. One that was failing and falls silent is not well."""
+        self.disk = disk
+        if disk and disk.healthy is not None:
+            self._failing = "" if disk.healthy else disk.model or disk.device
+            self._failing_on = self.folder.uuid
 
     def lose(self, seen: Volume) -> None:
         """It cannot be used: forget what was found out about its drive before."""
@@ -54,6 +65,7 @@ class KeptFolder:
             writable=self.written if self.seen.present else None,
             read_error=str(self.spot) if self.spot else "",
             write_error=self.write_error,
-            failing=(disk.model or disk.device) if disk and disk.healthy is False else "",
+            healthy=disk.healthy if disk else None,
+            failing=self._failing if self._failing_on == self.folder.uuid else "",
             wear_percent=disk.wear_percent if disk else None,
         )

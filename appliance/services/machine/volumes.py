@@ -127,15 +127,17 @@ class VolumeGuard:
 
     def _status(self, volume: Volume) -> VolumeStatus:
         findings = examine_volume(volume)
-        errors = (finding for finding in findings if finding.verdict is Verdict.ERROR)
+        bad = [
+            one for verdict in (Verdict.ERROR, Verdict.WARNING) for one in findings if one.verdict is verdict
+        ]
         torrents = self._ports.torrents.on_volume(volume.path)
-        return VolumeStatus(volume, len(torrents), next(errors, findings[-1]))
+        return VolumeStatus(volume, len(torrents), (bad or findings)[0])
 
     def apply_disks(self, disks: Sequence[DiskReading]) -> None:
         """Take what the drives report (SMART, wear); the worst one under a folder stands for it."""
         for kept in self._kept:
             under = (disk for disk in disks if disk.device in kept.seen.drives)
-            kept.disk = max(under, key=_badness, default=None)
+            kept.judge(max(under, key=_badness, default=None))
             self._apply(kept)
 
     # ------------------------------------------------------------------------------------------- looking
@@ -277,5 +279,6 @@ class VolumeGuard:
         return self._ports.clock.mono() / 1e9
 
 
-def _badness(disk: DiskReading) -> tuple[bool, int]:
-    return disk.healthy is False, disk.wear_percent or 0
+def _badness(disk: DiskReading) -> tuple[bool, bool, int]:
+    """Failing before silent before well: one that tells nothing does not hide behind one that is well."""
+    return disk.healthy is False, disk.healthy is None, disk.wear_percent or 0

@@ -111,6 +111,7 @@ class MachineHandlers:
                     first=one.first,
                     last=one.last,
                     mended=one.mended,
+                    unknown_since=one.unknown_since,
                 )
                 for one in self._box.issues.listed(mended=command.mended)
             ]

@@ -197,6 +197,7 @@ def test_a_flag_that_was_seen_is_remembered_after_the_kernel_has_cleared_it(tmp_
     body = Sensors(plant("pi3b+", tmp_path), Said())
     body.quick()
     (tmp_path / "sys/devices/platform/soc/soc:firmware/get_throttled").write_text("0\n")
+    (tmp_path / "sys/class/hwmon/hwmon1/in0_lcrit_alarm").write_text("0\n")
     firmware = body.quick().firmware
     assert firmware is not None
     assert firmware.under_voltage is False
@@ -238,6 +239,20 @@ def test_vcgencmd_is_not_asked_where_the_kernel_tells_or_there_is_no_firmware(
     said = Said(vcgencmd="throttled=0x0")
     Sensors(plant(board, tmp_path), said).supply()
     assert said.ran == []
+
+
+def test_the_kernels_flags_are_not_believed_where_no_driver_renews_them(tmp_path: Path) -> None:
+    said = Said(vcgencmd="throttled=0x50005\n")
+    body = Sensors(plant("pi3b+", tmp_path), said)
+    (tmp_path / "sys/devices/platform/soc/soc:firmware/get_throttled").write_text("0\n")
+    (tmp_path / "sys/class/hwmon/hwmon1/name").unlink()
+    body.slow([])
+    assert body.quick().firmware is None, "unknown is not well"
+    body.supply()
+    firmware = body.quick().firmware
+    assert said.ran == [("vcgencmd", "get_throttled")]
+    assert firmware is not None
+    assert firmware.under_voltage is True
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -22,7 +22,6 @@ from appliance.domain.doctor.delivery import (
 from appliance.domain.doctor.issues import (
     MOST,
     SETTLED_S,
-    UNSEEN_S,
     Issue,
     IssueList,
     listed,
@@ -112,19 +111,39 @@ def test_what_nobody_knows_neither_raises_nor_mends_an_issue() -> None:
     house.rounds(3, finding(verdict=Verdict.UNKNOWN))
     assert not house.known
     house.round(finding())
-    house.rounds(UNSEEN_S // MINUTE - 1, finding(verdict=Verdict.UNKNOWN))
+    last = house.now
+    house.rounds(7 * 24 * 60, finding(verdict=Verdict.UNKNOWN))
     assert house.known[0].open
+    assert house.known[0].unknown_since == last
     house.round(finding())
-    assert house.known[0].unseen_s == 0
+    assert house.known[0].unknown_since == 0
 
 
-def test_an_issue_of_which_nothing_is_known_for_long_is_over_but_not_called_mended() -> None:
+def test_what_cannot_be_looked_at_after_a_restart_is_unknown_from_the_first_round() -> None:
+    house = House()
+    house.round(finding())
+    house.round(finding(verdict=Verdict.UNKNOWN), passed=0)
+    assert house.known[0].unknown_since == house.known[0].last
+
+
+def test_time_in_which_nobody_knows_is_not_time_in_which_all_was_well() -> None:
     house = House()
     house.rounds(7, finding())
-    house.rounds(UNSEEN_S // MINUTE, finding(verdict=Verdict.UNKNOWN))
-    assert not house.known[0].open
+    house.round(finding(verdict=Verdict.OK))
+    house.rounds(60, finding(verdict=Verdict.UNKNOWN))
+    assert not house.mended
+    house.rounds(SETTLED_S // MINUTE, finding(verdict=Verdict.OK))
+    assert len(house.mended) == 1
+
+
+def test_what_was_unknown_and_is_then_looked_at_no_more_is_over_but_not_called_mended() -> None:
+    house = House()
+    house.rounds(7, finding())
+    house.rounds(60, finding(verdict=Verdict.UNKNOWN))
+    assert len(house.inbox) == 1
+    house.round()
     assert house.known[0].lost
-    house.rounds(SETTLED_S // MINUTE, finding(verdict=Verdict.UNKNOWN))
+    house.rounds(SETTLED_S // MINUTE)
     assert house.inbox[-1].title == "attic: No longer known: It is hot."
     assert "can no longer tell" in house.inbox[-1].body
     assert "ended" not in house.inbox[-1].body
@@ -376,6 +395,24 @@ def test_names_that_others_choose_cannot_break_a_message_into_lines_or_headers()
     assert "\r" not in message.body + message.title
     assert "\n" not in message.title
     assert len(trial_notice("attic", "").title.splitlines()) == 1
+
+
+def test_what_is_told_again_has_the_same_id_and_other_news_another() -> None:
+    house = House(NoticeRules(Verdict.WARNING, 0))
+    house.round(finding())
+    rules, page = house.rules, ""
+    (issue,) = house.known
+    ids = [
+        compose([(news, one)], house.delivery, rules, name, page).id
+        for news, one, name in (
+            (News.BEGUN, issue, "attic"),
+            (News.BEGUN, replace(issue, lasted_s=9), "attic"),
+            (News.MENDED, issue, "attic"),
+            (News.BEGUN, issue, "cellar"),
+        )
+    ]
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 3
 
 
 def test_a_long_sentence_is_cut_in_the_title_alone() -> None:

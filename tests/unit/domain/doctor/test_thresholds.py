@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -70,6 +71,22 @@ def test_memory_is_low_where_connections_are_closed_for_it(available: int, total
     decision = Governed().look(ram_available=available, ram_total=total)
     said = verdict("memory", GovernorSettings(), ram_available=available, ram_total=total)
     assert (said is Verdict.WARNING) is (ThrottleRule.MEMORY in rules(decision))
+
+
+def test_what_no_sensor_reports_is_unknown_and_not_left_out() -> None:
+    said = {one.check: one.verdict for one in examine_sensors(Readings(at=START))}
+    assert said == dict.fromkeys(("power-supply", "mains", "link"), Verdict.UNKNOWN)
+
+
+@pytest.mark.parametrize("name", ["ups", "plug"])
+@pytest.mark.parametrize(
+    ("silent", "said"),
+    [(0, Verdict.OK), (120, Verdict.UNKNOWN), (300, Verdict.WARNING), (9_999, Verdict.WARNING)],
+)
+def test_a_ups_or_a_plug_that_does_not_answer_is_an_issue(name: str, silent: int, said: Verdict) -> None:
+    told: dict[str, Any] = {f"{name}_silent_s": silent}
+    readings = Readings(at=START, **told)
+    assert {one.check: one.verdict for one in examine_sensors(readings)}[name] is said
 
 
 @given(

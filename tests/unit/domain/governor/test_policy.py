@@ -155,7 +155,6 @@ def test_what_harms_is_throttled_at_once_however_often_the_limits_changed() -> N
         {"temperature_mc": 77_000},
         {"temperature_mc": 82_000},
         {"firmware": WEAK},
-        {"supply": Supply.BATTERY},
         {"io": pressure(some=900_000)},
         {"ram_total": 100, "ram_available": 2},
         {"volumes": (volume(0),)},

@@ -139,6 +139,41 @@ def test_at_a_low_battery_nothing_is_sent_and_the_box_asks_to_be_shut_down(low: 
     assert (better.shut_down, better.limits.sending) == (False, False), "not before there is mains"
 
 
+FULL: dict[str, Any] = {"supply": Supply.BATTERY, "battery_s": 0}
+
+
+def test_no_seconds_left_beside_a_full_charge_are_believed_only_while_that_falls() -> None:
+    box = Governed()
+    assert not box.look(battery_percent=100, **FULL).shut_down
+    assert not box.last(10 * MINUTE, battery_percent=100, **FULL).shut_down
+    assert box.look(battery_percent=97, **FULL).shut_down
+    other = Governed()
+    other.look(battery_percent=100, **FULL)
+    assert not other.look(battery_percent=97, **FULL).shut_down, "two readings a minute apart"
+    assert Governed().look(battery_percent=49, **FULL).shut_down
+    assert Governed().look(**FULL).shut_down, "its charge is not known"
+
+
+def test_a_ups_that_falls_silent_on_its_battery_is_taken_for_empty_after_a_while() -> None:
+    box = Governed()
+    box.look(supply=Supply.BATTERY, battery_percent=40)
+    assert not box.last(3 * MINUTE).shut_down
+    decision = box.look()
+    assert decision.shut_down
+    assert "has not answered for 3 minutes" in decision.throttles[0].says
+    assert box.last(30 * MINUTE).shut_down, "as long as it is silent"
+    assert not box.look(supply=Supply.MAINS).shut_down
+    assert not box.last(10 * MINUTE).shut_down, "it was on mains when it fell silent"
+
+
+def test_after_a_boot_a_silent_ups_is_not_taken_for_empty() -> None:
+    box = Governed()
+    box.look(supply=Supply.BATTERY, battery_percent=40)
+    box.look()
+    box.mono = 0
+    assert not box.last(10 * MINUTE).shut_down
+
+
 def test_mains_is_never_low_whatever_its_battery_says() -> None:
     assert not Governed().look(supply=Supply.MAINS, battery_percent=3, battery_s=10).shut_down
 

@@ -246,6 +246,26 @@ def test_on_battery_downloads_wait_with_the_reason_and_an_empty_one_ends_the_box
     asyncio.run(night())
 
 
+def test_a_ups_that_is_lost_on_battery_ends_the_box_and_one_that_is_silent_is_told(attic: Attic) -> None:
+    async def night() -> None:
+        await attic.goes_on(30)
+        assert attic.governing.readings.ups_silent_s == 5
+        attic.ups = ""
+        await attic.goes_on(600)
+        assert attic.ends == 0, "it was on mains"
+        assert (attic.governing.readings.ups_silent_s or 0) >= 600
+        assert attic.governing.readings.plug_silent_s is None, "there is none"
+        attic.ups = UPS.format("OB DISCHRG", 80)
+        await attic.goes_on(30)
+        attic.ups = ""
+        await attic.goes_on(120)
+        assert attic.ends == 0
+        await attic.goes_on(120)
+        assert attic.ends == 1
+
+    asyncio.run(night())
+
+
 def test_a_shutdown_that_fails_is_told_and_tried_again_and_one_that_dies_ends_the_process(
     attic: Attic, monkeypatch: pytest.MonkeyPatch
 ) -> None:

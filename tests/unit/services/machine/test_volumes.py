@@ -21,6 +21,7 @@ from appliance.core.config import ContentConfig
 from appliance.core.state import StateFolder
 from appliance.domain.catalogue.catalogue import AddOptions, Catalogue
 from appliance.domain.catalogue.model import Goal, TorrentState
+from appliance.domain.doctor.issues import BAD
 from appliance.domain.doctor.model import Finding, Verdict
 from appliance.domain.governor.readings import DiskReading
 from appliance.domain.volumes.faults import MARK
@@ -98,7 +99,7 @@ class Site:
         return {
             finding.check.removesuffix(f":{self.further}"): finding
             for finding in self.guard.findings()
-            if finding.verdict is not Verdict.OK and finding.check.endswith(str(self.further))
+            if finding.verdict in BAD and finding.check.endswith(str(self.further))
         }
 
     async def use(self) -> None:
@@ -351,6 +352,39 @@ def test_a_failing_drive_takes_nothing_new_and_a_worn_one_is_told(site: Site) ->
         assert not site.wrong()
 
     play(site, wear)
+
+
+def test_a_drive_that_was_failing_when_it_fell_silent_takes_nothing_new_until_it_is_well(site: Site) -> None:
+    async def fall_silent() -> None:
+        site.guard.apply_disks([replace(DISK, healthy=False)])
+        for silence in ([replace(DISK, healthy=None)], []):
+            site.guard.apply_disks(silence)
+            assert "is failing" in site.wrong()["drive-health"].says
+        site.guard.apply_disks([replace(DISK, device="/dev/sdy")])
+        admitted = await site.catalogue.add(parsed(2, name="new"), AddOptions())
+        assert site.catalogue.get(admitted.id).record.folder == str(site.main)
+        site.guard.apply_disks([DISK])
+        assert not site.wrong()
+        assert not site.guard.volumes()[1].refusal
+
+    play(site, fall_silent)
+
+
+def test_nothing_is_said_to_be_well_of_a_drive_that_cannot_be_looked_at(site: Site) -> None:
+    async def pull() -> None:
+        site.on = replace(site.on, attached=False)
+        await site.look()
+        found = {one.check: one.verdict for one in site.guard.findings() if str(site.further) in one.check}
+        assert found.pop(f"drive:{site.further}") is Verdict.ERROR
+        assert {check.partition(":")[0] for check in found} == {
+            "drive-read-only",
+            "drive-writing",
+            "drive-reading",
+            "drive-health",
+        }
+        assert set(found.values()) == {Verdict.UNKNOWN}
+
+    play(site, pull)
 
 
 @pytest.mark.parametrize("why", ["resting", "asleep"])
