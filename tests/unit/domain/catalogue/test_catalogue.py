@@ -550,3 +550,14 @@ async def test_an_id_is_named_by_a_prefix_that_fits_one_alone(house: House) -> N
     with pytest.raises(NotFound):
         await house.catalogue.pause(["1234", "none"])
     assert one.state is TorrentState.SEEDING, "of a wrong list nothing is done"
+
+
+@told
+async def test_a_link_gives_a_private_torrent_neither_trackers_nor_peers(house: House) -> None:
+    await house.seeding(parsed(private=True))
+    link = parsed(pieces=0, size=0, files=0, layout="")
+    assert "private" in (await house.catalogue.add(link, AddOptions())).note
+    assert not house.engine.merged
+    await house.seeding(parsed(2))
+    await house.catalogue.add(parsed(2, pieces=0), AddOptions())
+    assert house.engine.merged == [f"{2:040x}"]
