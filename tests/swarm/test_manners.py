@@ -46,14 +46,16 @@ def _met(peer: Peer) -> bool:
     return bool(peer.listen()["clients"])
 
 
-def test_calls_go_to_peers_of_both_families_from_addresses_of_both(tmp_path: Path) -> None:
+def test_every_call_of_a_box_with_addresses_of_both_families_arrives(tmp_path: Path) -> None:
     metainfo = make_torrent(write_data(tmp_path / "seed" / "film.bin", 64 * 1024))
     others = [write_data(tmp_path / str(number) / "film.bin", 64 * 1024).parent for number in range(4)]
     with ExitStack() as stack:
         made = session(address(), "::1", utp=False)
         handle = joined(made, metainfo, tmp_path / "box")
+        # Once it had everything, it would call no seed any more.
+        handle.set_download_limit(1_000)
         for folder in others:
-            peer = stack.enter_context(Peer(folder, metainfo, download_limit=1))
+            peer = stack.enter_context(Peer(folder, metainfo))
             handle.connect_peer((peer.address, peer.port))
             until(partial(_met, peer), "the box's call", 20)
 
@@ -113,3 +115,16 @@ def test_the_next_tier_is_asked_only_when_the_one_before_does_not_answer(
 
 def test_one_tracker_at_a_time_is_the_default() -> None:
     assert not NetworkConfig().announce_to_all_trackers
+
+
+@pytest.mark.parametrize(
+    "policy", [lt.enc_policy.pe_forced, lt.enc_policy.pe_enabled, lt.enc_policy.pe_disabled]
+)
+@pytest.mark.parametrize("utp", [False, True])
+def test_a_peer_is_called_in_its_own_way_at_once(tmp_path: Path, policy: int, utp: bool) -> None:
+    metainfo = make_torrent(write_data(tmp_path / "seed" / "film.bin", 64 * 1024))
+    made = session(address(), utp=utp, tcp=not utp)
+    handle = joined(made, metainfo, tmp_path / "box")
+    with Peer(tmp_path / "seed", metainfo, in_enc_policy=int(policy), out_enc_policy=int(policy)) as peer:
+        handle.connect_peer((peer.address, peer.port))
+        until(lambda: handle.status().is_seeding, "the data from it", 20)
