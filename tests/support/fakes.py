@@ -74,6 +74,8 @@ class FakeEngine:
     def __init__(self, disk: FakeDisk) -> None:
         self.disk = disk
         self.torrents: dict[str, InEngine] = {}
+        self.merged: list[str] = []
+        """Ids of those that were offered the trackers and peers of another description."""
         self._events: list[TorrentEvent] = []
 
     def start(self, on_event: Callable[[TorrentEvent], None]) -> None:
@@ -164,6 +166,7 @@ class FakeEngine:
 
     def merge(self, id: str, resume: bytes) -> int:
         """Nothing is new."""
+        self.merged.append(id)
         return 0
 
     def save(self, id: str) -> None:

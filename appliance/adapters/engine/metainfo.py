@@ -71,6 +71,11 @@ def parse_magnet(pasted: str) -> Parsed:
         resume = lt.write_resume_data_buf(params)
     except BROKEN as error:
         raise OwnerMustAct(f"The magnet link is broken: {_plain(error)}. Copy it again.") from error
+    if params.file_priorities:
+        raise OwnerMustAct(
+            "The magnet link asks for some of the files only (so=), but the box seeds whole torrents. "
+            'To add all of its files, remove "&so=..." from the link.'
+        )
     return Parsed(Description(name=said(lambda: params.name), v1=v1, v2=v2), resume)
 
 
@@ -93,7 +98,13 @@ def torrent_file(resume: bytes) -> bytes:
 
     `write_torrent_file_buf` fails in the bindings of 2.1.1: it takes the bytes for UTF-8.
     """
-    torrent: Any = lt.write_torrent_file(parse_resume(resume))
+    try:
+        torrent: Any = lt.write_torrent_file(parse_resume(resume))
+    except RuntimeError as error:
+        raise OwnerMustAct(
+            f"The .torrent file cannot be made: {_plain(error)}. The box was never given the piece layers "
+            "(BEP 52) of this torrent. Share its magnet link instead."
+        ) from error
     return lt.bencode(torrent)
 
 

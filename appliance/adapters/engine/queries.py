@@ -7,14 +7,13 @@ ones are used, each in a thread.
 import asyncio
 from functools import lru_cache, partial
 from itertools import pairwise
-from typing import Any
 
 import libtorrent as lt
 
-from appliance.adapters.engine.foreign import error_said, said, trackers
+from appliance.adapters.engine.foreign import said, trackers
 from appliance.adapters.engine.session import LibtorrentEngine
-from appliance.core.text import shown
-from appliance.domain.catalogue.swarm import FileRow, PeerRow, TrackerRow, Verdict
+from appliance.adapters.engine.trackers import tracker_row
+from appliance.domain.catalogue.swarm import FileRow, PeerRow, TrackerRow
 
 MOST_BUCKETS = 400
 _UTP = 1 << 17
@@ -36,7 +35,7 @@ class Queries:
     async def trackers(self, id: str) -> list[TrackerRow]:
         """The trackers by tier."""
         entries = await self._engine.ask(id, trackers)
-        return [_tracker(entry) for entry in entries or ()]
+        return [tracker_row(entry) for entry in entries or ()]
 
     async def files(self, id: str, offset: int, count: int) -> tuple[int, list[FileRow]]:
         """(number of files, rows) of a page; padding is left out."""
@@ -111,44 +110,3 @@ def _peer(peer: lt.peer_info) -> PeerRow:
         uploaded=peer.total_upload,
         downloaded=peer.total_download,
     )
-
-
-def _tracker(entry: Any) -> TrackerRow:
-    """One tracker, from all addresses that we announce from and both info-hashes."""
-    attempts = [hashes for endpoint in entry["endpoints"] for hashes in endpoint["info_hashes"]]
-    verdict = _verdict(entry["verified"], attempts)
-    return TrackerRow(
-        url=shown(entry["url"], 4_096),
-        tier=entry["tier"],
-        verdict=verdict,
-        message=shown(_message(attempts, verdict), 300),
-        seeds=max((attempt["scrape_complete"] for attempt in attempts), default=-1),
-        peers=max((attempt["scrape_incomplete"] for attempt in attempts), default=-1),
-    )
-
-
-def _failed(attempt: Any) -> bool:
-    return bool(attempt["fails"] or attempt["last_error"]["value"])
-
-
-def _verdict(verified: bool, attempts: list[Any]) -> Verdict:
-    if not attempts:
-        return "off"
-    errors = sum(map(_failed, attempts))
-    if verified and errors < len(attempts):
-        return "working"
-    return "failing" if errors else "waiting"
-
-
-def _message(attempts: list[Any], verdict: Verdict) -> str:
-    """What the tracker has said, or else why it cannot be reached."""
-    said = [attempt["message"] for attempt in attempts if attempt["message"]]
-    if said or verdict != "failing":
-        return said[0] if said else ""
-    return _error_text(next(filter(_failed, attempts))["last_error"])
-
-
-def _error_text(error: Any) -> str:
-    category = {"system": lt.system_category, "libtorrent": lt.libtorrent_category, "http": lt.http_category}
-    make = category.get(error["category"])
-    return error_said(lt.error_code(error["value"], make())) if make else f"error {error['value']}"

@@ -36,6 +36,7 @@ _SAVE = (
 _WANTED = 4
 """libtorrent's ordinary priority of a file."""
 _ANSWER_S = 10.0
+_LAST_TIER = 255
 
 
 class LibtorrentEngine:
@@ -253,8 +254,10 @@ class LibtorrentEngine:
         params = parse_resume(resume)
         known = set(tracker_urls(handle))
         fresh = [url for url in params.trackers if url not in known]
+        # After its own trackers: what somebody else names takes the turn of none (BEP 12).
+        tier = 1 + max((int(tracker["tier"]) for tracker in handle.trackers()), default=-1)
         for url in fresh:
-            handle.add_tracker({"url": url})
+            handle.add_tracker({"url": url, "tier": min(tier, _LAST_TIER)})
         for peer in params.peers:
             handle.connect_peer(peer)
         return len(fresh)

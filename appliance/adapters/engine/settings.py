@@ -63,8 +63,7 @@ def _identity(name: str, version: str) -> dict[str, Any]:
 def _network(network: NetworkConfig) -> dict[str, Any]:
     return {
         "listen_interfaces": listen_interfaces(network),
-        # With addresses of its own the box must also call from them, or it is known by another one.
-        "outgoing_interfaces": ",".join(network.listen_addresses),
+        "outgoing_interfaces": outgoing_interfaces(network),
         "enable_incoming_tcp": network.tcp,
         "enable_outgoing_tcp": network.tcp,
         "enable_incoming_utp": network.utp,
@@ -90,6 +89,17 @@ def listen_interfaces(network: NetworkConfig) -> str:
     everywhere = ["0.0.0.0", *(["[::]"] if network.ipv6 else [])]  # noqa: S104
     chosen = [f"[{ip}]" if ":" in ip else ip for ip in network.listen_addresses]
     return ",".join(f"{ip}:{network.listen_port}" for ip in chosen or everywhere)
+
+
+def outgoing_interfaces(network: NetworkConfig) -> str:
+    """The addresses that TCP calls are made from, in libtorrent's form; empty: the system chooses.
+
+    With addresses of its own the box must also call from them, or it is known by another one. But libtorrent
+    takes the next of the list for each call, also where the peer is of the other family, and such a call
+    fails. Over uTP it calls from where it listens, whatever this says.
+    """
+    families = {":" in ip for ip in network.listen_addresses}
+    return ",".join(network.listen_addresses) if len(families) == 1 else ""
 
 
 def _throughput(ram: Bytes) -> dict[str, Any]:
@@ -143,6 +153,8 @@ def _queue() -> dict[str, Any]:
 
 def _manners(network: NetworkConfig) -> dict[str, Any]:
     return {
+        # BEP 12 means one tracker of a tier: the next one is for when it fails. Each tier, which is how links
+        # and most torrents name trackers that know different peers, is asked only where the owner says so.
         "announce_to_all_trackers": network.announce_to_all_trackers,
         "announce_to_all_tiers": network.announce_to_all_trackers,
         # One host, one connection: a single peer must not take every slot.

@@ -48,7 +48,11 @@ class NetworkConfig(Table, frozen=True, kw_only=True):
         6881
     )
     listen_addresses: Annotated[
-        tuple[str, ...], key("IP addresses to listen on. Empty means all addresses of this machine.")
+        tuple[str, ...],
+        key(
+            "IP addresses to listen on. Empty means all addresses of this machine. TCP calls to peers come "
+            "from them too, unless both IPv4 and IPv6 are given."
+        ),
     ] = ()
     ipv6: Annotated[bool, key("Use IPv6 where available.")] = True
     tcp: Annotated[bool, key("Connect to peers over TCP.")] = True
@@ -63,8 +67,12 @@ class NetworkConfig(Table, frozen=True, kw_only=True):
         key("Protocol encryption. It hides traffic from traffic shaping, not from surveillance."),
     ] = "allow"
     announce_to_all_trackers: Annotated[
-        bool, key("Announce to every tracker of a torrent, not only to the first one that answers.")
-    ] = True
+        bool,
+        key(
+            "Announce to every tracker of a torrent, not only to the first one that answers (BEP 12). "
+            "Some trackers block clients that do, private ones above all."
+        ),
+    ] = False
 
 
 class LimitsConfig(Table, frozen=True, kw_only=True):

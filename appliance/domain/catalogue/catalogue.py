@@ -197,6 +197,9 @@ class Catalogue:
         if not record.pieces and parsed.description.pieces:
             self._listener.described(torrent, parsed, held=False)
             note = "It was here as a magnet link; its metadata is now complete."
+        elif record.private and not parsed.description.pieces:
+            # BEP 27: only the trackers of its own file may name peers, and anybody can write a link.
+            note = "It is private: trackers and peers of a link are not used for it."
         else:
             trackers = self._held.engine.merge(record.id, parsed.resume)
             note = f"{trackers} new {'tracker' if trackers == 1 else 'trackers'} added." if trackers else ""

@@ -154,7 +154,11 @@ def create(
     job = _wait(app, app.box.call(wanted).job, "Hashing")
     detail = app.box.call(ShowTorrent(id=job.torrent))
     row = detail.row
-    lines = [f"Sharing: {row.name} ({row.id[:8]})", "Send this magnet link to others:", detail.magnet]
+    lines = [f"Sharing: {row.name} ({row.id[:8]})"]
+    if detail.private:
+        lines.append("It is private: send its .torrent file to others. A magnet link of it finds no peers.")
+    else:
+        lines += ["Send this magnet link to others:", detail.magnet]
     if output is not None:
         output.write_bytes(app.box.call(GetMetainfo(id=job.torrent)).metainfo)
         lines.append(f"Torrent file: {output}")

@@ -97,7 +97,7 @@ def detail_lines(detail: TorrentDetail) -> list[str]:
         *_choice_facts(detail),
         ("Added", when(row.added)),
         ("Info hash", " / ".join(part for part in (detail.v1, detail.v2) if part)),
-        ("Magnet link", detail.magnet),
+        ("Magnet link", "none (private torrent)" if detail.private else detail.magnet),
         *(("Tracker", f"{one.url}: {one.verdict} {one.message}".rstrip()) for one in detail.trackers),
     ]
     return [click.style(row.name, bold=True), *(f"  {line}" for line in facts(pairs))]

@@ -74,7 +74,7 @@ class TorrentViews:
             peers=self._box.call(ListPeers(id=id)).peers,
             pieces=self._pieces(id),
             magnet=magnet,
-            qr=_qr(magnet),
+            qr=_qr(magnet) if magnet else "",
             may_bid=bids.on,
             bought=bought(bids, id),
         )

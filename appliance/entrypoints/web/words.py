@@ -83,7 +83,12 @@ def ago(at: int, now: int) -> str:
 
 
 def magnet_link(detail: TorrentDetail) -> str:
-    """The torrent's magnet link (BEP 9, BEP 52), made from its info-hashes while the engine has none."""
+    """The torrent's magnet link (BEP 9, BEP 52), made from its info-hashes while the engine has none.
+
+    A private one has none: only its file names the tracker that knows its peers.
+    """
+    if detail.private:
+        return ""
     if detail.magnet:
         return detail.magnet
     topics = [f"urn:btih:{detail.v1}"] if detail.v1 else []

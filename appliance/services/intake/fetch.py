@@ -5,13 +5,14 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from typing import Any
 
 from appliance import __version__
 from appliance.adapters.engine.metainfo import MOST_METAINFO
 from appliance.core.errors import OwnerMustAct
 from appliance.core.units import MIB
+from appliance.core.urls import shown_url
 
 WAIT_S = 20.0
 """For a connection, and between two pieces of the answer."""
@@ -52,13 +53,19 @@ def fetch_torrent(url: str, progress: Callable[[int], None], stopped: Callable[[
             return _read(answer, url, progress, stopped)
     except urllib.error.HTTPError as error:
         raise OwnerMustAct(
-            f"{_shown(url)} answered {error.code} {error.reason}. Check the address."
+            f"{shown_url(url)} answered {error.code} {error.reason}. Check the address."
         ) from error
     except (OSError, HTTPException, ValueError) as error:
-        why = error.reason if isinstance(error, urllib.error.URLError) else error
         raise OwnerMustAct(
-            f"{_shown(url)} could not be fetched ({why}). Check the address and the network."
+            f"{shown_url(url)} could not be fetched ({_why(error)}). Check the address and the network."
         ) from error
+
+
+def _why(error: Exception) -> object:
+    """What went wrong. An invalid address is quoted by its error, with the password that is in it."""
+    if isinstance(error, InvalidURL):
+        return "it is not a valid web address"
+    return error.reason if isinstance(error, urllib.error.URLError) else error
 
 
 def _read(answer: Any, url: str, progress: Callable[[int], None], stopped: Callable[[], bool]) -> bytes:
@@ -70,7 +77,7 @@ def _read(answer: Any, url: str, progress: Callable[[int], None], stopped: Calla
         data += part
         _small_enough(url, len(data))
         if time.monotonic() > deadline:
-            raise OwnerMustAct(f"{_shown(url)} answers too slowly. Try again later.")
+            raise OwnerMustAct(f"{shown_url(url)} answers too slowly. Try again later.")
         if stopped():
             raise OwnerMustAct("It was cancelled.")
         if length:
@@ -81,19 +88,15 @@ def _read(answer: Any, url: str, progress: Callable[[int], None], stopped: Calla
 def _small_enough(url: str, size: int) -> None:
     if size > MOST_METAINFO:
         most = MOST_METAINFO // MIB
-        raise OwnerMustAct(f"{_shown(url)} is larger than {most} MiB; that is not a .torrent file.")
+        raise OwnerMustAct(f"{shown_url(url)} is larger than {most} MiB; that is not a .torrent file.")
 
 
 def _checked(url: str) -> None:
     try:
         parts = urllib.parse.urlsplit(url)
     except ValueError as error:
-        raise OwnerMustAct(f"This is not a web address: {error}.") from error
+        raise OwnerMustAct("This is not a web address. Copy it again.") from error
     if len(url) > MOST_URL or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise OwnerMustAct(f'"{_shown(url)}" is not a web address; it must start with http:// or https://.')
-
-
-def _shown(url: str) -> str:
-    """An address without what may be secret in it (user, password, pass keys), for messages."""
-    parts = urllib.parse.urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"[:200]
+        raise OwnerMustAct(
+            f'"{shown_url(url)}" is not a web address; it must start with http:// or https://.'
+        )

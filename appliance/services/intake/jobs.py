@@ -12,6 +12,7 @@ from appliance.adapters.engine.metainfo import parse_own, parse_torrent
 from appliance.core.errors import Bug, NotFound, OwnerMustAct, SeedboxError
 from appliance.core.journal import Journal
 from appliance.core.tasks import Fail, Tasks
+from appliance.core.urls import shown_url
 from appliance.domain.catalogue.catalogue import AddOptions, Admitted
 from appliance.domain.catalogue.description import Parsed
 from appliance.services.intake.hashing import hash_folder
@@ -115,7 +116,7 @@ class Jobs:
             )
             return await self._admission.add(await asyncio.to_thread(parse_torrent, metainfo), wish)
 
-        return self._start("fetch", url[:100], work)
+        return self._start("fetch", shown_url(url), work)
 
     async def cancel(self, id: str) -> Job:
         """Stop a job. Raises NotFound."""

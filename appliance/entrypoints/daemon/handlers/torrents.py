@@ -133,7 +133,8 @@ class TorrentHandlers:
             sentence=torrent.state.sentence,
             v1=record.v1,
             v2=record.v2,
-            magnet=await self._queries.magnet(record.id),
+            # Nobody may fetch the description of a private torrent from a peer that is not of its tracker.
+            magnet="" if record.private else await self._queries.magnet(record.id),
             folder=record.folder,
             own=record.own,
             files=record.files,

@@ -184,6 +184,20 @@ def test_broken_magnet_links_are_refused(uri: str) -> None:
         parse_magnet(uri)
 
 
+def test_a_link_that_asks_for_some_of_the_files_is_refused_with_the_remedy() -> None:
+    with pytest.raises(OwnerMustAct, match="remove"):
+        parse_magnet("magnet:?xt=urn:btih:" + "ab" * 20 + "&so=0,2-3")
+
+
+@pytest.mark.parametrize("kind", ["v2", "hybrid"])
+def test_a_torrent_without_its_piece_layers_has_no_file_to_give(tmp_path: Path, kind: str) -> None:
+    whole: Any = lt.bdecode(make_torrent(write_data(tmp_path / "film.bin", 200_000), kind))
+    del whole[b"piece layers"]
+    resume = parse_torrent(lt.bencode(whole)).resume
+    with pytest.raises(OwnerMustAct, match="piece layers"):
+        torrent_file(resume)
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_no_mutation_of_a_torrent_raises_anything_but_a_refusal(data: st.DataObject) -> None:

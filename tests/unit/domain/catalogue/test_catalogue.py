@@ -565,3 +565,14 @@ async def test_a_link_whose_description_was_refused_stays_aside_with_the_reason(
     assert id not in after.engine.torrents
     assert await after.remove(id) == []
     assert state_of(await after.add(parsed())) is not TorrentState.FAILED
+
+
+@told
+async def test_a_link_gives_a_private_torrent_neither_trackers_nor_peers(house: House) -> None:
+    await house.seeding(parsed(private=True))
+    link = parsed(pieces=0, size=0, files=0, layout="")
+    assert "private" in (await house.catalogue.add(link, AddOptions())).note
+    assert not house.engine.merged
+    await house.seeding(parsed(2))
+    await house.catalogue.add(parsed(2, pieces=0), AddOptions())
+    assert house.engine.merged == [f"{2:040x}"]

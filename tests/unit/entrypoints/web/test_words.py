@@ -278,3 +278,8 @@ def test_a_stopped_torrent_has_a_magnet_link_from_its_info_hashes() -> None:
         "&tr=http%3A%2F%2Ft.example%2Fa%3Fb"
     )
     assert magnet_link(replace(detail, magnet="magnet:?xt=1")) == "magnet:?xt=1"
+
+
+def test_a_private_torrent_has_no_magnet_link() -> None:
+    assert magnet_link(DETAIL)
+    assert not magnet_link(replace(DETAIL, private=True, magnet="magnet:?xt=urn:btih:" + ID))

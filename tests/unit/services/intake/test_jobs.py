@@ -221,3 +221,23 @@ def test_those_that_ended_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch
         assert world.jobs.get("4")
 
     World().play(story)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1/SECRET/film.torrent?passkey=SECRET",
+        "http://me:SECRET@127.0.0.1/film.torrent?passkey=SECRET",
+        "http://127.0.0.1:SECRET/",
+        "http://127.0.0.1:1/a b?passkey=SECRET\n",
+        "ftp://me:SECRET@127.0.0.1/SECRET/x",
+        "http://[SECRET",
+    ],
+)
+def test_no_job_nor_event_shows_what_is_secret_in_an_address(url: str) -> None:
+    async def story(world: World) -> None:
+        job = await world.ended(world.jobs.fetch(url, AddOptions()))
+        assert job.error
+        assert "SECRET" not in f"{job} {world.journal.events}"
+
+    World().play(story)

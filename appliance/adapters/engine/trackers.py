@@ -1,0 +1,90 @@
+"""Trackers as people read about them: the verdict, and what went wrong in words."""
+
+from typing import Any
+
+import libtorrent as lt
+
+from appliance.adapters.engine.foreign import error_said
+from appliance.core.text import shown
+from appliance.domain.catalogue.swarm import TrackerRow, Verdict
+
+_REFUSED = 173
+"""libtorrent's code where the tracker itself has said no; its words are in `message`."""
+_LONGEST = 300
+_WORDS = {
+    ("asio.netdb", 1): "unknown host: check the tracker's address and the box's DNS",
+    ("asio.netdb", 2): "the host's name cannot be looked up at the moment",
+    ("asio.misc", 2): "the tracker closed the connection without an answer",
+    ("system", 101): "the network cannot be reached",
+    ("system", 104): "the tracker closed the connection without an answer",
+    ("system", 110): "the tracker does not answer",
+    ("system", 111): "connection refused: no tracker is running there",
+    ("system", 113): "the tracker's host cannot be reached",
+    ("libtorrent", 36): "the tracker does not answer",
+}
+_CATEGORIES = {
+    "system": lt.system_category,
+    "libtorrent": lt.libtorrent_category,
+}
+
+
+def tracker_row(entry: Any) -> TrackerRow:
+    """One tracker, from all addresses that we announce from and both info-hashes."""
+    attempts = [hashes for endpoint in entry["endpoints"] for hashes in endpoint["info_hashes"]]
+    verdict = _verdict(entry["verified"], attempts)
+    return TrackerRow(
+        url=shown(entry["url"], 4_096),
+        tier=entry["tier"],
+        verdict=verdict,
+        message=shown(_message(attempts, verdict), _LONGEST),
+        seeds=max((attempt["scrape_complete"] for attempt in attempts), default=-1),
+        peers=max((attempt["scrape_incomplete"] for attempt in attempts), default=-1),
+    )
+
+
+def _failed(attempt: Any) -> bool:
+    return bool(attempt["fails"] or attempt["last_error"]["value"])
+
+
+def _verdict(verified: bool, attempts: list[Any]) -> Verdict:
+    if not attempts:
+        return "off"
+    errors = sum(map(_failed, attempts))
+    if verified and errors < len(attempts):
+        return "working"
+    return "failing" if errors else "waiting"
+
+
+def _message(attempts: list[Any], verdict: Verdict) -> str | bytes:
+    """What the tracker has said, or else why it cannot be reached."""
+    failed = [attempt for attempt in attempts if _failed(attempt)] if verdict == "failing" else []
+    told = [one for one in failed if _told(one)] or failed
+    if told:
+        return _why(told[0])
+    return next((attempt["message"] for attempt in attempts if attempt["message"]), "")
+
+
+def _told(attempt: Any) -> bool:
+    """The tracker was reached, and has said no: that tells more than another address's silence."""
+    error = attempt["last_error"]
+    return (error["category"], error["value"]) == ("libtorrent", _REFUSED)
+
+
+def _why(attempt: Any) -> str | bytes:
+    error = attempt["last_error"]
+    category, value = error["category"], error["value"]
+    if _told(attempt) or not value:
+        said: str | bytes = attempt["message"]
+        return said or "the tracker refuses the torrent without a reason"
+    if category == "http":
+        return f"the tracker answered HTTP {error_said(lt.error_code(value, lt.http_category()))}"
+    if category == "bdecode":
+        return "the answer is not that of a tracker"
+    if category == "asio.ssl":
+        return "no secure connection: the tracker's certificate is not valid"
+    return _WORDS.get((category, value)) or _other(category, value)
+
+
+def _other(category: str, value: int) -> str:
+    make = _CATEGORIES.get(category)
+    return error_said(lt.error_code(value, make())) if make else f"error {value} ({category})"
