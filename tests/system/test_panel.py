@@ -144,7 +144,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 @pytest.fixture
 def panel(tmp_path: Path, daemon: Daemon) -> Iterator[Process]:
     running = Process(tmp_path)
-    until(lambda: "PanelConfig running" in running.said(), "the panel")
+    until(lambda: "Panel running" in running.said(), "the panel")
     yield running
     end(running.process)
     assert "Traceback" not in running.said()

@@ -109,7 +109,7 @@ def _burn(owner: ChainAccount, fee: int, *, waking: bool) -> None:
         return
     bandwidth = fee - (NEW_ACCOUNT_SUN if waking else 0)
     if owner.trx + bandwidth >= 0:
-        raise Refused("BANDWITH_ERROR", "ChainAccount resource insufficient error.")
+        raise Refused("BANDWITH_ERROR", "Account resource insufficient error.")
     raise _invalid("Validate TransferContract error, balance is not sufficient.")
 
 
@@ -121,7 +121,7 @@ def _call(accounts: ChainAccounts, one: Signed, transaction: Transaction, now: i
     owner = accounts[transfer.owner].copy()
     fee, used = _fee(owner, size_of(one.raw), now, new=False)
     if owner.trx < fee:
-        raise Refused("BANDWITH_ERROR", "ChainAccount resource insufficient error.")
+        raise Refused("BANDWITH_ERROR", "Account resource insufficient error.")
     most = max(0, min(transaction.fee_limit, owner.trx - fee) // SUN_PER_ENERGY)
     energy = energy_of(accounts, transfer.to)
     result = _result(owner, transfer, enough=most >= energy)
