@@ -158,7 +158,7 @@ def read_call(data: bytes) -> tuple[Address, int]:
     selector, word, amount = data[:4], data[4 : 4 + _WORD], int.from_bytes(data[4 + _WORD :], "big")
     if len(data) != 4 + 2 * _WORD or selector != _SELECTOR or not amount:
         raise PeerMisbehaved("The contract call is not a transfer.")
-    if word[:11].strip(b"\0") or word[11:12] not in (b"\0", b"\x41"):
+    if not _is_account(word):
         raise PeerMisbehaved("The contract call names an impossible account.")
     return _address(b"\x41" + word[12:]), amount
 
@@ -176,6 +176,10 @@ def sign(raw: bytes, key: Key, intended: Transfer) -> bytes:
     if parse(raw).transfer != intended or intended.owner != key.address:
         raise PeerMisbehaved("The transaction differs from the one requested; it is not signed.")
     return key.sign_recoverable(txid(raw))
+
+
+def _is_account(word: bytes) -> bool:
+    return not word[:11].strip(b"\0") and word[11:12] in (b"\0", b"\x41")
 
 
 def signer(raw: bytes, signature: bytes) -> Address:
