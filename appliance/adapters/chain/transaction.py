@@ -182,16 +182,20 @@ def _is_account(word: bytes) -> bool:
     return not word[:11].strip(b"\0") and word[11:12] in (b"\0", b"\x41")
 
 
+def _recovery_id(last: int) -> int:
+    # Wallets write it as 0 or 1, or as 27 or 28, as Ethereum has it.
+    id = last - 27 if last >= 27 else last
+    if id not in (0, 1):
+        raise PeerMisbehaved("The signature's recovery id is impossible.")
+    return id
+
+
 def signer(raw: bytes, signature: bytes) -> Address:
     """Who has signed raw data. Raises PeerMisbehaved for a malformed signature."""
     if len(signature) != SIGNATURE_BYTES + 1:
         raise PeerMisbehaved("A TRON signature has 65 bytes.")
-    # Wallets write the recovery id as 0 or 1, or as 27 or 28, as Ethereum has it.
-    last = signature[-1] - 27 if signature[-1] >= 27 else signature[-1]
-    if last not in (0, 1):
-        raise PeerMisbehaved("The signature's recovery id is impossible.")
+    whole = signature[:-1] + bytes([_recovery_id(signature[-1])])
     try:
-        whole = signature[:-1] + bytes([last])
         public = PublicKey.from_signature_and_message(whole, txid(raw), hasher=None)
     except ValueError as error:
         raise PeerMisbehaved("The signature does not match any key.") from error
