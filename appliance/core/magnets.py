@@ -68,18 +68,24 @@ def _pieces(pasted: str) -> Iterator[tuple[int, str]]:
     """(number of its line, text) of each link, with lines that were broken put together again."""
     number, text = 0, ""
     for line, words in enumerate(_LINES.split(_bare(pasted)), 1):
-        starts = [found.start() for found in _START.finditer(words)]
-        before = words[: starts[0]] if starts else words
+        before, links = _split(words)
         if text and _goes_on(text, before):
             text += before.strip()
         elif before.strip().strip(_AROUND):
             raise OwnerMustAct(_not_understood(line, before))
-        for start, end in pairwise([*starts, len(words)]):
+        for link in links:
             if text:
                 yield number, text
-            number, text = line, words[start:end]
+            number, text = line, link
     if text:
         yield number, text
+
+
+def _split(words: str) -> tuple[str, list[str]]:
+    """What stands before the first link of a line, and its links."""
+    starts = [found.start() for found in _START.finditer(words)]
+    before = words[: starts[0]] if starts else words
+    return before, [words[start:end] for start, end in pairwise([*starts, len(words)])]
 
 
 def _bare(pasted: str) -> str:
@@ -93,20 +99,26 @@ def _plain(text: str, line: int) -> str:
             f"Line {line}: the magnet link is longer than {MOST_LINK} characters; leave out trackers."
         )
     _, _, query = text.partition("?")
-    pairs = [pair.strip().partition("=") for pair in query.rstrip(_CLOSING).split("&")]
-    named = [(key.strip().lower(), value.strip()) for key, _, value in pairs]
+    named = list(map(_pair, query.rstrip(_CLOSING).split("&")))
     topics = _topics([value for key, value in named if re.fullmatch(r"xt(\.\d+)?", key)], line)
     rest = [made for key, value in named if (made := _parameter(re.sub(r"\.\d+$", "", key), value))]
     return "magnet:?" + "&".join([*topics, *rest])
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, _, value = text.partition("=")
+    return key.strip().lower(), value.strip()
 
 
 def _topics(values: list[str], line: int) -> list[str]:
     """The hashes that a link names, v1 before v2."""
     found = dict.fromkeys(_topic(value, line) for value in values if _is_topic(value))
     kinds = [kind for kind, _ in found]
-    if not found or len(set(kinds)) < len(kinds):
-        many = "more than one torrent" if found else 'no torrent: "xt=urn:btih:" or "xt=urn:btmh:" is missing'
-        raise OwnerMustAct(f"Line {line}: the magnet link names {many}. Copy it again.")
+    if not found:
+        missing = 'no torrent: "xt=urn:btih:" or "xt=urn:btmh:" is missing'
+        raise OwnerMustAct(f"Line {line}: the magnet link names {missing}. Copy it again.")
+    if len(set(kinds)) < len(kinds):
+        raise OwnerMustAct(f"Line {line}: the magnet link names more than one torrent. Copy it again.")
     return [f"xt=urn:{kind}:{hash}" for kind, hash in sorted(found)]
 
 
@@ -125,15 +137,16 @@ def _topic(value: str, line: int) -> tuple[str, str]:
 
 def _parameter(key: str, value: str) -> str:
     """Another parameter in plain form; empty where it is of no use, or empty."""
+    plain = _plain_value(key, value)
+    return f"{key}={plain}" if plain else ""
+
+
+def _plain_value(key: str, value: str) -> str:
     if key == "dn":
-        value = quote(shown(unquote_to_bytes(value.replace("+", " "))), safe="")
-    elif key in _URLS:
-        value = quote(quote(unquote_to_bytes(value), safe=_URL_SAFE), safe="")
-    elif key in _KEPT:
-        value = quote(shown(unquote_to_bytes(value)), safe=":[],-")
-    else:
-        return ""
-    return f"{key}={value}" if value else ""
+        return quote(shown(unquote_to_bytes(value.replace("+", " "))), safe="")
+    if key in _URLS:
+        return quote(quote(unquote_to_bytes(value), safe=_URL_SAFE), safe="")
+    return quote(shown(unquote_to_bytes(value)), safe=":[],-") if key in _KEPT else ""
 
 
 def _goes_on(text: str, line: str) -> bool:

@@ -39,8 +39,12 @@ def show_bytes(count: int) -> str:
         size += 1
     if size == 0:
         return f"{count} B"
-    digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
-    return f"{value:.{digits}f} {_SIZES[size]}"
+    return f"{value:.{_decimals(abs(value))}f} {_SIZES[size]}"
+
+
+def _decimals(value: float) -> int:
+    """Decimals that make three significant digits of a number below 1,000."""
+    return 2 if value < 9.995 else 1 if value < 99.95 else 0
 
 
 def show_rate(rate: int) -> str:

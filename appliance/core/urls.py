@@ -9,10 +9,21 @@ def shown_url(url: str) -> str:
     """Scheme, host and the last part of the path: user, password, query and folders may be secrets."""
     try:
         parts = urlsplit(url)
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+        host = _host(parts.hostname or "")
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         return "an address that cannot be read"
-    folders, _, name = parts.path.rpartition("/")
-    shown = f"{parts.scheme}://{host}{port}{'/...' if folders.strip('/') else ''}/{name}"
-    return "".join(char if char.isprintable() else "?" for char in shown)[:_LONGEST]
+    return _printable(f"{parts.scheme}://{host}{port}{_short_path(parts.path)}")[:_LONGEST]
+
+
+def _host(name: str) -> str:
+    return f"[{name}]" if ":" in name else name
+
+
+def _short_path(path: str) -> str:
+    folders, _, name = path.rpartition("/")
+    return f"/.../{name}" if folders.strip("/") else f"/{name}"
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -29,12 +29,15 @@ def encode(fields: Iterable[Field]) -> bytes:
     """Fields in their order; those that are zero or empty are left out, as proto3 has it."""
     out = bytearray()
     for number, value in fields:
-        if isinstance(value, int):
-            if value:
-                out += varint(number << 3 | _VARINT) + varint(value)
-        elif value:
-            out += varint(number << 3 | _BYTES) + varint(len(value)) + value
+        if value:
+            out += _encoded(number, value)
     return bytes(out)
+
+
+def _encoded(number: int, value: int | bytes) -> bytes:
+    if isinstance(value, int):
+        return varint(number << 3 | _VARINT) + varint(value)
+    return varint(number << 3 | _BYTES) + varint(len(value)) + value
 
 
 def decode(data: bytes, allowed: Iterable[int]) -> dict[int, int | bytes]:

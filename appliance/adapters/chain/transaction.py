@@ -158,7 +158,7 @@ def read_call(data: bytes) -> tuple[Address, int]:
     selector, word, amount = data[:4], data[4 : 4 + _WORD], int.from_bytes(data[4 + _WORD :], "big")
     if len(data) != 4 + 2 * _WORD or selector != _SELECTOR or not amount:
         raise PeerMisbehaved("The contract call is not a transfer.")
-    if word[:11].strip(b"\0") or word[11:12] not in (b"\0", b"\x41"):
+    if not _is_account(word):
         raise PeerMisbehaved("The contract call names an impossible account.")
     return _address(b"\x41" + word[12:]), amount
 
@@ -178,16 +178,24 @@ def sign(raw: bytes, key: Key, intended: Transfer) -> bytes:
     return key.sign_recoverable(txid(raw))
 
 
+def _is_account(word: bytes) -> bool:
+    return not word[:11].strip(b"\0") and word[11:12] in (b"\0", b"\x41")
+
+
+def _recovery_id(last: int) -> int:
+    # Wallets write it as 0 or 1, or as 27 or 28, as Ethereum has it.
+    id = last - 27 if last >= 27 else last
+    if id not in (0, 1):
+        raise PeerMisbehaved("The signature's recovery id is impossible.")
+    return id
+
+
 def signer(raw: bytes, signature: bytes) -> Address:
     """Who has signed raw data. Raises PeerMisbehaved for a malformed signature."""
     if len(signature) != SIGNATURE_BYTES + 1:
         raise PeerMisbehaved("A TRON signature has 65 bytes.")
-    # Wallets write the recovery id as 0 or 1, or as 27 or 28, as Ethereum has it.
-    last = signature[-1] - 27 if signature[-1] >= 27 else signature[-1]
-    if last not in (0, 1):
-        raise PeerMisbehaved("The signature's recovery id is impossible.")
+    whole = signature[:-1] + bytes([_recovery_id(signature[-1])])
     try:
-        whole = signature[:-1] + bytes([last])
         public = PublicKey.from_signature_and_message(whole, txid(raw), hasher=None)
     except ValueError as error:
         raise PeerMisbehaved("The signature does not match any key.") from error

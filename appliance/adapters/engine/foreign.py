@@ -43,8 +43,13 @@ def trackers(handle: lt.torrent_handle) -> list[dict[str, Any]]:
         return list(entries)
     except UnicodeDecodeError as error:
         urls = _linked(lt.make_magnet_uri(handle))
-        answer = shown(bytes(error.object)) if len(urls) == 1 and error.object != urls[0] else ""
+        answer = _answer(bytes(error.object), urls)
         return [_unread(ascii_url(url), answer) for url in urls]
+
+
+def _answer(unreadable: bytes, urls: list[bytes]) -> str:
+    """What could not be read, where it is surely the answer of the only tracker."""
+    return shown(unreadable) if len(urls) == 1 and unreadable != urls[0] else ""
 
 
 def tracker_urls(handle: lt.torrent_handle) -> list[str]:

@@ -1,5 +1,6 @@
 """Reading torrents and magnet links that others made: everything in them may be a lie."""
 
+import functools
 import hashlib
 import re
 from collections.abc import Iterator
@@ -114,9 +115,9 @@ def checked(params: lt.add_torrent_params) -> Parsed:
     if info is None or not info.is_valid():
         raise OwnerMustAct("The torrent has no metadata. Download it again.")
     try:
-        told = read_info(info.info_section())
-        name = _name(told.name)
-        files = _files(told, name)
+        own = read_info(info.info_section())
+        name = _name(own.name)
+        files = _files(own, name)
         return Parsed(_description(info, params, name, files), lt.write_resume_data_buf(params))
     except BROKEN as error:
         raise OwnerMustAct(f"The torrent cannot be read: {_plain(error)}. Download it again.") from error
@@ -143,15 +144,32 @@ def _description(
 
 def _tidy(params: lt.add_torrent_params, outer: OuterDict) -> None:
     """Put into the parameters what stands beside the description, so that libtorrent holds texts alone."""
-    tiers = outer.announce_list if isinstance(outer.announce_list, list) else []
-    urls = [(tier, url) for tier, group in enumerate(tiers) if isinstance(group, list) for url in group]
-    urls = urls or [(0, outer.announce)]
-    kept = [(tier, ascii_url(url)) for tier, url in urls if isinstance(url, bytes) and url][:_MOST_TRACKERS]
+    urls = list(_tiered(outer.announce_list)) or [(0, outer.announce)]
+    kept = [(tier, ascii_url(url)) for tier, url in urls if _is_url(url)][:_MOST_TRACKERS]
     params.trackers, params.tracker_tiers = [url for _, url in kept], [min(tier, 255) for tier, _ in kept]
-    seeds = outer.url_list if isinstance(outer.url_list, list) else [outer.url_list]
-    params.url_seeds = [ascii_url(url) for url in seeds if isinstance(url, bytes) and url][:_MOST_TRACKERS]
-    params.comment = shown(outer.comment) if isinstance(outer.comment, bytes) else ""
-    params.created_by = shown(outer.created_by) if isinstance(outer.created_by, bytes) else ""
+    params.url_seeds = [ascii_url(url) for url in _as_list(outer.url_list) if _is_url(url)][:_MOST_TRACKERS]
+    params.comment, params.created_by = _text(outer.comment), _text(outer.created_by)
+
+
+def _tiered(tiers: Any) -> Iterator[tuple[int, Any]]:
+    """(tier, URL) of each tracker in a list of lists (BEP 12), whatever else it is."""
+    if not isinstance(tiers, list):
+        return
+    for tier, group in enumerate(tiers):
+        if isinstance(group, list):
+            yield from ((tier, url) for url in group)
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _is_url(value: Any) -> bool:
+    return isinstance(value, bytes) and value != b""
+
+
+def _text(value: Any) -> str:
+    return shown(value) if isinstance(value, bytes) else ""
 
 
 def _mend(params: lt.add_torrent_params, resume: bytes) -> None:
@@ -161,10 +179,8 @@ def _mend(params: lt.add_torrent_params, resume: bytes) -> None:
     except OwnerMustAct as error:
         raise ValueError(str(error)) from error
     named = {"announce-list": tree.get(b"trackers"), "url-list": tree.get(b"url-list")}
-    told = OuterDict(announce_list=named["announce-list"], url_list=named["url-list"] or b"")
-    _tidy(params, told)
-    name = tree.get(b"name")
-    params.name = shown(name) if isinstance(name, bytes) else ""
+    _tidy(params, OuterDict(announce_list=named["announce-list"], url_list=named["url-list"] or b""))
+    params.name = _text(tree.get(b"name"))
 
 
 def _layout(files: list[tuple[str, int]]) -> str:
@@ -174,22 +190,22 @@ def _layout(files: list[tuple[str, int]]) -> str:
     return digest.hexdigest()
 
 
-def _files(told: InfoDict, name: str) -> list[tuple[str, int]]:
+def _files(info: InfoDict, name: str) -> list[tuple[str, int]]:
     """(path, size) of every real file, from the torrent's own words and not from libtorrent's mended ones."""
-    found = list(_found(told, name))
+    found = list(_found(info, name))
     if not 0 < len(found) <= MOST_FILES:
         raise OwnerMustAct(f"The torrent has {len(found)} files; this box takes 1 to {MOST_FILES}.")
     return found
 
 
-def _found(told: InfoDict, name: str) -> Iterator[tuple[str, int]]:
-    if isinstance(told.file_tree, dict):
-        yield from _under(name, list(_tree(told.file_tree)))
-    elif isinstance(told.files, list):
-        yield from _listed(told.files, name)
+def _found(info: InfoDict, name: str) -> Iterator[tuple[str, int]]:
+    if isinstance(info.file_tree, dict):
+        yield from _under(name, list(_tree(info.file_tree)))
+    elif isinstance(info.files, list):
+        yield from _listed(info.files, name)
     else:
-        length = told.length if isinstance(told.length, int) else -1
-        yield name, _size(FileEntry(length=length, attr=told.attr, symlink=told.symlink))
+        length = info.length if isinstance(info.length, int) else -1
+        yield name, _size(FileEntry(length=length, attr=info.attr, symlink=info.symlink))
 
 
 def _under(name: str, found: list[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -208,22 +224,16 @@ def _listed(entries: list[dict[bytes, Any]], name: str) -> Iterator[tuple[str, i
 
 
 def _tree(tree: dict[bytes, Any]) -> Iterator[tuple[str, int]]:
-    names: dict[bytes, str] = {}
+    named = functools.cache(_name)
     for path, leaf in grown(tree):
-        for part in path:
-            if part not in names:
-                names[part] = _name(part)
-        yield "/".join(names[part] for part in path), _size(leaf)
+        yield "/".join(map(named, path)), _size(leaf)
 
 
 def _name(raw: bytes) -> str:
     """One file or folder name, refused where it would lead somewhere else."""
     if not raw:
         raise OwnerMustAct("The torrent has a file without a name.")
-    try:
-        name = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise OwnerMustAct(f"The torrent has a file name that is not UTF-8: {raw[:40]!r}.") from error
+    name = _utf8(raw)
     if name in (".", "..") or _LEADS_OUT.search(name):
         raise OwnerMustAct(f"The torrent has a file name that could lead out of its folder: {name[:60]!r}.")
     if len(raw) > MOST_NAME:
@@ -231,6 +241,13 @@ def _name(raw: bytes) -> str:
             f"The torrent has a file name of {len(raw)} bytes; at most {MOST_NAME} are possible."
         )
     return name
+
+
+def _utf8(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise OwnerMustAct(f"The torrent has a file name that is not UTF-8: {raw[:40]!r}.") from error
 
 
 def _size(entry: FileEntry) -> int:
@@ -246,7 +263,8 @@ def _size(entry: FileEntry) -> int:
 
 def _hashes(hashes: lt.info_hash_t) -> tuple[str, str]:
     """(v1, v2) in hex; the one that it has not is empty."""
-    return str(hashes.v1) if hashes.has_v1() else "", str(hashes.v2) if hashes.has_v2() else ""
+    v1 = str(hashes.v1) if hashes.has_v1() else ""
+    return v1, str(hashes.v2) if hashes.has_v2() else ""
 
 
 def _plain(error: Exception) -> str:

@@ -27,14 +27,10 @@ def session_params(state: bytes) -> lt.session_params:
 
 def torrent_params(resume: bytes, placement: Placement, *, pex: bool) -> lt.add_torrent_params:
     """The parameters of one torrent. Raises ValueError for resume data that is broken."""
-    params = parse_resume(resume)
-    if params.ti is not None and not placement.described:
-        params = _undescribed(params)
-    params.save_path = placement.folder
-    params.upload_limit = placement.upload_limit or -1
-    params.download_limit = placement.download_limit or -1
-    params.max_uploads = upload_slots(placement.priority)
+    params = _known(parse_resume(resume), placement)
+    _set_limits(params, placement)
     _set_totals(params, placement)
+    params.save_path = placement.folder
     if placement.assume_nothing:
         params.have_pieces = []
         params.verified_pieces = []
@@ -44,6 +40,19 @@ def torrent_params(resume: bytes, placement: Placement, *, pex: bool) -> lt.add_
     if not pex:
         params.flags |= _FLAGS.disable_pex
     return params
+
+
+def _known(params: lt.add_torrent_params, placement: Placement) -> lt.add_torrent_params:
+    """The parameters, without a description that was never taken over."""
+    if params.ti is not None and not placement.described:
+        return _undescribed(params)
+    return params
+
+
+def _set_limits(params: lt.add_torrent_params, placement: Placement) -> None:
+    params.upload_limit = placement.upload_limit or -1
+    params.download_limit = placement.download_limit or -1
+    params.max_uploads = upload_slots(placement.priority)
 
 
 def upload_slots(priority: Priority) -> int:

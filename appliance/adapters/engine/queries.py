@@ -66,9 +66,7 @@ class Queries:
         total = len(have)
         if total == 0:
             return 0, 0, []
-        edges = [index * total // min(total, MOST_BUCKETS) for index in range(min(total, MOST_BUCKETS) + 1)]
-        buckets = [100 * sum(have[start:end]) // (end - start) for start, end in pairwise(edges)]
-        return total, sum(have), buckets
+        return total, sum(have), _buckets(have)
 
     async def magnet(self, id: str) -> str:
         """The magnet link, with both info-hashes of a hybrid and its trackers."""
@@ -110,3 +108,10 @@ def _peer(peer: lt.peer_info) -> PeerRow:
         uploaded=peer.total_upload,
         downloaded=peer.total_download,
     )
+
+
+def _buckets(have: list[bool]) -> list[int]:
+    """Per cent of the pieces here in each of at most `MOST_BUCKETS` parts of them."""
+    total, count = len(have), min(len(have), MOST_BUCKETS)
+    edges = [index * total // count for index in range(count + 1)]
+    return [100 * sum(have[start:end]) // (end - start) for start, end in pairwise(edges)]

@@ -86,9 +86,13 @@ def _network(network: NetworkConfig) -> dict[str, Any]:
 
 def listen_interfaces(network: NetworkConfig) -> str:
     """The addresses to listen on, in libtorrent's form."""
-    everywhere = ["0.0.0.0", *(["[::]"] if network.ipv6 else [])]  # noqa: S104
-    chosen = [f"[{ip}]" if ":" in ip else ip for ip in network.listen_addresses]
-    return ",".join(f"{ip}:{network.listen_port}" for ip in chosen or everywhere)
+    everywhere = ["0.0.0.0", "::"] if network.ipv6 else ["0.0.0.0"]  # noqa: S104
+    hosts = map(_host, network.listen_addresses or everywhere)
+    return ",".join(f"{host}:{network.listen_port}" for host in hosts)
+
+
+def _host(ip: str) -> str:
+    return f"[{ip}]" if ":" in ip else ip
 
 
 def outgoing_interfaces(network: NetworkConfig) -> str:
@@ -110,6 +114,7 @@ def _throughput(ram: Bytes) -> dict[str, Any]:
     192 KiB 1.8 (of 256 KiB 1.6, of 128 KiB 2.2, but see below); reading 768 KiB ahead 2.0 to 2.3. RSS while
     uploading is 20 MB more than with the defaults, most of it Python's.
     """
+    short = ram < 1024 * MIB
     ahead = 768 * 1024 if ram >= 2048 * MIB else 384 * 1024
     return {
         # One reader per device: more threads wake each other up (futex) and make a hard disk seek.
@@ -128,10 +133,10 @@ def _throughput(ram: Bytes) -> dict[str, Any]:
         # Blocks that wait for the disk; a slow card must push back before the RAM is full.
         "max_queued_disk_bytes": max(1 * MIB, min(16 * MIB, ram // 256)),
         # Memory for hashing one piece after another, in blocks of 16 KiB.
-        "checking_mem_usage": 64 if ram < 1024 * MIB else 256,
-        "file_pool_size": 40 if ram < 1024 * MIB else 200,
+        "checking_mem_usage": 64 if short else 256,
+        "file_pool_size": 40 if short else 200,
         # Peers that are only known, not connected: 100 bytes each, per torrent.
-        "max_peerlist_size": 500 if ram < 1024 * MIB else 1_000,
+        "max_peerlist_size": 500 if short else 1_000,
         "max_paused_peerlist_size": 100,
     }
 

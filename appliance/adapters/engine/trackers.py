@@ -22,6 +22,11 @@ _WORDS = {
     ("system", 113): "the tracker's host cannot be reached",
     ("libtorrent", 36): "the tracker does not answer",
 }
+_OF_ALL = {
+    "bdecode": "the answer is not that of a tracker",
+    "asio.ssl": "no secure connection: the tracker's certificate is not valid",
+}
+"""Words for every error of a category."""
 _CATEGORIES = {
     "system": lt.system_category,
     "libtorrent": lt.libtorrent_category,
@@ -37,9 +42,13 @@ def tracker_row(entry: Any) -> TrackerRow:
         tier=entry["tier"],
         verdict=verdict,
         message=shown(_message(attempts, verdict), _LONGEST),
-        seeds=max((attempt["scrape_complete"] for attempt in attempts), default=-1),
-        peers=max((attempt["scrape_incomplete"] for attempt in attempts), default=-1),
+        seeds=_most("scrape_complete", attempts),
+        peers=_most("scrape_incomplete", attempts),
     )
+
+
+def _most(name: str, attempts: list[Any]) -> int:
+    return max((attempt[name] for attempt in attempts), default=-1)
 
 
 def _failed(attempt: Any) -> bool:
@@ -57,10 +66,9 @@ def _verdict(verified: bool, attempts: list[Any]) -> Verdict:
 
 def _message(attempts: list[Any], verdict: Verdict) -> str | bytes:
     """What the tracker has said, or else why it cannot be reached."""
-    failed = [attempt for attempt in attempts if _failed(attempt)] if verdict == "failing" else []
-    told = [one for one in failed if _told(one)] or failed
-    if told:
-        return _why(told[0])
+    failed = list(filter(_failed, attempts)) if verdict == "failing" else []
+    if failed:
+        return _why(next(filter(_told, failed), failed[0]))
     return next((attempt["message"] for attempt in attempts if attempt["message"]), "")
 
 
@@ -78,11 +86,7 @@ def _why(attempt: Any) -> str | bytes:
         return said or "the tracker refuses the torrent without a reason"
     if category == "http":
         return f"the tracker answered HTTP {error_said(lt.error_code(value, lt.http_category()))}"
-    if category == "bdecode":
-        return "the answer is not that of a tracker"
-    if category == "asio.ssl":
-        return "no secure connection: the tracker's certificate is not valid"
-    return _WORDS.get((category, value)) or _other(category, value)
+    return _OF_ALL.get(category) or _WORDS.get((category, value)) or _other(category, value)
 
 
 def _other(category: str, value: int) -> str:

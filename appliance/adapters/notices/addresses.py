@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from appliance.domain.doctor.model import Finding, warning
@@ -62,11 +63,15 @@ class AddressFile:
         """The path of the file that the owner writes."""
         return str(self.path)
 
-    def read(self) -> Addresses:
-        """Read the addresses; a file that is missing means that there are none."""
+    def _place(self) -> tuple[Path, int]:
+        """Where the addresses are, and the permissions with which they are not used."""
         kept = Path(self.credentials) / "notify" if self.credentials else None
         # Systemd guards its credentials with an access list, which shows as a permission of the group.
-        path, open_to = (kept, 0) if kept and kept.exists() else (self.path, 0o077)
+        return (kept, 0) if kept and kept.exists() else (self.path, 0o077)
+
+    def read(self) -> Addresses:
+        """Read the addresses; a file that is missing means that there are none."""
+        path, open_to = self._place()
         try:
             return _parsed(path, _text(path, open_to))
         except FileNotFoundError:
@@ -99,12 +104,17 @@ def _text(path: Path, open_to: int) -> str:
         raise _UnusableError(f"cannot be read ({error.strerror})", remedy) from error
     with os.fdopen(descriptor, "rb") as opened:
         _check(path, os.fstat(opened.fileno()).st_mode, open_to)
-        try:
-            data = opened.read(MOST_BYTES + 1)
-        except OSError as error:
-            raise _UnusableError(
-                f"cannot be read ({error.strerror})", "Check the disk that it is on."
-            ) from error
+        return _decoded(_read(opened))
+
+
+def _read(opened: BinaryIO) -> bytes:
+    try:
+        return opened.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise _UnusableError(f"cannot be read ({error.strerror})", "Check the disk that it is on.") from error
+
+
+def _decoded(data: bytes) -> str:
     if len(data) > MOST_BYTES:
         raise _UnusableError("is far too long", "Keep only addresses in it, one per line.")
     try:

@@ -70,16 +70,20 @@ class Sender:
             return None
         finally:
             # Also where the box stops meanwhile: nothing of it stays behind.
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+            await _end(process)
         try:
             answers = json.loads(out)
         except ValueError:
             return died
         assert isinstance(answers, list)
         return answers
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 def _environment() -> dict[str, str]:

@@ -36,12 +36,7 @@ def load(path: Path) -> Config:
 
 def parse(text: str, name: str = "seedbox.toml") -> Config:
     """Check the text of a configuration; see `load`. `name` is the file's name in error messages."""
-    try:
-        raw = tomllib.loads(text, parse_float=Decimal)
-    except (tomllib.TOMLDecodeError, InvalidOperation) as error:
-        raise OwnerMustAct(f"{name}: not TOML: {error}.") from error
-    except RecursionError as error:
-        raise OwnerMustAct(f"{name}: nested too deeply to be a configuration.") from error
+    raw = _toml(text, name)
     try:
         config = msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:
@@ -52,16 +47,24 @@ def parse(text: str, name: str = "seedbox.toml") -> Config:
     return config
 
 
+def _toml(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text, parse_float=Decimal)
+    except (tomllib.TOMLDecodeError, InvalidOperation) as error:
+        raise OwnerMustAct(f"{name}: not TOML: {error}.") from error
+    except RecursionError as error:
+        raise OwnerMustAct(f"{name}: nested too deeply to be a configuration.") from error
+
+
 def _check_decimal(text: str, name: str, key: ConfigKey, given: Any) -> None:
     """Raises OwnerMustAct where a decimal number is out of range, or is a whole number of an older file."""
-    value = Decimal(given)
     place = f"{name}:{_line(text, [key.table, key.name])}: {key.table}.{key.name}"
     if isinstance(given, int) and given and key.was:
         raise OwnerMustAct(
             f"{place} is {given}. Its unit is now {key.unit}. Write it with a decimal point: "
             f"{_with_point(Decimal(given))}, or {_with_point(given * key.was)} if it is from an older file."
         )
-    if not (value.is_finite() and 0 <= value <= (key.most or 0) and value % _SMALLEST == 0):
+    if not _possible(Decimal(given), key.most or 0):
         raise OwnerMustAct(
             f"{place} is {given}; it must be {key.kind} ({key.unit}) with up to six decimals. "
             f"Its default is {toml_value(key.default)}."
@@ -73,6 +76,10 @@ def _with_point(value: Decimal) -> str:
     return f"{whole}.{part.rstrip('0') or '0'}"
 
 
+def _possible(value: Decimal, most: int) -> bool:
+    return value.is_finite() and 0 <= value <= most and value % _SMALLEST == 0
+
+
 def _explain(text: str, name: str, raw: dict[str, Any], error: msgspec.ValidationError) -> str:
     """One sentence about what a file holds in place of what it should."""
     message, _, path = str(error).partition(" - at `$")
@@ -80,7 +87,7 @@ def _explain(text: str, name: str, raw: dict[str, Any], error: msgspec.Validatio
     if found := re.search(r"unknown field `(.*)`", message):
         return _unknown(text, name, where, found[1])
     place = f"{name}:{_line(text, where)}"
-    key = next((one for one in all_keys() if [one.table, one.name] == where[:2]), None)
+    key = _key_at(where)
     if key is None:
         table = where[0] if where else "box"
         return f'{place}: "{".".join(where)}" must be a table, written as [{table}].'
@@ -90,6 +97,10 @@ def _explain(text: str, name: str, raw: dict[str, Any], error: msgspec.Validatio
         f"{place}: {key.table}.{key.name} is {given}; it must be {key.kind}{unit}. "
         f"Its default is {toml_value(key.default)}."
     )
+
+
+def _key_at(where: list[str]) -> ConfigKey | None:
+    return next((one for one in all_keys() if [one.table, one.name] == where[:2]), None)
 
 
 def _unknown(text: str, name: str, where: list[str], stranger: str) -> str:

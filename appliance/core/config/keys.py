@@ -66,7 +66,7 @@ def default_text() -> str:
         if key.table != table:
             table = key.table
             lines += ["", f"[{table}]", f"# {_table_says(table)}"]
-        notes = "; ".join(note for note in (key.unit, _range(key)) if note)
+        notes = "; ".join(filter(None, (key.unit, _range(key))))
         lines += ["", f"# {key.says}{f' [{notes}]' if notes else ''}"]
         lines.append(f"#{key.name} = {toml_value(key.default)}")
     return "\n".join(lines) + "\n"

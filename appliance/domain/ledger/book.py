@@ -77,19 +77,19 @@ def post(entry: Entry, balance_of: Callable[[str], MicroBtt]) -> dict[str, Micro
     """
     if sum(posting.amount for posting in entry.postings):
         raise Bug(f"The entry {entry.cause} does not sum to zero.")
-    after = {}
-    for posting in entry.postings:
-        held = balance_of(posting.account)
-        balance = held + posting.amount
-        if balance < 0 and not is_counter(posting.account):
-            raise NotEnough(
-                f"{posting.account} holds {show_btt(held)} BTT; {show_btt(MicroBtt(-posting.amount))} are "
-                "needed. Deposit more, or wait until locked money comes back."
-            )
-        if abs(balance) > MOST_MONEY:
-            raise Bug(f"{posting.account} would hold more than there is.")
-        after[posting.account] = MicroBtt(balance)
-    return after
+    return {one.account: _after(one, balance_of(one.account)) for one in entry.postings}
+
+
+def _after(posting: Posting, held: MicroBtt) -> MicroBtt:
+    balance = held + posting.amount
+    if balance < 0 and not is_counter(posting.account):
+        raise NotEnough(
+            f"{posting.account} holds {show_btt(held)} BTT; {show_btt(MicroBtt(-posting.amount))} are "
+            "needed. Deposit more, or wait until locked money comes back."
+        )
+    if abs(balance) > MOST_MONEY:
+        raise Bug(f"{posting.account} would hold more than there is.")
+    return MicroBtt(balance)
 
 
 def same(known: Entry, new: Entry) -> None:

@@ -102,7 +102,7 @@ def open_channel(channel: Channel, now: UtcMs) -> Entry:
         raise OwnerMustAct(f"A channel of {channel.lock} µBTT is impossible.")
     if channel.expires <= now:
         raise OwnerMustAct("The channel would end before it starts; check the clock.")
-    if channel.window_ms <= 0 or len(channel.id) != ID_BYTES or len(channel.ledger) != ID_BYTES:
+    if channel.window_ms <= 0 or not len(channel.id) == len(channel.ledger) == ID_BYTES:
         raise OwnerMustAct("The channel's terms are incomplete.")
     if channel.payer_address == channel.recipient:
         raise OwnerMustAct("A channel needs two different accounts.")
@@ -150,7 +150,7 @@ def check(channel: Channel, state: ChannelState) -> None:
     """Make sure that the payer has signed this state of this channel. Raises PeerMisbehaved."""
     if channel.phase is ChannelPhase.CLOSED:
         raise PeerMisbehaved("The channel is closed.")
-    if state.ledger != channel.ledger or state.channel != channel.id:
+    if (state.ledger, state.channel) != (channel.ledger, channel.id):
         raise PeerMisbehaved("The state is of another ledger or channel.")
     if not 0 < state.seq <= MOST_SEQ or not 0 <= state.paid <= channel.lock:
         raise PeerMisbehaved("The state's numbers are impossible.")
@@ -171,13 +171,16 @@ def close(
     if by not in (channel.recipient, channel.payer_address):
         raise OwnerMustAct("Only its payer and its recipient can close a channel.")
     shown = _higher(channel, state)
-    if by == channel.recipient:
-        return _settle(shown, now)
+    return _settle(shown, now) if by == channel.recipient else _close_alone(shown, now)
+
+
+def _close_alone(channel: Channel, now: UtcMs) -> tuple[Channel, Entry | None]:
+    """Close a channel as its payer, who has to wait for a better state of the recipient's."""
     if channel.phase is ChannelPhase.CLOSING:
-        return finish(shown, now) if now >= channel.closes else (shown, None)
+        return finish(channel, now) if now >= channel.closes else (channel, None)
     if now < channel.expires:
         raise OwnerMustAct("Only the recipient can close this channel now; you can when it has expired.")
-    return replace(shown, phase=ChannelPhase.CLOSING, closes=UtcMs(now + channel.window_ms)), None
+    return replace(channel, phase=ChannelPhase.CLOSING, closes=UtcMs(now + channel.window_ms)), None
 
 
 def dispute(channel: Channel, state: ChannelState, now: UtcMs) -> Channel:

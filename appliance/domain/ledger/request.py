@@ -50,12 +50,17 @@ def sign(key: Key, ledger: bytes, request: Request, at: UtcMs, nonce: str) -> di
     return {KEY: key.public.hex(), AT: str(at), NONCE: nonce, SIGNATURE: signature.hex()}
 
 
-def check(headers: Mapping[str, str], ledger: bytes, request: Request, now: UtcMs) -> Signer:
-    """Who has signed this request for this ledger. Raises PeerMisbehaved; WrongTime for the clock's sake."""
+def _given(headers: Mapping[str, str]) -> dict[str, str]:
     given = {name: headers.get(name, "") for name in _FORMS}
     for name, form in _FORMS.items():
         if not re.fullmatch(form, given[name], re.ASCII):
             raise PeerMisbehaved(f"The header {name} is missing or malformed.")
+    return given
+
+
+def check(headers: Mapping[str, str], ledger: bytes, request: Request, now: UtcMs) -> Signer:
+    """Who has signed this request for this ledger. Raises PeerMisbehaved; WrongTime for the clock's sake."""
+    given = _given(headers)
     at = UtcMs(int(given[AT]))
     if abs(at - now) > WINDOW_MS:
         raise WrongTime("The request's time is more than five minutes from the ledger's.")

@@ -86,9 +86,13 @@ def _transaction(date: str, kind: str, about: str, other: str, amount: MicroBtt)
     return ["", f'{date} * "{said}"', f"  Assets:Speed  {show_btt(amount)} BTT", f"  {other}  {mirrored} BTT"]
 
 
+def _camel(kind: str) -> str:
+    return "".join(part.capitalize() for part in re.findall(r"[A-Za-z0-9]+", kind))
+
+
 def _account(line: AccountLine) -> str:
     """Where the other half of a line goes, by its kind and direction."""
-    name = "".join(part.capitalize() for part in re.findall(r"[A-Za-z0-9]+", line.kind)) or "Other"
+    name = _camel(line.kind) or "Other"
     if line.kind in ("deposit", "withdrawal", "refund"):
         return "Equity:Chain"
     if line.kind.startswith(("channel", "reserve", "release")):

@@ -85,9 +85,13 @@ def _origin(name: str, value: int, answer: LimitsAnswer, entries: list[ConfigEnt
         return "throttled (see: seedbox governor show)"
     if name in changed:
         return "you"
-    if any(one.key == name and one.value != one.default for one in entries):
+    if _in_file(name, entries):
         return "seedbox.toml"
     return "automatic (RAM)" if name in _AUTOMATIC else "default"
+
+
+def _in_file(name: str, entries: list[ConfigEntry]) -> bool:
+    return any(one.key == name and one.value != one.default for one in entries)
 
 
 COMMANDS = (limits,)

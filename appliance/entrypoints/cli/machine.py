@@ -177,15 +177,18 @@ def drives(app: App) -> None:
     app.answer(answer, *(line for one in answer.volumes for line in drive_lines(one, len(answer.volumes))))
 
 
+def _device(one: api.VolumeAnswer) -> str:
+    return f"{one.device or 'no device'}, {one.uuid or 'no UUID'}"
+
+
 def drive_lines(one: api.VolumeAnswer, count: int) -> list[str]:
     """A drive of `count`, for people."""
     main = " (main folder)" if one.main and count > 1 else ""
     colour = None if one.present and not one.read_only else "red"
-    device = f"{one.device or 'no device'}, {one.uuid or 'no UUID'}"
     return [
         click.style(one.path, bold=True) + main,
         click.style(f"  {one.says}", fg=colour),
-        f"  {device}; {_space(one)}; {plural(one.torrents, 'torrent')}",
+        f"  {_device(one)}; {_space(one)}; {plural(one.torrents, 'torrent')}",
     ]
 
 

@@ -212,10 +212,14 @@ def _notes(money: api.Money) -> list[str]:
         notes.append(click.style(DEVELOPMENT, fg="yellow"))
     if money.away:
         notes.append(click.style(_away(money), fg="yellow"))
-    if money.difference is not None and money.difference < 0:
-        lack = f"The ledger owes {btt(-money.difference)} BTT more than it holds on the chain."
-        notes.append(click.style(lack, fg="red"))
-    return notes
+    return [*notes, *_lack(money.difference)]
+
+
+def _lack(difference: int | None) -> list[str]:
+    if difference is None or difference >= 0:
+        return []
+    lack = f"The ledger owes {btt(-difference)} BTT more than it holds on the chain."
+    return [click.style(lack, fg="red")]
 
 
 def _away(money: api.Money) -> str:

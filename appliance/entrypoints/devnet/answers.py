@@ -105,13 +105,17 @@ def _accounts(node: Node, solid: bool) -> dict[Address, ChainAccount]:
     return node.chain.accounts_at(node.chain.solid.number) if solid else node.chain.accounts
 
 
+def _assets(account: ChainAccount) -> list[dict[str, Any]]:
+    held = {id: amount for id, amount in account.assets.items() if amount and id != TOKEN}
+    return [{"key": id, "value": amount} for id, amount in held.items()]
+
+
 def _account(node: Node, asked: dict[str, Any], solid: bool) -> Any:
     address = address_from(asked["address"])
     account = _accounts(node, solid).get(address)
     if account is None or address == node.mischief.dry:
         return {}
-    held = {id: amount for id, amount in account.assets.items() if amount and id != TOKEN}
-    assets = [{"key": id, "value": amount} for id, amount in held.items()]
+    assets = _assets(account)
     # What is zero or empty is left out, as protobuf does.
     numbers = {"balance": account.trx} if account.trx else {}
     lists = {"assetV2": assets} if assets else {}

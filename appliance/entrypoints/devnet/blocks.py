@@ -52,8 +52,7 @@ class Block:
         """SHA-256 tree over the transactions; zero for none."""
         level = [hashlib.sha256(one.raw + one.signature).digest() for one in self.transactions]
         while len(level) > 1:
-            pairs = [level[at : at + 2] for at in range(0, len(level), 2)]
-            level = [hashlib.sha256(b"".join(pair)).digest() if len(pair) > 1 else pair[0] for pair in pairs]
+            level = [_joined(level[at : at + 2]) for at in range(0, len(level), 2)]
         return level[0] if level else bytes(32)
 
     @property
@@ -70,3 +69,8 @@ class Block:
             ]
         )
         return self.number.to_bytes(8, "big") + hashlib.sha256(header).digest()[8:]
+
+
+def _joined(pair: list[bytes]) -> bytes:
+    """The hash above two others; one that is alone moves up as it is."""
+    return hashlib.sha256(b"".join(pair)).digest() if len(pair) > 1 else pair[0]

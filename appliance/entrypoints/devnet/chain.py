@@ -57,7 +57,7 @@ class Chain:
     def take(self, raw: bytes, signature: bytes) -> bytes:
         """Take a broadcast transaction for the next block; its id. Raises Refused as a node does."""
         one = Signed(raw, signature, txid(raw))
-        if one.txid in self._where or any(one.txid == other.txid for other in self.pending):
+        if self._knows(one.txid):
             raise Refused("DUP_TRANSACTION_ERROR", "Dup transaction.")
         transaction = self._check(one)
         # On a copy of all that is pending: two transfers of the last coin are not both taken.
@@ -68,6 +68,9 @@ class Chain:
         apply(accounts, one, transaction, self._now())
         self.pending.append(one)
         return one.txid
+
+    def _knows(self, txid: bytes) -> bool:
+        return txid in self._where or any(txid == other.txid for other in self.pending)
 
     def _check(self, one: Signed) -> Transaction:
         try:

@@ -23,24 +23,30 @@ def load(keystore: Path, ask: Callable[[str], str]) -> Key:
     version 3.
     """
     if given := _credential(CREDENTIAL):
-        try:
-            return Key(bytes.fromhex(given))
-        except ValueError as error:
-            raise OwnerMustAct(
-                f"The credential {CREDENTIAL} is not a key; a key is 64 hex digits."
-            ) from error
+        return _given_key(given)
+    kept = _kept(keystore)
     try:
-        kept: Any = json.loads(keystore.read_text(encoding="utf-8"))
+        return Key(bytes(decode_keyfile_json(kept, ask("Passphrase").encode())))
+    except (ValueError, KeyError, TypeError) as error:
+        raise OwnerMustAct("Wrong passphrase, or the wallet file is damaged.") from error
+
+
+def _given_key(digits: str) -> Key:
+    try:
+        return Key(bytes.fromhex(digits))
+    except ValueError as error:
+        raise OwnerMustAct(f"The credential {CREDENTIAL} is not a key; a key is 64 hex digits.") from error
+
+
+def _kept(keystore: Path) -> Any:
+    try:
+        return json.loads(keystore.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise OwnerMustAct(
             f"There is no wallet at {keystore}. To create one: seedbox settle --new-wallet"
         ) from error
     except (OSError, ValueError) as error:
         raise OwnerMustAct(f"The wallet {keystore} cannot be read ({type(error).__name__}).") from error
-    try:
-        return Key(bytes(decode_keyfile_json(kept, ask("Passphrase").encode())))
-    except (ValueError, KeyError, TypeError) as error:
-        raise OwnerMustAct("Wrong passphrase, or the wallet file is damaged.") from error
 
 
 def api_key() -> str:

@@ -57,15 +57,16 @@ class AddingViews:
             return self._share()
         if files:
             return self._add_files(files)
-        if link.lower().startswith(("http://", "https://")):
-            job = self._box.call(AddUrl(url=link, options=forms.options(request.form))).job
-            return redirect(url_for("adding.job", id=job))
         if link:
-            options = forms.options(request.form)
-            return _report(
-                [self._box.call(AddMagnet(uri=one, options=options)) for one in pasted_links(link)]
-            )
+            return self._add_link(link)
         raise OwnerMustAct("Choose a .torrent file, paste a link, or choose a folder.")
+
+    def _add_link(self, link: str) -> ResponseReturnValue:
+        options = forms.options(request.form)
+        if link.lower().startswith(("http://", "https://")):
+            job = self._box.call(AddUrl(url=link, options=options)).job
+            return redirect(url_for("adding.job", id=job))
+        return _report([self._box.call(AddMagnet(uri=one, options=options)) for one in pasted_links(link)])
 
     def _share(self) -> ResponseReturnValue:
         job = self._box.call(forms.share(request.form)).job

@@ -131,6 +131,8 @@ def _problem(code: int, title: str, text: str) -> tuple[str, int]:
 def _back() -> str:
     """The page that the form was on; never an address on another site."""
     came = request.form.get("back", "")
-    if came.startswith("/") and not came.startswith("//") and "\\" not in came and came.isprintable():
-        return came
-    return url_for("home.overview")
+    return came if _is_own(came) else url_for("home.overview")
+
+
+def _is_own(path: str) -> bool:
+    return path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()

@@ -92,10 +92,14 @@ def words(band: Band, now: int) -> str:
     some = f", {band.decisions} times" if band.decisions > 1 else ""
     if band.holds:
         return f"since {first} {rule}{some}"
+    return f"{first}{_until(band, now)} {rule}{some}"
+
+
+def _until(band: Band, now: int) -> str:
     same_day = _day(band.start) == _day(band.end)
     last = time.strftime("%H:%M", _local(band.end)) if same_day else _clock(band.end, now)
     between = "–" if same_day else " – "
-    return f"{first}{between}{last} {rule}{some}"
+    return f"{between}{last}"
 
 
 def _clock(at: int, now: int) -> str:

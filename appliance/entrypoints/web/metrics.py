@@ -111,8 +111,10 @@ class MachineMetrics:
         """All series; as many as there are disks, volumes, rules and checks."""
         yield from self._machine()
         yield from self._disks()
+        yield from self._volumes()
         yield from self._line()
         yield from self._decided()
+        yield from self._issues()
         yield from self._money()
 
     def _machine(self) -> Iterator[Metric]:
@@ -147,6 +149,8 @@ class MachineMetrics:
                 if value is not None:
                     found[name].add_metric([disk.device], value / parts)
         yield from found.values()
+
+    def _volumes(self) -> Iterator[Metric]:
         present = GaugeMetricFamily("seedbox_volume_present", "1 while it is connected.", labels=["path"])
         free = GaugeMetricFamily("seedbox_volume_free_bytes", "Free for content.", labels=["path"])
         total = GaugeMetricFamily("seedbox_volume_total_bytes", "Size.", labels=["path"])
@@ -187,6 +191,8 @@ class MachineMetrics:
             "Time until which the owner has lifted throttling; 0: not lifted.",
             value=until,
         )
+
+    def _issues(self) -> Iterator[Metric]:
         open_since = GaugeMetricFamily(
             "seedbox_issue_since_seconds", "Time since which an issue is open.", labels=["check", "severity"]
         )

@@ -115,13 +115,19 @@ def summary(title: str, lines: Sequence[Curve], time: TimeAxis, scale: ValueAxis
     for line in lines:
         known = [value for value in line.values if value is not None]
         if known:
-            low, high = scale.form(min(known)), scale.form(max(known))
-            between = f"always {low}" if low == high else f"between {low} and {high}"
-            parts.append(f"{line.name}: latest {scale.form(known[-1])}, {between}.")
+            parts.append(f"{line.name}: latest {scale.form(known[-1])}, {_between(known, scale)}.")
     if time.bands:
-        times = "once" if len(time.bands) == 1 else f"{len(time.bands)} times"
-        parts.append(f"Throttled {times}, as listed below the graphs.")
+        parts.append(f"Throttled {_times(len(time.bands))}, as listed below the graphs.")
     return " ".join(parts)
+
+
+def _between(known: list[int], scale: ValueAxis) -> str:
+    low, high = scale.form(min(known)), scale.form(max(known))
+    return f"always {low}" if low == high else f"between {low} and {high}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def runs(values: Sequence[Value]) -> Iterator[tuple[int, list[int]]]:
@@ -150,9 +156,7 @@ def _curve(line: Curve, time: TimeAxis, scale: ValueAxis) -> Iterator[str]:
 
 
 def _steps(line: Curve, time: TimeAxis, scale: ValueAxis) -> Iterator[str]:
-    for first, run in runs(
-        [value if value is None or value <= scale.most else None for value in line.values]
-    ):
+    for first, run in runs(_up_to(scale.most, line.values)):
         places = []
         for i, value in enumerate(run):
             y = scale.y(value)
@@ -168,6 +172,11 @@ def _strokes(marks: Sequence[Threshold], scale: ValueAxis) -> Iterator[str]:
     for mark in marks:
         y, kind = scale.y(mark.value), "hard" if mark.hard else "ease"
         yield _stroke(f"mark {kind}", (_LEFT, y), (WIDTH - _RIGHT, y))
+
+
+def _up_to(most: int, values: Sequence[int | None]) -> list[int | None]:
+    """The values, without those that would be drawn above the graph."""
+    return [value if value is None or value <= most else None for value in values]
 
 
 def _names(marks: Sequence[Threshold], scale: ValueAxis) -> Iterator[str]:
@@ -187,11 +196,14 @@ def _numbers(bands: Sequence[Band], time: TimeAxis) -> list[tuple[int, float, in
     for band in sorted(bands, key=lambda band: band.number):
         middle = (time.x(band.start) + time.x(band.end)) / 2
         middle = min(max(middle, _LEFT + _LABEL / 2), WIDTH - _RIGHT - _LABEL / 2)
-        for row in range(_MOST_ROWS):
-            if all(abs(middle - x) >= _LABEL for _, x, other in found if other == row):
-                found.append((band.number, middle, row))
-                break
+        row = next((row for row in range(_MOST_ROWS) if _is_free(row, middle, found)), None)
+        if row is not None:
+            found.append((band.number, middle, row))
     return found
+
+
+def _is_free(row: int, middle: float, taken: list[tuple[int, float, int]]) -> bool:
+    return all(abs(middle - x) >= _LABEL for _, x, other in taken if other == row)
 
 
 def _bands(time: TimeAxis) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Sensor readings: the current ones in words, and those over time as graphs."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -81,7 +81,7 @@ def _month(now: Readings) -> Reading:
 
 def _processor(now: Readings) -> Reading:
     parts = [] if now.temperature_mc is None else [degrees(now.temperature_mc)]
-    slowed = now.firmware and (now.firmware.firmware_throttled or now.firmware.soft_temperature_limit)
+    slowed = _slowed(now.firmware)
     if slowed:
         parts.append("slowed by the firmware (too hot, or power supply too weak)")
     if now.load_milli is not None:
@@ -99,6 +99,10 @@ def _power(firmware: Firmware | None) -> Reading:
     return Reading("Power supply", "OK since startup")
 
 
+def _slowed(firmware: Firmware | None) -> bool:
+    return bool(firmware and (firmware.firmware_throttled or firmware.soft_temperature_limit))
+
+
 def _mains(now: Readings) -> Reading:
     if now.supply is None:
         return Reading("Mains", UNKNOWN)
@@ -111,17 +115,26 @@ def _mains(now: Readings) -> Reading:
 
 
 def _disk(disk: DiskReading) -> Reading:
-    parts = [_DISK_HEALTH[disk.healthy]]
-    parts.append("temperature unknown" if disk.temperature_mc is None else degrees(disk.temperature_mc))
-    parts.append("wear unknown" if disk.wear_percent is None else f"{disk.wear_percent} % worn")
+    parts = [_DISK_HEALTH[disk.healthy], *_temperature_and_wear(disk)]
     if disk.bad_sectors:
         parts.append(plural(disk.bad_sectors, "bad sector"))
     if disk.hours is not None:
         parts.append(f"{show_span(disk.hours * 3_600)} powered on")
     if disk.asleep:
         parts.append("asleep")
-    state = "error" if disk.healthy is False else "warning" if disk.bad_sectors else ""
-    return Reading(f"Disk {disk.device}", f"{disk.model or 'unknown model'}: {', '.join(parts)}", state)
+    text = f"{disk.model or 'unknown model'}: {', '.join(parts)}"
+    return Reading(f"Disk {disk.device}", text, _disk_state(disk))
+
+
+def _temperature_and_wear(disk: DiskReading) -> Iterator[str]:
+    yield "temperature unknown" if disk.temperature_mc is None else degrees(disk.temperature_mc)
+    yield "wear unknown" if disk.wear_percent is None else f"{disk.wear_percent} % worn"
+
+
+def _disk_state(disk: DiskReading) -> str:
+    if disk.healthy is False:
+        return "error"
+    return "warning" if disk.bad_sectors else ""
 
 
 def _memory(now: Readings) -> str:
@@ -180,8 +193,7 @@ def graphs(
         if not any(line.kind != "limit" for line in read):
             missing.append(title.lower())
             continue
-        gone = [line.name.lower() for line in lines if not line.read and line.kind != "limit"]
-        missing += [f"{title.lower()} ({name})" for name in gone]
+        missing += [f"{title.lower()} ({name})" for name in _unread(lines)]
         last = tuple((line.kind, line.name, _last(line, scale.form)) for line in read)
         found.append(Graph(title=title, svg=plot(title, read, marks, time, scale), keys=last))
     return found, missing
@@ -206,6 +218,10 @@ def _temperature(history: History, config: GovernorConfig) -> _Shown:
     # Room above the highest mark for its name.
     most = -(-max([hard + tens // 2, *known]) // tens) * tens
     return "Temperature", lines, marks, ValueAxis(least=least, most=most, form=degrees)
+
+
+def _unread(lines: Sequence[Curve]) -> list[str]:
+    return [line.name.lower() for line in lines if not line.read and line.kind != "limit"]
 
 
 def _upload(history: History) -> _Shown:

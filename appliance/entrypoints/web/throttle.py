@@ -121,8 +121,10 @@ def neighbour(address: str | None) -> str:
         ip = ipaddress.ip_address((address or "").partition("%")[0])
     except ValueError:
         return "?"
-    if isinstance(ip, ipaddress.IPv4Address):
-        return str(ip)
+    return str(ip) if isinstance(ip, ipaddress.IPv4Address) else _neighbour_v6(ip)
+
+
+def _neighbour_v6(ip: ipaddress.IPv6Address) -> str:
     if ip.ipv4_mapped:
         return str(ip.ipv4_mapped)
     return str(ipaddress.ip_network((ip, 64), strict=False)) if ip.is_global else str(ip)

@@ -1,6 +1,7 @@
 """Names and numbers as the pages show them: the Jinja filters."""
 
 import time
+from collections.abc import Iterator
 from urllib.parse import quote
 
 from flask import Flask
@@ -91,8 +92,13 @@ def magnet_link(detail: TorrentDetail) -> str:
         return ""
     if detail.magnet:
         return detail.magnet
-    topics = [f"urn:btih:{detail.v1}"] if detail.v1 else []
-    topics += [f"urn:btmh:1220{detail.v2}"] if detail.v2 else []
     trackers = [f"tr={quote(one.url, safe='')}" for one in detail.trackers]
     named = f"dn={quote(detail.row.name, safe='')}"
-    return "magnet:?" + "&".join([*(f"xt={topic}" for topic in topics), named, *trackers])
+    return "magnet:?" + "&".join([*_topics(detail), named, *trackers])
+
+
+def _topics(detail: TorrentDetail) -> Iterator[str]:
+    if detail.v1:
+        yield f"xt=urn:btih:{detail.v1}"
+    if detail.v2:
+        yield f"xt=urn:btmh:1220{detail.v2}"

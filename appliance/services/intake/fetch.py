@@ -91,12 +91,16 @@ def _small_enough(url: str, size: int) -> None:
         raise OwnerMustAct(f"{shown_url(url)} is larger than {most} MiB; that is not a .torrent file.")
 
 
+def _is_web(parts: urllib.parse.SplitResult) -> bool:
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
 def _checked(url: str) -> None:
     try:
         parts = urllib.parse.urlsplit(url)
     except ValueError as error:
         raise OwnerMustAct("This is not a web address. Copy it again.") from error
-    if len(url) > MOST_URL or parts.scheme not in ("http", "https") or not parts.hostname:
+    if len(url) > MOST_URL or not _is_web(parts):
         raise OwnerMustAct(
             f'"{shown_url(url)}" is not a web address; it must start with http:// or https://.'
         )

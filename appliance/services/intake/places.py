@@ -40,7 +40,7 @@ class Places:
         if not is_text(str(real)):
             raise OwnerMustAct(f'The name of "{shown(str(real))}" is not UTF-8. Rename it, then share it.')
         root = self._root_of(real)
-        if any(part.startswith(".") for part in real.relative_to(root).parts):
+        if _hidden(real.relative_to(root)):
             raise OwnerMustAct(f"{real} is hidden. Hidden files are never shared.")
         if self._secret(real):
             raise OwnerMustAct(f"{real} holds the box's own secrets and cannot be shared.")
@@ -120,3 +120,7 @@ def places(content: ContentConfig, state: StateFolder) -> Places:
     named = [Path(folder).expanduser() for folder in content.share]
     found = [root, *(folder.resolve() for folder in named if folder.is_absolute() and folder.is_dir())]
     return Places(tuple(dict.fromkeys(found)), root, state.path.resolve())
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
