@@ -16,7 +16,7 @@ TREES = {name: ast.parse(text) for name, text in SOURCES.items()}
 # What is still to do: these only ever get less.
 LONG_MODULES: set[str] = set()
 LONG_FUNCTIONS = 0
-MEAN_BRANCHES = 2.53
+MEAN_BRANCHES = 2.5
 HANGING_DOCSTRINGS = 0
 SHARED_CLASS_NAMES = 0
 
