@@ -77,7 +77,9 @@ def _ranked(
     bids: Iterable[SlotBid], reserve: MicroBttPerMib, seed: bytes, decisive: int | None
 ) -> list[SlotBid]:
     """Those who take part, the best first; ties are only broken in the first `decisive` places."""
-    ranked = _one_for_each_address([bid for bid in bids if bid.price >= reserve], seed)
+    ranked = [bid for bid in bids if bid.price >= reserve]
+    if decisive is not None:
+        ranked = _one_for_each_address(ranked, seed)
     ranked.sort(key=attrgetter("price"), reverse=True)
     _break_ties(ranked, seed, len(ranked) if decisive is None else decisive)
     return ranked
@@ -88,17 +90,22 @@ def _share_out(
 ) -> tuple[list[SlotBid], MicroBttPerMib]:
     """The winners, and the highest price that was bid and did not win; 0: there is none."""
     winners: list[SlotBid] = []
-    losing: list[MicroBttPerMib] = []
-    taken = Counter[str]()
+    losers: list[SlotBid] = []
+    taken, served = Counter[str](), set[str]()
     for bid in ranked:
+        # An address has one lane: its next best bid counts only where its best one cannot win.
+        if bid.ip in served:
+            continue
         if len(winners) == slots:
-            losing.append(bid.price)
+            losers.append(bid)
             break
         if per_torrent and taken[bid.torrent] >= per_torrent:
-            losing.append(bid.price)
+            losers.append(bid)
             continue
         taken[bid.torrent] += 1
+        served.add(bid.ip)
         winners.append(bid)
+    losing = [bid.price for bid in losers if bid.ip not in served]
     return winners, max(losing, default=MicroBttPerMib(0))
 
 
@@ -180,7 +187,7 @@ def _break_ties(standing: list[SlotBid], seed: bytes, decisive: int) -> None:
 
 
 def _tie(standing: Sequence[SlotBid], winners: Sequence[SlotBid], seed: bytes) -> bytes | None:
-    lowest, won = winners[-1].price, {bid.key for bid in winners}
-    if all(bid.key in won for bid in standing if bid.price == lowest):
+    lowest, served = winners[-1].price, {bid.ip for bid in winners}
+    if all(bid.ip in served for bid in standing if bid.price == lowest):
         return None
     return max(breaker(seed, bid.key) for bid in winners if bid.price == lowest)
