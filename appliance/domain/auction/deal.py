@@ -174,10 +174,10 @@ class Deal:
             self._slack += abs(price - self.price) * (ask.credit + self.piece)
         self.silent = 0 if self._fresh else self.silent + 1
         self.won, self.price, self._fresh = True, price, False
-        return SILENT if self.silent > self._patience else None
+        return SILENT if self.silent > self._silence_allowed else None
 
     @property
-    def _patience(self) -> int:
+    def _silence_allowed(self) -> int:
         """For how many rounds a seller whose lease was won may send nothing."""
         return THROTTLED_ROUNDS if self.throttled else SILENT_ROUNDS
 

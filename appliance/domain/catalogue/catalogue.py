@@ -80,9 +80,9 @@ class Catalogue:
 
     def throttle(self, writes: str, sends: str) -> None:
         """Why nothing is written, and why nothing is sent at the moment, as those say that wait for it."""
-        if (writes, sends) == (self._held.eased, self._held.silent):
+        if (writes, sends) == (self._held.throttled, self._held.silent):
             return
-        self._held.eased, self._held.silent = writes, sends
+        self._held.throttled, self._held.silent = writes, sends
         for torrent in self.all():
             self._held.changed(torrent)
 

@@ -45,7 +45,7 @@ class Holdings:
         """Torrents that leave the engine only to come back otherwise placed, with their resume data."""
         self.going: set[str] = set()
         """Torrents that have left with their drive, and that the engine has not let go of yet."""
-        self.eased = ""
+        self.throttled = ""
         """Why nothing is written at the moment; empty where it is."""
         self.silent = ""
         """Why nothing is sent."""
@@ -221,7 +221,7 @@ class Holdings:
     def changed(self, torrent: Torrent) -> None:
         """Something of it changed that the owner may see."""
         torrent.state, torrent.reason = state_of(
-            torrent.record, torrent.snapshot, torrent.trouble, self.eased, self.silent
+            torrent.record, torrent.snapshot, torrent.trouble, self.throttled, self.silent
         )
         self.revision += 1
         torrent.revision = self.revision

@@ -21,12 +21,12 @@ def state_of(
     record: Record,
     snapshot: Snapshot | None,
     trouble: TorrentTrouble | None,
-    eased: str = "",
+    throttled: str = "",
     silent: str = "",
 ) -> tuple[TorrentState, str]:
     """The state of a torrent, and why, with the remedy, where the state needs it.
 
-    `eased` says why the box writes nothing at the moment, `silent` why it sends nothing; empty where it does.
+    `throttled` says why the box writes nothing at the moment, `silent` why it sends nothing; else empty.
     """
     if trouble is not None:
         return _STATE_OF_TROUBLE.get(trouble.kind, TorrentState.FAILED), trouble.says
@@ -36,18 +36,20 @@ def state_of(
         return TorrentState.PAUSED, "It has reached its seeding goal. Resume it to seed on."
     if snapshot is None:
         return TorrentState.CHECKING if record.pieces else TorrentState.ADDING, ""
-    return _state_of_phase(record, snapshot, eased, silent)
+    return _state_of_phase(record, snapshot, throttled, silent)
 
 
-def _state_of_phase(record: Record, snapshot: Snapshot, eased: str, silent: str) -> tuple[TorrentState, str]:
+def _state_of_phase(
+    record: Record, snapshot: Snapshot, throttled: str, silent: str
+) -> tuple[TorrentState, str]:
     if snapshot.phase is EnginePhase.COMPLETE:
         return (TorrentState.THROTTLED, silent) if silent else (TorrentState.SEEDING, "")
     if snapshot.phase is EnginePhase.METADATA or not record.pieces:
         return TorrentState.ADDING, "" if snapshot.peers else "No peer found yet that has the metadata."
     if snapshot.phase is EnginePhase.CHECKING:
         return TorrentState.CHECKING, ""
-    if eased and snapshot.paused:
-        return TorrentState.THROTTLED, eased
+    if throttled and snapshot.paused:
+        return TorrentState.THROTTLED, throttled
     if snapshot.phase is EnginePhase.QUEUED_CHECK:
         return TorrentState.CHECKING, "Queued: another torrent is being checked."
     if snapshot.paused:

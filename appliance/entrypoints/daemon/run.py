@@ -114,7 +114,7 @@ class _Processes:
         return code if code >= 0 else 128 - code
 
 
-class Patience:
+class RestartDelay:
     """How long what has died waits for its next start: longer each time, until it lives for a while."""
 
     def __init__(self, clock: Clock) -> None:
@@ -148,15 +148,15 @@ class _Restarted:
     command: str
     options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] = field(init=False)
-    _patience: Patience = field(init=False)
+    _delay: RestartDelay = field(init=False)
 
     def __post_init__(self) -> None:
-        self._patience = Patience(SystemClock())
+        self._delay = RestartDelay(SystemClock())
         self._start()
 
     def restart_if_dead(self) -> bool:
         """Start it again if it has died, and has waited for its turn; whether it was."""
-        if self.process.poll() is None or not self._patience.over():
+        if self.process.poll() is None or not self._delay.over():
             return False
         log.warning(
             "seedbox %s ended (exit code %s) and was started again", self.command, self.process.returncode
@@ -165,7 +165,7 @@ class _Restarted:
         return True
 
     def _start(self) -> None:
-        self._patience.started()
+        self._delay.started()
         self.process = _start(self.state, self.command, *self.options)
 
 

@@ -14,7 +14,7 @@ LONGEST_WAIT_S = 300.0
 MOST_NEIGHBOURS = 1_000
 ALL_TRIES, ALL_WAIT_S = 60, 5.0
 """Failures of all neighbours within the longest wait, after which everybody waits a little."""
-MOST_WAITING, PATIENCE_S = 2, 20.0
+MOST_WAITING, LONGEST_TURN_S = 2, 20.0
 """Checks of a password that wait for their turn, and for how long; each holds a thread of the page."""
 BUSY = "The box is checking other passwords. Try again."
 
@@ -91,10 +91,10 @@ class LoginThrottle:
 class Turns:
     """One check of a password at a time, as each takes 32 MiB; a few wait, and the rest is refused."""
 
-    def __init__(self, most_waiting: int = MOST_WAITING, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, most_waiting: int = MOST_WAITING, wait_s: float = LONGEST_TURN_S) -> None:
         self._places = threading.BoundedSemaphore(1 + most_waiting)
         self._turn = threading.Lock()
-        self._patience_s = patience_s
+        self._wait_s = wait_s
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -102,7 +102,7 @@ class Turns:
         if not self._places.acquire(blocking=False):
             raise RetryLater(BUSY)
         try:
-            if not self._turn.acquire(timeout=self._patience_s):
+            if not self._turn.acquire(timeout=self._wait_s):
                 raise RetryLater(BUSY)
             try:
                 yield

@@ -17,7 +17,7 @@ class KeptFolder:
     def __init__(self, folder: ContentFolder) -> None:
         self.folder = folder
         self.path = str(folder.path)
-        self.patience = BlockingCall(f"drive {folder.path}")
+        self.blocking = BlockingCall(f"drive {folder.path}")
         self.wake = asyncio.Event()
         self.seen = Volume(path=self.path, condition=Condition.AWAY)
         """As the last look has shown it, without what was tried or reported."""

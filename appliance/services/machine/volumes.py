@@ -223,7 +223,7 @@ class VolumeGuard:
 
     async def _ask(self, kept: KeptFolder, touch: bool) -> Volume:
         try:
-            return await kept.patience.run(partial(kept.folder.examine, touch=touch), HANG_S)
+            return await kept.blocking.run(partial(kept.folder.examine, touch=touch), HANG_S)
         except TimeoutError:
             condition, why = Condition.HANGS, ""
         except OwnerMustAct as error:
@@ -249,13 +249,13 @@ class VolumeGuard:
     async def _read(self, kept: KeptFolder) -> None:
         kept.read_due = self._now() + READ_S
         read = partial(kept.folder.read, kept.spot, self._ports.chance)
-        kept.spot = await kept.patience.run(read, HANG_S)
+        kept.spot = await kept.blocking.run(read, HANG_S)
 
     async def _write(self, kept: KeptFolder) -> None:
         now = self._now()
         kept.write_due = now + WRITE_S
         if kept.write_error or any(torrent.in_engine for torrent in self._torrents(kept)):
-            kept.write_error = await kept.patience.run(kept.folder.write, HANG_S)
+            kept.write_error = await kept.blocking.run(kept.folder.write, HANG_S)
             kept.written = not kept.write_error
             kept.write_due = now + (READ_S if kept.write_error else WRITE_S)
 

@@ -179,7 +179,7 @@ def test_one_works_at_a_time_a_few_wait_and_the_rest_is_refused_at_once() -> Non
 
 
 def test_a_turn_that_does_not_come_is_given_up_and_leaves_no_place_taken() -> None:
-    turns = Turns(most_waiting=2, patience_s=0.01)
+    turns = Turns(most_waiting=2, wait_s=0.01)
     with turns.turn():
         for _ in range(10):
             with pytest.raises(RetryLater), turns.turn():
