@@ -130,7 +130,8 @@ def _topic(value: str, line: int) -> tuple[str, str]:
     plain = unquote(value).strip().rstrip(_CLOSING_HASH)
     found = _HASH.fullmatch(plain)
     if not found or not _FORMS[found[1].lower()].fullmatch(found[2]):
-        raise OwnerMustAct(f'Line {line}: "{shown(plain, 90)}" is no info-hash. Copy the link again.')
+        broken = f'Line {line}: "{shown(plain, 90)}"'
+        raise OwnerMustAct(f"{broken} is not the info-hash of a magnet link. Copy it again.")
     hash = found[2].lower()
     return found[1].lower(), b32decode(hash.upper()).hex() if len(hash) == _BASE32 else hash
 

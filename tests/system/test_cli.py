@@ -121,7 +121,8 @@ def test_create_shares_a_folder_and_writes_the_torrent(seedbox: Shell, running: 
     made = seedbox("create", folder, "--output", output, "--comment", "for you", "--private")
     assert made.returncode == 0, made.stderr
     assert "Sharing: holiday" in made.stdout
-    assert "magnet:?xt=urn:btih:" in made.stdout
+    assert "It is private: send its .torrent file" in made.stdout
+    assert "magnet:" not in made.stdout
     assert output.read_bytes().startswith(b"d")
     again = seedbox.json("create", folder, "--v1")
     assert again["row"]["state"] in ("checking", "seeding")

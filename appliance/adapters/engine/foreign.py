@@ -16,6 +16,8 @@ BROKEN = (
     *(SystemError, MemoryError),
 )
 """Whatever the bindings raise at the bytes of others: Boost.Python knows no narrower class for most of it."""
+REFUSED = 173
+"""libtorrent's code where the tracker itself has said no; its words are in `message`."""
 UNREADABLE = "How it answered is not known: one of the trackers uses an encoding that cannot be read."
 
 
@@ -67,7 +69,7 @@ def _unread(url: str, answer: str) -> dict[str, Any]:
     """A tracker of which nothing more can be read."""
     attempt = {
         "fails": bool(answer),
-        "last_error": {"value": int(bool(answer)), "category": ""},
+        "last_error": {"value": REFUSED if answer else 0, "category": "libtorrent" if answer else ""},
         "message": answer or UNREADABLE,
         "scrape_complete": -1,
         "scrape_incomplete": -1,

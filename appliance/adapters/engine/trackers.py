@@ -4,12 +4,10 @@ from typing import Any
 
 import libtorrent as lt
 
-from appliance.adapters.engine.foreign import error_said
+from appliance.adapters.engine.foreign import REFUSED, error_said
 from appliance.core.text import shown
 from appliance.domain.catalogue.swarm import TrackerRow, Verdict
 
-_REFUSED = 173
-"""libtorrent's code where the tracker itself has said no; its words are in `message`."""
 _LONGEST = 300
 _WORDS = {
     ("asio.netdb", 1): "unknown host: check the tracker's address and the box's DNS",
@@ -75,7 +73,7 @@ def _message(attempts: list[Any], verdict: Verdict) -> str | bytes:
 def _told(attempt: Any) -> bool:
     """The tracker was reached, and has said no: that tells more than another address's silence."""
     error = attempt["last_error"]
-    return (error["category"], error["value"]) == ("libtorrent", _REFUSED)
+    return (error["category"], error["value"]) == ("libtorrent", REFUSED)
 
 
 def _why(attempt: Any) -> str | bytes:
