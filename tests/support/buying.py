@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from appliance.adapters.wire.session import Peer
 from appliance.core.config import AuctionConfig
 from appliance.core.errors import OwnerMustAct, RetryLater
 from appliance.core.keys import Address, Key
@@ -18,7 +19,7 @@ from appliance.domain.auction.messages import Message
 from appliance.domain.auction.meter import PeerConnection
 from appliance.domain.auction.records import SellerRecord
 from appliance.domain.auction.wants import Want
-from appliance.domain.catalogue.model import TorrentState as TorrentState
+from appliance.domain.catalogue.model import TorrentState
 from appliance.domain.catalogue.record import Record
 from appliance.domain.catalogue.torrent import Torrent
 from appliance.domain.ledger import channel as channels
@@ -192,18 +193,12 @@ class FakeBuyingMemory:
         self.kept_records |= changed
 
 
-@dataclass(frozen=True)
-class FakeIdentity:
-    """Who is at the other end."""
-
-    address: Address
-
-
 class FakeSellerLine:
     """A connection to a market, with what was said over it."""
 
     def __init__(self, seller: Address, host: str, info_hash: bytes, talk: SellerTalk) -> None:
-        self.peer, self.host, self.info_hash = FakeIdentity(seller), host, info_hash
+        key = next(one for one in SELLERS if one.address == seller)
+        self.peer, self.host, self.info_hash = Peer(key.public, seller, "test"), host, info_hash
         self._talk = talk
         self.sent: list[Message] = []
         self.open = True

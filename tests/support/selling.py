@@ -202,7 +202,7 @@ class FakeSales:
 
 @dataclass(eq=False)
 class FakeBidder:
-    """`BidderConnection`: somebody at the other end, and what they were sent."""
+    """`MarketLine`: somebody at the other end, and what they were sent."""
 
     key: bytes
     host: str

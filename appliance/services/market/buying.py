@@ -33,7 +33,8 @@ from appliance.domain.auction.records import SellerRecord
 from appliance.domain.auction.wants import Want, automatic
 from appliance.domain.catalogue.model import TorrentState
 from appliance.domain.catalogue.torrent import Torrent
-from appliance.services.market.buying_ports import BuyingPorts, SellerLine
+from appliance.services.market.buying_ports import BuyingPorts
+from appliance.services.market.line import MarketLine
 from appliance.services.market.spending import Refusal
 
 log = logging.getLogger(__name__)
@@ -54,8 +55,8 @@ class Buying:
         self.wants: dict[str, Want] = {}
         """What the owner has asked for by name."""
         self._dialler = ports.dialler(self)
-        self._lines: dict[int, SellerLine] = {}
-        self._numbers: dict[SellerLine, int] = {}
+        self._lines: dict[int, MarketLine] = {}
+        self._numbers: dict[MarketLine, int] = {}
         self._count = 0
         self._unkept: dict[Address, SellerRecord] = {}
         """Records that are not written down yet."""
@@ -153,7 +154,7 @@ class Buying:
             if one.state is TorrentState.DOWNLOADING and (config.buy_price or one.record.id in self.wants)
         ]
 
-    def opened(self, line: SellerLine) -> None:
+    def opened(self, line: MarketLine) -> None:
         """A market answers."""
         self._count += 1
         self._lines[self._count], self._numbers[line] = line, self._count
@@ -161,13 +162,13 @@ class Buying:
         torrent = found.record.id if found else ""
         self._do(self.buyer.opened(self._count, line.peer.address, line.host, torrent, self._now()))
 
-    def closed(self, line: SellerLine) -> None:
+    def closed(self, line: MarketLine) -> None:
         """A market has hung up, or we have."""
         number = self._numbers.pop(line, 0)
         self._lines.pop(number, None)
         self._do(self.buyer.closed(number, self._now()))
 
-    def received(self, line: SellerLine, message: Message) -> None:
+    def received(self, line: MarketLine, message: Message) -> None:
         """A seller said something. Raises PeerMisbehaved."""
         if isinstance(message, Trouble):
             log.info("buying: %s says %r", line.peer.address, message.text.decode("utf-8", "replace"))

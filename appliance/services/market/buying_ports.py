@@ -14,57 +14,22 @@ from appliance.domain.auction.messages import Message
 from appliance.domain.auction.records import SellerRecord
 from appliance.domain.auction.wants import Want
 from appliance.domain.catalogue.torrent import Torrent
+from appliance.services.market.line import MarketLine
 from appliance.services.market.spending import Spending
-
-
-class SellerIdentity(Protocol):
-    """Who is at the other end of a connection, proven."""
-
-    @property
-    def address(self) -> Address:
-        """The address of its account."""
-        ...
-
-
-class SellerLine(Protocol):
-    """A connection to the market of a seller."""
-
-    @property
-    def peer(self) -> SellerIdentity:
-        """Who it is."""
-        ...
-
-    @property
-    def host(self) -> str:
-        """The IP address that was called."""
-        ...
-
-    @property
-    def info_hash(self) -> bytes:
-        """The info-hash of the torrent that it was called about."""
-        ...
-
-    def send(self, message: Message) -> None:
-        """Say something."""
-        ...
-
-    def close(self) -> None:
-        """Hang up."""
-        ...
 
 
 class SellerTalk(Protocol):
     """Who is told what happens on the connections."""
 
-    def opened(self, line: SellerLine) -> None:
+    def opened(self, line: MarketLine) -> None:
         """A market answers."""
         ...
 
-    def received(self, line: SellerLine, message: Message) -> None:
+    def received(self, line: MarketLine, message: Message) -> None:
         """A seller said something. Raises PeerMisbehaved."""
         ...
 
-    def closed(self, line: SellerLine) -> None:
+    def closed(self, line: MarketLine) -> None:
         """A market has hung up, or we have."""
         ...
 

@@ -37,12 +37,13 @@ from appliance.domain.auction.messages import (
 from appliance.domain.auction.model import Offer, Terms
 from appliance.domain.auction.reserve import limited
 from appliance.domain.auction.seller import LOOK_NS, Seller
-from appliance.domain.catalogue.model import TorrentState as TorrentState
+from appliance.domain.catalogue.model import TorrentState
 from appliance.domain.ledger.channel import ChannelState
 from appliance.domain.wallet.model import Purpose
 from appliance.services.market.counting import LaneCounting
 from appliance.services.market.lanes import LaneKeeper
-from appliance.services.market.selling_ports import BidderConnection, SellingPorts
+from appliance.services.market.line import MarketLine
+from appliance.services.market.selling_ports import SellingPorts
 from appliance.services.market.terms import reserve_of, terms_of
 
 LOOK_S = LOOK_NS / 1e9
@@ -72,8 +73,8 @@ class Selling:
         """The price of the last round in which a slot was sold."""
         self.connected: set[str] = set()
         """Addresses to which there is a BitTorrent connection."""
-        self._connections: dict[int, BidderConnection] = {}
-        self._numbers: dict[BidderConnection, int] = {}
+        self._connections: dict[int, MarketLine] = {}
+        self._numbers: dict[MarketLine, int] = {}
         self._count = 0
         self._inspecting: set[int] = set()
         self._keeping = False
@@ -162,7 +163,7 @@ class Selling:
         """Whether a torrent is here to be sent, and goes by an info-hash (20 bytes)."""
         return self._torrent(info_hash) is not None
 
-    def opened(self, connection: BidderConnection) -> None:
+    def opened(self, connection: MarketLine) -> None:
         """A bidder is connected."""
         torrent = self._torrent(connection.info_hash)
         if torrent is None:
@@ -174,14 +175,14 @@ class Selling:
         now = self._ports.clock.mono()
         self._do(self.seller.opened(number, connection.peer.key, connection.host, torrent, now))
 
-    def closed(self, connection: BidderConnection) -> None:
+    def closed(self, connection: MarketLine) -> None:
         """A bidder has hung up."""
         number = self._numbers.pop(connection, 0)
         if number:
             del self._connections[number]
             self._do(self.seller.closed(number))
 
-    def received(self, connection: BidderConnection, message: Message) -> None:
+    def received(self, connection: MarketLine, message: Message) -> None:
         """A bidder has sent a message. Raises PeerMisbehaved."""
         number = self._numbers.get(connection, 0)
         if not number:
@@ -210,7 +211,7 @@ class Selling:
             channel=bid.channel,
         )
 
-    async def _answering(self, work: Awaitable[None], connection: BidderConnection) -> None:
+    async def _answering(self, work: Awaitable[None], connection: MarketLine) -> None:
         """Tell a bidder what went wrong with what it asked for; who misbehaves is hung up on."""
         try:
             await work

@@ -4,45 +4,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from appliance.adapters.wire.session import Peer
 from appliance.core.clock import Clock
 from appliance.core.journal import Journal
 from appliance.core.tasks import Fail
 from appliance.core.units import MicroBtt
 from appliance.domain.auction.effects import Decided
-from appliance.domain.auction.messages import Message
 from appliance.domain.auction.model import SellerMemory
 from appliance.domain.catalogue.torrent import Torrent
 from appliance.domain.ledger.channel import ChannelState
 from appliance.domain.wallet.model import Purpose, WalletChannel
 from appliance.services.market.lanes import LaneEngine
-
-
-class BidderConnection(Protocol):
-    """A connection to a bidder who has proven its key."""
-
-    @property
-    def peer(self) -> Peer:
-        """Who is at the other end."""
-        ...
-
-    @property
-    def host(self) -> str:
-        """Its address."""
-        ...
-
-    @property
-    def info_hash(self) -> bytes:
-        """20 bytes of the torrent that it asks for."""
-        ...
-
-    def send(self, message: Message) -> None:
-        """Send a message."""
-        ...
-
-    def close(self) -> None:
-        """Hang up."""
-        ...
 
 
 class SellerWallet(Protocol):
