@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from appliance.adapters.store.channels import read_channel
 from appliance.adapters.store.ledger_database import Sql
 from appliance.core.errors import Bug, NotFound
 from appliance.core.keys import Address
@@ -165,20 +166,8 @@ def channels_of(sql: Sql, address: Address) -> list[Channel]:
 
 
 def _channel(row: tuple[Any, ...]) -> Channel:
-    id, ledger, payer, _, recipient, lock, expires, window_ms, phase, seq, paid, closes = row
-    return Channel(
-        id=id,
-        ledger=ledger,
-        payer=payer,
-        recipient=Address(recipient),
-        lock=MicroBtt(lock),
-        expires=UtcMs(expires),
-        window_ms=window_ms,
-        phase=ChannelPhase(phase),
-        seq=seq,
-        paid=MicroBtt(paid),
-        closes=UtcMs(closes),
-    )
+    id, ledger, payer, _payer_address, *rest = row
+    return read_channel((id, ledger, payer, *rest))
 
 
 def put_withdrawal(sql: Sql, withdrawal: Withdrawal) -> None:

@@ -4,13 +4,12 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from appliance.adapters.store.channels import read_channel
 from appliance.adapters.store.database import Database
 from appliance.core.clock import Clock
 from appliance.core.errors import NotFound, OwnerMustAct
-from appliance.core.keys import Address
-from appliance.core.units import MicroBtt, UtcMs, show_btt
+from appliance.core.units import MicroBtt, show_btt
 from appliance.domain.ledger.book import NotEnough
-from appliance.domain.ledger.channel import Channel, ChannelPhase
 from appliance.domain.ledger.statement import AccountLine
 from appliance.domain.wallet.model import ChannelStanding, Divergence, Hold, Purpose, Sum, Sums, WalletChannel
 
@@ -260,23 +259,9 @@ def _row(held: WalletChannel) -> tuple[object, ...]:
 
 
 def _held(row: tuple[Any, ...]) -> WalletChannel:
-    id, ledger, payer, recipient, lock, expires, window_ms, phase, seq, paid, closes, *ours = row
-    purpose, standing, name, signature = ours
-    channel = Channel(
-        id=id,
-        ledger=ledger,
-        payer=payer,
-        recipient=Address(recipient),
-        lock=MicroBtt(lock),
-        expires=UtcMs(expires),
-        window_ms=window_ms,
-        phase=ChannelPhase(phase),
-        seq=seq,
-        paid=MicroBtt(paid),
-        closes=UtcMs(closes),
-    )
+    *columns, purpose, standing, name, signature = row
     return WalletChannel(
-        channel=channel,
+        channel=read_channel(tuple(columns)),
         purpose=Purpose(purpose),
         standing=ChannelStanding(standing),
         name=name,
