@@ -289,11 +289,7 @@ class Box:
             ),
             Part(name="jobs", stop=self.jobs.stop),
             *self._money_services(),
-            Part(
-                name="uplink guard",
-                start=self.uplink_guard.start,
-                loops={"uplink guard": self.uplink_guard.run},
-            ),
+            Part(name="uplink guard", loops={"uplink guard": self.uplink_guard.run}),
             Part(
                 name="governor",
                 start=self.governing.start,

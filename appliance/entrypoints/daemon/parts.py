@@ -22,7 +22,12 @@ async def nothing() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One service as the box lists it (see core/service.py)."""
+    """One service as the box lists it, with as much of a service's life as it needs.
+
+    `start` takes up what was kept, a loop works until it is cancelled (an error that leaves it ends the
+    process), and `stop` leaves in order; nothing that was acknowledged is lost without it. What a service
+    only holds in memory it writes down in its `flush` (see services/machine/recording.py).
+    """
 
     name: str
     start: Callable[[], Awaitable[object]] = nothing

@@ -107,9 +107,6 @@ class IssueKeeper:
         """Take up what was kept."""
         self._known, self._deliveries = self._ports.memory.load()
 
-    async def stop(self) -> None:
-        """Nothing is left to do: `run` waits for a notice on its way when it is cancelled."""
-
     def listed(self, *, mended: bool) -> list[Issue]:
         """What is wrong, the worst first; with `mended` also what was."""
         return listed(self._known, mended=mended)

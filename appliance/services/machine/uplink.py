@@ -88,9 +88,6 @@ class UplinkGuard:
         cap = self.cap if self.gives_way else None
         return UplinkReading(cap=cap, latency_us=probe.latency_us, base_us=probe.latency_base_us)
 
-    async def start(self) -> None:
-        """Nothing to take up: what the line can carry is measured anew."""
-
     async def run(self, beat: Beat) -> None:
         """Measure, decide, and put the cap into force, for ever; nothing of it where it is switched off."""
         async with asyncio.TaskGroup() as group:
@@ -100,12 +97,6 @@ class UplinkGuard:
                 self.tick()
                 beat()
                 await asyncio.sleep(TICK_S)
-
-    async def flush(self) -> None:
-        """Nothing to write."""
-
-    async def stop(self) -> None:
-        """Nothing to leave behind."""
 
     def tick(self) -> None:
         """Decide once, and put it into force where it has changed."""

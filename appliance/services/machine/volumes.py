@@ -181,14 +181,6 @@ class VolumeGuard:
             loop.remove_reader(watch.fileno())
             watch.close()
 
-    async def flush(self) -> None:
-        """Write down the marks that are not written yet. Raises RetryLater."""
-        for kept in self._kept:
-            await kept.folder.keep(self._ports.memory)
-
-    async def stop(self) -> None:
-        """Nothing is left to do: what `run` has opened it closes."""
-
     async def _keep(self, kept: KeptFolder, beat: Beat) -> None:
         while True:
             beat()

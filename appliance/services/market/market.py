@@ -230,10 +230,6 @@ class Trading:
         last = self._announced.get(id)
         return last is None or now - last >= ANNOUNCE_NS
 
-    async def flush(self) -> None:
-        """Save the history of rounds. Raises RetryLater."""
-        await self.rounds.flush()
-
     async def stop(self) -> None:
         """Hang up; everything that counts is saved."""
         await self.buying.stop()
