@@ -113,6 +113,14 @@ def test_a_torrent_comes_by_standard_input_and_by_link(seedbox: Shell, film: Pat
     assert seedbox("add", "magnet:?xt=urn:btih:" + "ab" * 20).stdout.startswith("Added: magnet abababab")
 
 
+def test_a_source_that_is_refused_hides_nothing_of_what_was_added_before_it(
+    seedbox: Shell, film: Path
+) -> None:
+    done = seedbox("add", film, "/nowhere.torrent")
+    assert (done.returncode, done.stdout.startswith("Added: film.bin")) == (1, True)
+    assert "/nowhere.torrent cannot be read" in done.stderr
+
+
 def test_create_shares_a_folder_and_writes_the_torrent(seedbox: Shell, running: Box, tmp_path: Path) -> None:
     folder = running.folder.parent / "holiday"
     write_data(folder / "one.bin", MIB, 1)

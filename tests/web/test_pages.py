@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from appliance.control.client import ControlClient
-from appliance.control.torrents import Configure, Remove, TorrentState
+from appliance.control.torrents import Configure, ListTorrents, Remove, TorrentState
 from appliance.core.config import Config, WebConfig
 from appliance.entrypoints.web.app import create_app
 from appliance.entrypoints.web.secrets import Secrets
@@ -264,6 +264,18 @@ def test_what_is_no_torrent_is_refused_on_the_page_that_asked(owner: Visitor) ->
         ({"link": "gopher://x"}, "magnet"),
     ):
         assert says in owner.post("/add", {**form, "back": "/add"}, "/add")[1]
+
+
+def test_a_file_that_is_refused_hides_nothing_of_what_was_added_before_it(
+    owner: Visitor, running: tuple[Box, str], tmp_path: Path
+) -> None:
+    box, _ = running
+    metainfo = make_torrent(write_data(tmp_path / "second.bin", 1_000, 2))
+    files = [(io.BytesIO(metainfo), "second.torrent"), (io.BytesIO(b"<html>"), "third.torrent")]
+    said = owner.post("/add", {"files": files, "back": "/add"}, "/add")[1]
+    assert "Added: second.bin" in said
+    assert "not a .torrent" in said
+    box.call(Remove(ids=[one.id for one in box.call(ListTorrents(text="second.bin")).rows]))
 
 
 def test_pause_and_resume_work_without_a_script(owner: Visitor, running: tuple[Box, str]) -> None:

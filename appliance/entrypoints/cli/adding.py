@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,14 @@ def add(app: App, sources: tuple[str, ...], **options: Any) -> None:
     SOURCE is a .torrent file, a magnet link, a web address, or - for standard input.
     """
     chosen = _options(**options)
-    added = [_add(app, one, chosen) for source in sources for one in _each(source)]
-    app.answer(added, *(line for one in added for line in added_lines(one)))
+    added: list[Added] = []
+    try:
+        for one in chain.from_iterable(map(_each, sources)):
+            added.append(_add(app, one, chosen))
+    finally:
+        # A source that is refused hides nothing of what was added before it.
+        if added:
+            app.answer(added, *(line for one in added for line in added_lines(one)))
 
 
 def added_lines(one: Added) -> list[str]:

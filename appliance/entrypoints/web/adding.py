@@ -1,5 +1,7 @@
 """Adding torrents: links, .torrent files and folders to share, and the jobs that do it."""
 
+from collections.abc import Iterable
+
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
@@ -66,7 +68,7 @@ class AddingViews:
         if link.lower().startswith(("http://", "https://")):
             job = self._box.call(AddUrl(url=link, options=options)).job
             return redirect(url_for("adding.job", id=job))
-        return _report([self._box.call(AddMagnet(uri=one, options=options)) for one in pasted_links(link)])
+        return _report(self._box.call(AddMagnet(uri=one, options=options)) for one in pasted_links(link))
 
     def _share(self) -> ResponseReturnValue:
         job = self._box.call(forms.share(request.form)).job
@@ -74,7 +76,7 @@ class AddingViews:
 
     def _add_files(self, files: list[FileStorage]) -> ResponseReturnValue:
         options = forms.options(request.form)
-        return _report([self._box.call(AddTorrent(metainfo=file.read(), options=options)) for file in files])
+        return _report(self._box.call(AddTorrent(metainfo=file.read(), options=options)) for file in files)
 
     def job(self, id: str) -> ResponseReturnValue:
         """Show the progress of a job, or its torrent once it is done."""
@@ -96,11 +98,13 @@ class AddingViews:
         return redirect(url_for("adding.form"))
 
 
-def _report(results: list[Added]) -> ResponseReturnValue:
-    """Say what was added, and go there."""
-    for one in results:
+def _report(adding: Iterable[Added]) -> ResponseReturnValue:
+    """Say what is added as it is, so that a refusal hides nothing of what came before it; and go there."""
+    ids = []
+    for one in adding:
         text = f"{one.name} is already in the list." if one.known else f"Added: {one.name}. {one.note}"
         flash(text.strip(), "ok")
-    if len(results) == 1:
-        return redirect(url_for("torrent.show", id=results[0].id))
+        ids.append(one.id)
+    if len(ids) == 1:
+        return redirect(url_for("torrent.show", id=ids[0]))
     return redirect(url_for("torrents.listing"))
