@@ -70,11 +70,12 @@ class CrashGuard:
                 self._write()
 
     def _done(self, what: str) -> None:
-        self._deaths.pop(what, None)
         self._change(what, -1)
 
     def _change(self, what: str, by: int) -> None:
         with self._lock:
+            if by < 0:
+                self._deaths.pop(what, None)
             self._reading[what] += by
             self._reading += Counter()  # without what is at 0
             self._write()

@@ -66,9 +66,7 @@ def rows(answer: ReadingsAnswer) -> list[Reading]:
         Reading("Memory pressure", _pressure(now.memory)),
         _link(now),
         Reading("Latency", _latency_now(now)),
-        Reading(
-            "This month", f"{show_bytes(now.month_up)} uploaded, {show_bytes(now.month_down)} downloaded"
-        ),
+        _month(now),
     ]
     return found if now.disks else [*found[:4], Reading("Disks", UNKNOWN), *found[4:]]
 
