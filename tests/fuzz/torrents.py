@@ -4,8 +4,6 @@ Needs atheris, as wire.py does. Most inputs are not bencoding but grow into it: 
 our reader or libtorrent knows, or a value that may stand there, or one that must not.
 """
 
-import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +17,9 @@ from appliance.core.errors import OwnerMustAct
 from appliance.core.magnets import pasted_links
 from appliance.domain.catalogue.model import Priority
 from appliance.domain.catalogue.ports import Placement
+from tests.fuzz.search import search
 
 CORPUS = Path(__file__).parent / "corpus_torrents"
-FINDINGS = Path(__file__).parents[2] / "artefacts" / "fuzz"
-"""For inputs that broke something."""
 MOST = 2_048
 """Bytes of an input."""
 _HASH = b"urn:btih:" + b"a" * 40
@@ -145,27 +142,5 @@ def _value(choices: Iterator[int], depth: int) -> Any:
 _SOUND = lt.write_resume_data_buf(lt.parse_magnet_uri("magnet:?xt=" + _HASH.decode()))
 
 
-def main() -> None:
-    """Search for a while, and keep what reached new code."""
-    import atheris
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=int, default=60)
-    told = parser.parse_args()
-    FINDINGS.mkdir(parents=True, exist_ok=True)
-    CORPUS.mkdir(exist_ok=True)
-    atheris.instrument_all()
-    words = [
-        sys.argv[0],
-        f"-max_total_time={told.minutes * 60}",
-        f"-max_len={MOST}",
-        "-timeout=5",
-        f"-artifact_prefix={FINDINGS}/",
-        str(CORPUS),
-    ]
-    atheris.Setup(words, one)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    search(one, CORPUS, MOST)

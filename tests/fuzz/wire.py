@@ -4,8 +4,6 @@ Needs atheris (`pip install atheris`), which looks for inputs that reach new cod
 `corpus/`, and tests/fuzz/test_corpus.py plays them again in every run.
 """
 
-import argparse
-import sys
 from pathlib import Path
 
 from appliance.adapters.wire import bencode
@@ -14,10 +12,9 @@ from appliance.adapters.wire.messages import UnknownMessage, from_value, to_valu
 from appliance.adapters.wire.session import AUCTION, OURS, Session
 from appliance.core.errors import PeerMisbehaved
 from appliance.core.keys import Key
+from tests.fuzz.search import search
 
 CORPUS = Path(__file__).parent / "corpus"
-FINDINGS = Path(__file__).parents[2] / "artefacts" / "fuzz"
-"""For inputs that broke something."""
 MOST = 4_096
 """Bytes of an input."""
 _INFO_HASH, _ID = b"I" * 20, b"-XX0000-" + b"x" * 12
@@ -82,26 +79,5 @@ def _signed(data: bytes) -> None:
     assert session.peer is not None
 
 
-def main() -> None:
-    """Search for a while, and keep what reached new code."""
-    import atheris
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=int, default=60)
-    told = parser.parse_args()
-    FINDINGS.mkdir(parents=True, exist_ok=True)
-    atheris.instrument_all()
-    words = [
-        sys.argv[0],
-        f"-max_total_time={told.minutes * 60}",
-        f"-max_len={MOST}",
-        "-timeout=5",
-        f"-artifact_prefix={FINDINGS}/",
-        str(CORPUS),
-    ]
-    atheris.Setup(words, one)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    search(one, CORPUS, MOST)

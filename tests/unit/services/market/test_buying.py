@@ -81,6 +81,12 @@ class Story(FakeBox):
         line.say(Receipt(channel=self.bids(seller)[-1].channel, sent=sent, owed=owed, paid=0))
         await self.settle()
 
+    async def owes_for_two_mib(self) -> None:
+        """A round is won, and what was sent in it has arrived and is to be paid."""
+        await self.win()
+        self.comes(2)
+        await self.is_owed(2_000)
+
     def comes(self, mib: int, seller: Address = A, torrent: str = ONE) -> None:
         market, count = self.downloads.came[torrent, HOSTS[seller]]
         self.downloads.came[torrent, HOSTS[seller]] = (market, count + mib * MIB)
@@ -123,9 +129,7 @@ def test_nothing_is_paid_twice_when_the_connection_breaks_or_the_box_dies() -> N
     async def story() -> None:
         box = Story()
         await box.begin()
-        await box.win()
-        box.comes(2)
-        await box.is_owed(2_000)
+        await box.owes_for_two_mib()
         await box.look()
         box.line().hang_up()
         await box.look(61)
@@ -149,9 +153,7 @@ def test_a_payment_is_sent_only_after_it_is_kept() -> None:
     async def story() -> None:
         box = Story()
         await box.begin()
-        await box.win()
-        box.comes(2)
-        await box.is_owed(2_000)
+        await box.owes_for_two_mib()
         box.wallet.away = True
         await box.look()
         assert (box.pays(), box.wallet.paid()) == ([], 0)
@@ -172,9 +174,7 @@ def test_an_error_that_nobody_expected_ends_the_process_with_the_reason(where: s
             await box.begin()
         else:
             await box.begin()
-            await box.win()
-            box.comes(2)
-            await box.is_owed(2_000)
+            await box.owes_for_two_mib()
             box.wallet.broken = broken
             await box.look()
         assert box.failures == [broken]
@@ -256,9 +256,7 @@ def test_a_connection_that_is_closed_keeps_the_record_and_a_full_disk_only_delay
     async def story() -> None:
         box = Story()
         await box.begin()
-        await box.win()
-        box.comes(2)
-        await box.is_owed(2_000)
+        await box.owes_for_two_mib()
         await box.look()
         box.memory.full = True
         box.line().hang_up()
@@ -344,9 +342,7 @@ def test_other_terms_do_not_count_what_was_paid_before_them() -> None:
     async def story() -> None:
         box = Story()
         await box.begin()
-        await box.win()
-        box.comes(2)
-        await box.is_owed(2_000)
+        await box.owes_for_two_mib()
         await box.look()
         assert box.buying.buyer.dealings.purchases[ONE].used == 2_000
         await box.buying.want(ONE, Want(MicroBttPerMib(PRICE), MicroBtt(BTT)))
